@@ -1,0 +1,30 @@
+PYTHON ?= python3
+BIN = .venv/bin
+
+demo: .venv/server  ## run typed jobs through a local server, with a killed worker on the way
+	$(BIN)/python examples/demo.py
+
+test: .venv/dev  ## run all tests
+	$(BIN)/python -m pytest
+
+check: .venv/dev  ## format, lint, types, layers, and that generated/ fits openapi/relay.yaml
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+	$(BIN)/python openapi/generate.py --check
+
+generate: .venv/dev  ## write generated/relay_api anew from openapi/relay.yaml
+	$(BIN)/python openapi/generate.py
+
+clean:  ## remove what the targets above installed
+	rm -rf .venv
+
+.venv/%: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	touch $@
+
+.PHONY: demo test check generate clean

@@ -1,0 +1,195 @@
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...types import Response
+
+
+def _get_kwargs(
+    queue: str,
+    id: str,
+) -> dict[str, Any]:
+
+    _kwargs: dict[str, Any] = {
+        "method": "delete",
+        "url": "/v1/queues/{queue}/jobs/{id}".format(
+            queue=quote(str(queue), safe=""),
+            id=quote(str(id), safe=""),
+        ),
+    }
+
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Any | str | None:
+    if response.status_code == 200:
+        response_200 = cast(Any, None)
+        return response_200
+
+    if response.status_code == 400:
+        response_400 = response.text
+        return response_400
+
+    if response.status_code == 422:
+        response_422 = response.text
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = response.text
+        return response_429
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[Any | str]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    queue: str,
+    id: str,
+    *,
+    client: AuthenticatedClient | Client,
+) -> Response[Any | str]:
+    """Remove a job, which is also how v1 completes it.
+
+     Deletes the job, queued or in flight, whoever holds it. A job that does not exist is a success too,
+    so a repeat is safe.
+
+    Args:
+        queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
+        id (str): The job's id in its queue, of any characters but NUL. relay-rs takes longer
+            ones.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Any | str]
+    """
+
+    kwargs = _get_kwargs(
+        queue=queue,
+        id=id,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    queue: str,
+    id: str,
+    *,
+    client: AuthenticatedClient | Client,
+) -> Any | str | None:
+    """Remove a job, which is also how v1 completes it.
+
+     Deletes the job, queued or in flight, whoever holds it. A job that does not exist is a success too,
+    so a repeat is safe.
+
+    Args:
+        queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
+        id (str): The job's id in its queue, of any characters but NUL. relay-rs takes longer
+            ones.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Any | str
+    """
+
+    return sync_detailed(
+        queue=queue,
+        id=id,
+        client=client,
+    ).parsed
+
+
+async def asyncio_detailed(
+    queue: str,
+    id: str,
+    *,
+    client: AuthenticatedClient | Client,
+) -> Response[Any | str]:
+    """Remove a job, which is also how v1 completes it.
+
+     Deletes the job, queued or in flight, whoever holds it. A job that does not exist is a success too,
+    so a repeat is safe.
+
+    Args:
+        queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
+        id (str): The job's id in its queue, of any characters but NUL. relay-rs takes longer
+            ones.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Any | str]
+    """
+
+    kwargs = _get_kwargs(
+        queue=queue,
+        id=id,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    queue: str,
+    id: str,
+    *,
+    client: AuthenticatedClient | Client,
+) -> Any | str | None:
+    """Remove a job, which is also how v1 completes it.
+
+     Deletes the job, queued or in flight, whoever holds it. A job that does not exist is a success too,
+    so a repeat is safe.
+
+    Args:
+        queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
+        id (str): The job's id in its queue, of any characters but NUL. relay-rs takes longer
+            ones.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Any | str
+    """
+
+    return (
+        await asyncio_detailed(
+            queue=queue,
+            id=id,
+            client=client,
+        )
+    ).parsed

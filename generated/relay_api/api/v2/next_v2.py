@@ -1,0 +1,221 @@
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.job_v2 import JobV2
+from ...types import UNSET, Response, Unset
+
+
+def _get_kwargs(
+    queue: str,
+    *,
+    num_jobs: int | Unset = 1,
+) -> dict[str, Any]:
+
+    params: dict[str, Any] = {}
+
+    params["num_jobs"] = num_jobs
+
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
+
+    _kwargs: dict[str, Any] = {
+        "method": "get",
+        "url": "/v2/queues/{queue}/jobs".format(
+            queue=quote(str(queue), safe=""),
+        ),
+        "params": params,
+    }
+
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Any | list[JobV2] | str | None:
+    if response.status_code == 200:
+        response_200 = []
+        _response_200 = response.json()
+        for response_200_item_data in _response_200:
+            response_200_item = JobV2.from_dict(response_200_item_data)
+
+            response_200.append(response_200_item)
+
+        return response_200
+
+    if response.status_code == 204:
+        response_204 = cast(Any, None)
+        return response_204
+
+    if response.status_code == 400:
+        response_400 = response.text
+        return response_400
+
+    if response.status_code == 500:
+        response_500 = response.text
+        return response_500
+
+    if response.status_code == 503:
+        response_503 = response.text
+        return response_503
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[Any | list[JobV2] | str]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    queue: str,
+    *,
+    client: AuthenticatedClient | Client,
+    num_jobs: int | Unset = 1,
+) -> Response[Any | list[JobV2] | str]:
+    """Claim the next jobs of a queue.
+
+     Takes up to `num_jobs` queued jobs whose `run_at` has come, earliest first, and puts them in flight,
+    each with a new `run_id`. Answers at once: with no job ready it is 204. The jobs are claimed before
+    the answer is written, so those of a lost answer stay in flight until their timeout.
+
+    Args:
+        queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
+        num_jobs (int | Unset): How many jobs to take at most. The servers have no cap of their
+            own. 0 is 400, but on relay-rs always 204; relay takes larger numbers than the bound.
+            Default: 1.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Any | list[JobV2] | str]
+    """
+
+    kwargs = _get_kwargs(
+        queue=queue,
+        num_jobs=num_jobs,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    queue: str,
+    *,
+    client: AuthenticatedClient | Client,
+    num_jobs: int | Unset = 1,
+) -> Any | list[JobV2] | str | None:
+    """Claim the next jobs of a queue.
+
+     Takes up to `num_jobs` queued jobs whose `run_at` has come, earliest first, and puts them in flight,
+    each with a new `run_id`. Answers at once: with no job ready it is 204. The jobs are claimed before
+    the answer is written, so those of a lost answer stay in flight until their timeout.
+
+    Args:
+        queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
+        num_jobs (int | Unset): How many jobs to take at most. The servers have no cap of their
+            own. 0 is 400, but on relay-rs always 204; relay takes larger numbers than the bound.
+            Default: 1.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Any | list[JobV2] | str
+    """
+
+    return sync_detailed(
+        queue=queue,
+        client=client,
+        num_jobs=num_jobs,
+    ).parsed
+
+
+async def asyncio_detailed(
+    queue: str,
+    *,
+    client: AuthenticatedClient | Client,
+    num_jobs: int | Unset = 1,
+) -> Response[Any | list[JobV2] | str]:
+    """Claim the next jobs of a queue.
+
+     Takes up to `num_jobs` queued jobs whose `run_at` has come, earliest first, and puts them in flight,
+    each with a new `run_id`. Answers at once: with no job ready it is 204. The jobs are claimed before
+    the answer is written, so those of a lost answer stay in flight until their timeout.
+
+    Args:
+        queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
+        num_jobs (int | Unset): How many jobs to take at most. The servers have no cap of their
+            own. 0 is 400, but on relay-rs always 204; relay takes larger numbers than the bound.
+            Default: 1.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Any | list[JobV2] | str]
+    """
+
+    kwargs = _get_kwargs(
+        queue=queue,
+        num_jobs=num_jobs,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    queue: str,
+    *,
+    client: AuthenticatedClient | Client,
+    num_jobs: int | Unset = 1,
+) -> Any | list[JobV2] | str | None:
+    """Claim the next jobs of a queue.
+
+     Takes up to `num_jobs` queued jobs whose `run_at` has come, earliest first, and puts them in flight,
+    each with a new `run_id`. Answers at once: with no job ready it is 204. The jobs are claimed before
+    the answer is written, so those of a lost answer stay in flight until their timeout.
+
+    Args:
+        queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
+        num_jobs (int | Unset): How many jobs to take at most. The servers have no cap of their
+            own. 0 is 400, but on relay-rs always 204; relay takes larger numbers than the bound.
+            Default: 1.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Any | list[JobV2] | str
+    """
+
+    return (
+        await asyncio_detailed(
+            queue=queue,
+            client=client,
+            num_jobs=num_jobs,
+        )
+    ).parsed

@@ -1,0 +1,43 @@
+"""Time, as far as waiting needs it. Tests put a virtual clock in its place."""
+
+import threading
+import time
+from typing import Protocol
+
+import anyio
+
+
+class Stopped(Exception):
+    """A wait was ended by the event it was given."""
+
+
+class Clock(Protocol):
+    """What tells the time and waits."""
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+        ...
+
+    def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
+        """Block; raise `Stopped` as soon as `stop` is set."""
+        ...
+
+    async def asleep(self, seconds: float) -> None:
+        """Wait in a task, on asyncio or trio."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
+        if stop is None:
+            time.sleep(seconds)
+        elif stop.wait(seconds):
+            raise Stopped
+
+    async def asleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)

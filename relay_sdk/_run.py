@@ -1,0 +1,152 @@
+"""A job that was handed to this process, and what may be done with it: once, as flows."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from relay_sdk._checks import check_moment, place
+from relay_sdk._flow import Flow
+from relay_sdk._operations import (
+    MAX_BODY,
+    exists,
+    find_api,
+    remove,
+    retrying,
+    settle_by_looking,
+    to_raws,
+)
+from relay_sdk._policy import Policy
+from relay_sdk.exceptions import JobLostError, PayloadError, RelayError, RequestRejectedError
+from relay_sdk.job import EnqueueMode, Job, RawJob
+
+logger = logging.getLogger("relay_sdk")
+
+SHORTEST_INTERVAL = 0.25
+
+
+class Run:
+    """One run of a job, from the moment it was handed out until it has ended or is lost.
+
+    `state` is the last one known. A heartbeat without a state would erase the saved one, so every
+    heartbeat sends a state. One flow at a time: the helper sees to that.
+    """
+
+    def __init__(self, policy: Policy, raw: RawJob) -> None:
+        self.raw = raw
+        self.state = raw.state
+        self.ended = False
+        self.lost: str | None = None
+        self._policy = policy
+        self._retries = iter(policy.retry_backoff)
+        self._ours_until = policy.clock.monotonic() + raw.timeout
+
+    def check_ours(self) -> None:
+        """Raise `JobLostError` when nothing can be done with the job any more."""
+        if self.ended:
+            raise self._lost_error("this helper has ended its run")
+        self.check_kept()
+
+    def check_kept(self) -> None:
+        """Raise `JobLostError` when the job was lost."""
+        if self.lost is not None:
+            raise self._lost_error(self.lost)
+
+    def heartbeat(self, new_state: msgspec.Raw | None) -> Flow[None]:
+        """Keep the job for another timeout, with a new state or the known one."""
+        self.check_ours()
+        state = self.state if new_state is None else new_state
+        if len(bytes(state)) > MAX_BODY:
+            reason = f"{len(bytes(state))} bytes, of which the server would keep nothing"
+            raise PayloadError(self.raw.queue, self.raw.id, "state", reason, None)
+        before, self.state = self.state, state
+        asked = self._policy.clock.monotonic()
+        api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
+        try:
+            yield from retrying(self._policy, api.heartbeat(self.raw, state))
+        except RequestRejectedError:
+            self.state = before
+            raise
+        except JobLostError as error:
+            self.lost = error.reason
+            raise
+        self._ours_until = asked + self.raw.timeout
+
+    def keep_alive(self, interval: float | None) -> Flow[float | None]:
+        """Send one automatic heartbeat; give the seconds until the next, `None` at the end.
+
+        One that fails is tried again until the job's timeout has passed; then the job is lost.
+        """
+        if self.ended or self.lost is not None:
+            return None
+        usual = self.interval(interval)
+        asked = self._policy.clock.monotonic()
+        try:
+            api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
+            yield from api.heartbeat(self.raw, self.state).ask()
+        except JobLostError as error:
+            self.lost = error.reason
+            logger.warning("%s", error)
+            return None
+        except RelayError as error:
+            left = self._ours_until - self._policy.clock.monotonic()
+            if left <= 0:
+                self.lost = f"no heartbeat arrived within its timeout of {self.raw.timeout} s"
+                logger.warning("%s is lost: %s", place(self.raw.queue, self.raw.id), error)
+                return None
+            logger.warning("%s; the job is ours for another %.1f s", error, left)
+            wait = next(self._retries, self._policy.retry_backoff.maximum)
+            return min(usual, left, wait)
+        self._ours_until = asked + self.raw.timeout
+        self._retries = iter(self._policy.retry_backoff)
+        return usual
+
+    def interval(self, chosen: float | None) -> float:
+        """Seconds between automatic heartbeats: three in a timeout, unless the user has chosen."""
+        return max(self.raw.timeout / 3, SHORTEST_INTERVAL) if chosen is None else chosen
+
+    def complete(self) -> Flow[None]:
+        """End the run and the job."""
+        self.check_ours()
+        api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
+        yield from retrying(self._policy, api.complete(self.raw))
+        self.ended = True
+
+    def again(self, run_at: datetime | None, new_state: msgspec.Raw | None) -> Flow[None]:
+        """End the run and queue the same job anew, its payload untouched."""
+        moment = check_moment(f"run_at of {place(self.raw.queue, self.raw.id)}", run_at)
+        state = self.state if new_state is None else new_state
+        job = msgspec.structs.replace(self.raw, run_at=moment, state=state)
+        yield from self._requeue([job], "replace")
+
+    def requeue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
+        """End the run and enqueue jobs in its place, all in one transaction."""
+        yield from self._requeue(to_raws(jobs), mode)
+
+    def remove(self) -> Flow[None]:
+        """Delete the job, whoever holds it."""
+        yield from remove(self._policy, self.raw.queue, self.raw.id)
+        self.ended = True
+
+    def exists(self) -> Flow[bool]:
+        """Look whether the job is still there, whoever holds it."""
+        return (yield from exists(self._policy, self.raw.queue, self.raw.id))
+
+    def _requeue(self, jobs: list[RawJob], mode: EnqueueMode) -> Flow[None]:
+        self.check_ours()
+        api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
+        request = api.requeue(self.raw, jobs, mode)
+        try:
+            yield from retrying(
+                self._policy, request, partial(settle_by_looking, self._policy, jobs)
+            )
+        except JobLostError as error:
+            self.lost = error.reason
+            raise
+        self.ended = True
+
+    def _lost_error(self, reason: str) -> JobLostError:
+        return JobLostError(self.raw.queue, self.raw.id, reason)

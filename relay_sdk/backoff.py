@@ -1,0 +1,39 @@
+"""How long to wait between attempts."""
+
+import random
+from collections.abc import Iterator
+
+from attrs import field, frozen
+
+
+@frozen
+class Backoff:
+    """Seconds to wait before each next attempt: iterate over it anew for each series.
+
+    The waits grow from `initial` by `factor` up to `maximum`; each is then shortened at random by
+    up to the fraction `jitter`, so that clients that failed together do not come back together.
+    After `retries` waits the iteration ends; `None` never ends.
+    """
+
+    initial: float = 0.1
+    maximum: float = field(default=1.0, kw_only=True)
+    factor: float = field(default=1.75, kw_only=True)
+    jitter: float = field(default=0.25, kw_only=True)
+    retries: int | None = field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 < self.initial <= self.maximum:
+            raise ValueError(f"initial must be above 0 and at most maximum: {self}")
+        if not (self.factor >= 1 and 0 <= self.jitter <= 1):
+            raise ValueError(f"factor must be at least 1, and jitter from 0 to 1: {self}")
+        if self.retries is not None and self.retries < 0:
+            raise ValueError(f"retries must be 0 or more, or None: {self}")
+
+    def __iter__(self) -> Iterator[float]:
+        wait = self.initial
+        made = 0
+        while self.retries is None or made < self.retries:
+            yield wait * (1 - self.jitter * random.random())
+            # Growing the capped value, not a power of the factor, can never overflow.
+            wait = min(wait * self.factor, self.maximum)
+            made += 1

@@ -1,0 +1,211 @@
+"""Jobs, and the queues that give them their types."""
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeAlias, overload
+from uuid import UUID
+
+import msgspec
+from attrs import Factory, field, frozen
+from typing_extensions import TypeForm, TypeVar
+
+from relay_sdk._checks import check_key, check_moment, check_whole, place
+from relay_sdk.codec import Codec, Misfit, TextCodec, text_codec
+from relay_sdk.exceptions import PayloadError
+
+P = TypeVar("P", default=Any)
+S = TypeVar("S", default=Any)
+P_co = TypeVar("P_co", default=Any, covariant=True)
+S_co = TypeVar("S_co", default=Any, covariant=True)
+T = TypeVar("T")
+
+EnqueueMode: TypeAlias = Literal["unique", "ignore", "replace"]
+"""What becomes of a job that is already there: it is an error, it is kept, it is overwritten."""
+
+NULL = msgspec.Raw(b"null")
+
+Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class RawJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as it crosses the wire: payload and state are JSON text, not yet decoded.
+
+    A server of API v1 leaves the last three out.
+    """
+
+    queue: str
+    id: str
+    timeout: int
+    max_retries: int | None
+    payload: msgspec.Raw
+    state: msgspec.Raw
+    run_at: Moment | None
+    updated_at: Moment | None = None
+    created_at: Moment | None = None
+    run_id: UUID | None = None
+    retries_remaining: int | None = None
+
+
+@frozen(kw_only=True)
+class Job(Generic[P_co, S_co]):
+    """A job. `EMAILS.job(...)` makes one to enqueue, `helper.job` is one that was received.
+
+    `timeout` is in seconds: how long a run may go without a heartbeat before the server takes the
+    job away from it. `max_retries` is how many such timeouts it survives, `None` is all of them.
+    `run_at` is when it may run first, `None` at once. The last four are the server's: `None` on a
+    job that was not received, and API v1 tells only `updated_at`.
+    """
+
+    queue: str
+    id: str
+    payload: P_co
+    state: S_co | None = None
+    timeout: int = 60
+    max_retries: int | None = None
+    run_at: datetime | None = None
+    updated_at: datetime | None = None
+    created_at: datetime | None = None
+    run_id: UUID | None = None
+    retries_remaining: int | None = None
+    types: "Queue[Any, Any]" = field(
+        default=Factory(lambda job: Queue(job.queue), takes_self=True), repr=False, eq=False
+    )
+    """What writes payload and state: plain JSON, unless a declared queue made the job."""
+
+
+class Queue(Generic[P, S]):
+    """A queue's name and the types of its jobs: declare it once, for producer and worker.
+
+    `payload` and `state` take a dataclass, attrs class, TypedDict, NamedTuple, msgspec Struct,
+    pydantic model, enum, datetime, UUID, a container or union of those, or a `Codec` of your own;
+    without them they are plain JSON. A type without a JSON form is refused here (`TypeError`).
+    """
+
+    __slots__ = ("_payload", "_state", "name")
+
+    @overload
+    def __init__(
+        self, name: str, *, payload: type[P] | Codec[P] = ..., state: type[S] | Codec[S] = ...
+    ) -> None: ...
+    @overload
+    def __init__(
+        self, name: str, *, payload: TypeForm[P], state: type[S] | Codec[S] = ...
+    ) -> None: ...
+    @overload
+    def __init__(
+        self, name: str, *, payload: type[P] | Codec[P] = ..., state: TypeForm[S]
+    ) -> None: ...
+    @overload
+    def __init__(self, name: str, *, payload: TypeForm[P], state: TypeForm[S]) -> None: ...
+    def __init__(self, name: str, *, payload: Any = Any, state: Any = Any) -> None:
+        check_key(name)
+        self.name = name
+        self._payload: TextCodec[P] = text_codec(payload)
+        self._state: TextCodec[S] = text_codec(state)
+
+    def __repr__(self) -> str:
+        return f"Queue({self.name!r})"
+
+    def job(
+        self,
+        id: str,
+        payload: P,
+        *,
+        state: S | None = None,
+        timeout: int = 60,
+        max_retries: int | None = None,
+        run_at: datetime | None = None,
+    ) -> Job[P, S]:
+        """Make a job for this queue.
+
+        What no server could take raises `ValueError` or `TypeError`; payload and state are looked
+        at when the job is sent.
+        """
+        job: Job[P, S] = Job(
+            queue=self.name,
+            id=id,
+            payload=payload,
+            state=state,
+            timeout=timeout,
+            max_retries=max_retries,
+            run_at=run_at,
+            types=self,
+        )
+        check_job(job)
+        return job
+
+    def read_payload(self, raw: RawJob) -> P:
+        """Decode a received payload, or raise `PayloadError`."""
+        return _read(self._payload, "payload", raw, raw.payload)
+
+    def read_state(self, raw: RawJob) -> S | None:
+        """Decode a received state, `None` when there is none, or raise `PayloadError`."""
+        return None if raw.state == NULL else _read(self._state, "state", raw, raw.state)
+
+    def write_payload(self, id: str, payload: P) -> msgspec.Raw:
+        """Write a payload as JSON, or raise `PayloadError`."""
+        return _write(self._payload, "payload", self.name, id, payload)
+
+    def write_state(self, id: str, state: S | None) -> msgspec.Raw:
+        """Write a state as JSON, or raise `PayloadError`."""
+        return NULL if state is None else _write(self._state, "state", self.name, id, state)
+
+
+def as_queue(queue: Queue[P, S] | str) -> Queue[P, S]:
+    """Take a bare name for a queue of plain JSON."""
+    return Queue(queue) if isinstance(queue, str) else queue
+
+
+def check_job(job: Job) -> None:
+    """Refuse a job that no server could take, payload and state aside."""
+    check_key(job.queue, job.id)
+    where = place(job.queue, job.id)
+    check_whole(f"timeout of {where}", job.timeout, 0, 2**31 - 1)
+    if job.max_retries is not None:
+        check_whole(f"max_retries of {where}", job.max_retries, 0, 2**15 - 1)
+    check_moment(f"run_at of {where}", job.run_at)
+
+
+def to_raw(job: Job) -> RawJob:
+    """Check a job and write it as JSON: `ValueError`, `TypeError` or `PayloadError`."""
+    check_job(job)
+    return RawJob(
+        queue=job.queue,
+        id=job.id,
+        timeout=job.timeout,
+        max_retries=job.max_retries,
+        payload=job.types.write_payload(job.id, job.payload),
+        state=job.types.write_state(job.id, job.state),
+        run_at=check_moment("run_at", job.run_at),
+    )
+
+
+def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
+    """Decode a received job, or raise `PayloadError`."""
+    return Job(
+        queue=raw.queue,
+        id=raw.id,
+        payload=queue.read_payload(raw),
+        state=queue.read_state(raw),
+        timeout=raw.timeout,
+        max_retries=raw.max_retries,
+        run_at=raw.run_at,
+        updated_at=raw.updated_at,
+        created_at=raw.created_at,
+        run_id=raw.run_id,
+        retries_remaining=raw.retries_remaining,
+        types=queue,
+    )
+
+
+def _read(codec: TextCodec[T], what: str, job: RawJob, text: msgspec.Raw) -> T:
+    try:
+        return codec.read(bytes(text))
+    except Misfit as error:
+        raise PayloadError(job.queue, job.id, what, str(error), bytes(text)) from error
+
+
+def _write(codec: TextCodec[T], what: str, queue: str, id: str, value: T) -> msgspec.Raw:
+    try:
+        return msgspec.Raw(codec.write(value))
+    except Misfit as error:
+        raise PayloadError(queue, id, what, str(error), None) from error

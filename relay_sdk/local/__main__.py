@@ -1,0 +1,110 @@
+"""The local server as a program."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Never
+
+from .server import LocalServer
+
+LEVELS = ("debug", "info", "warning", "error")
+SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+    if hasattr(signal, name)
+]
+
+
+class _Options(argparse.Namespace):
+    db: str
+    host: str
+    port: int
+    reap_interval: float
+    log_level: str
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Never:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until a signal; print the URL when it can be used."""
+    parser = _parser()
+    options = parser.parse_args(argv, _Options())
+    logging.basicConfig(
+        level=options.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for number in SIGNALS:
+        signal.signal(number, _stop)
+    try:
+        server = LocalServer(
+            options.db,
+            host=options.host,
+            port=options.port,
+            reap_interval=options.reap_interval,
+        ).start()
+    except (ImportError, OSError, ValueError) as error:
+        parser.error(error.strerror or str(error) if isinstance(error, OSError) else str(error))
+    try:
+        print(server.url, flush=True)
+        server.wait()
+    finally:
+        server.stop()
+    return 1  # only a fault ends the server before a signal does
+
+
+def _stop(*_: object) -> Never:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m relay_sdk.local",
+        description="Serve Relay's HTTP protocol from one SQLite file.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    environ = os.environ
+    parser.add_argument(
+        "--db",
+        metavar="FILE",
+        default=environ.get("RELAY_DB", "relay.db"),
+        help="where the jobs are; :memory: forgets them ($RELAY_DB)",
+    )
+    parser.add_argument(
+        "--host",
+        default=environ.get("RELAY_HOST", "127.0.0.1"),
+        help="the address to listen on ($RELAY_HOST)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=environ.get("HTTP_PORT", "8080"),
+        help="the port to listen on; 0 takes a free one ($HTTP_PORT)",
+    )
+    parser.add_argument(
+        "--reap-interval",
+        type=float,
+        metavar="SECONDS",
+        default=environ.get("REAP_INTERVAL", "5"),
+        help="how often timed-out jobs are looked for ($REAP_INTERVAL)",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=LEVELS,
+        type=str.lower,
+        default=environ.get("RELAY_LOG", "info"),
+        help="debug logs each request ($RELAY_LOG)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

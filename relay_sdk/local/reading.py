@@ -1,0 +1,217 @@
+"""Reading a JSON request body: the first problem in document order decides the answer."""
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from json import JSONDecodeError, JSONDecoder
+from typing import Never, TypeVar
+
+from .answers import BackendError, Refused
+
+T = TypeVar("T")
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CLASSES = {"[": "sequence", "{": "map"}
+_WORDS = {
+    "n": ("null", "null"),
+    "t": ("true", "boolean `true`"),
+    "f": ("false", "boolean `false`"),
+}
+
+
+def _no_constant(name: str) -> Never:
+    raise ValueError(f"{name} is not JSON")
+
+
+# Numbers stay text: converting one of a million digits takes long, and Python refuses it.
+_DECODER = JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_constant)
+
+
+class Reader:
+    """A place in a JSON document, and what comes next there.
+
+    Each method reads one value and moves past it. A syntax error is refused with 400, a value that
+    does not fit with 422.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self.at = 0
+        self.path: list[str] = []
+        self.cut = False
+        try:
+            self.text = body.decode()
+        except UnicodeDecodeError as error:
+            self.text = body[: error.start].decode()
+            self.cut = True  # what comes before the bad byte may have the first problem
+
+    def array(self, item: Callable[["Reader"], T]) -> list[T]:
+        if self.peek() != "[":
+            self.unfit("a sequence")
+        items: list[T] = []
+        self.at += 1
+        if self.peek("list") == "]":
+            self.at += 1
+            return items
+        while True:
+            self.path.append(f"[{len(items)}]")
+            items.append(item(self))
+            self.path.pop()
+            if self._next_part("]", "list"):
+                return items
+            if self.peek() == "]":
+                self.syntax("trailing comma")
+
+    def fields(self, known: Collection[str], expected: str) -> Iterator[str]:
+        """Yield each known field of an object, whose value the caller reads then."""
+        if self.peek() != "{":
+            self.unfit(expected)
+        seen: set[str] = set()
+        self.at += 1
+        if self.peek("object") == "}":
+            self.at += 1
+            return
+        while True:
+            name = self._name()
+            self.path.append(f".{name}")
+            if name not in known:
+                self.value()
+            elif name in seen:
+                self.path.pop()
+                self.mismatch(f"duplicate field `{name}`")
+            else:
+                seen.add(name)
+                yield name
+            self.path.pop()
+            if self._next_part("}", "object"):
+                return
+            if self.peek("object") == "}":
+                self.syntax("trailing comma")
+
+    def required(self, name: str, value: T | None) -> T:
+        if value is None:
+            self.mismatch(f"missing field `{name}`")
+        return value
+
+    def string(self, expected: str = "a string") -> str:
+        if self.peek() != '"':
+            self.unfit(expected)
+        try:
+            text, self.at = _DECODER.raw_decode(self.text, self.at)
+        except JSONDecodeError as error:
+            self._undecodable(error)
+        if _SURROGATE.search(str(text)):
+            self.syntax("lone leading surrogate in hex escape")
+        return str(text)
+
+    def integer(self, low: int, high: int, expected: str) -> int:
+        """Read an integer literal between low and high."""
+        start = self._start()
+        found = _NUMBER.match(self.text, start)
+        if not found or found[1] or found[2] or found[0] == "-0":
+            self.unfit(expected)
+        self.at = found.end()
+        literal = found[0]
+        if len(literal) > 20 or not low <= int(literal) <= high:
+            self.mismatch(f"invalid value: integer `{literal[:40]}`, expected {expected}")
+        return int(literal)
+
+    def null(self) -> bool:
+        """Move past null if that is what comes next."""
+        if self.peek() != "n":
+            return False
+        self._word("null")
+        return True
+
+    def value(self) -> str:
+        """Read anything, and return its text as it came."""
+        start = self._start()
+        try:
+            self.at = _DECODER.raw_decode(self.text, start)[1]
+        except JSONDecodeError as error:
+            self._undecodable(error)
+        except ValueError:
+            self.syntax("expected value")
+        except RecursionError:
+            raise BackendError("db error: ERROR: stack depth limit exceeded") from None
+        return self.text[start : self.at]
+
+    def end(self) -> None:
+        self._start()
+        if self.cut:
+            self.syntax("invalid unicode code point")
+        if self.at < len(self.text):
+            self.syntax("trailing characters")
+
+    def unfit(self, expected: str) -> Never:
+        """Refuse the value that comes next, unless it is not even JSON."""
+        first = self.peek()
+        if first in _CLASSES:
+            found = _CLASSES[first]
+        elif first in _WORDS:
+            word, found = _WORDS[first]
+            self._word(word)
+        elif first == '"':
+            found = f'string "{self.string()}"'
+        elif number := _NUMBER.match(self.text, self.at):
+            self.at = number.end()
+            kind = "floating point" if number[1] or number[2] or number[0] == "-0" else "integer"
+            found = f"{kind} `{number[0][:40]}`"
+        else:
+            self.syntax("invalid number" if first == "-" else "expected value")
+        self.mismatch(f"invalid type: {found}, expected {expected}")
+
+    def mismatch(self, detail: str) -> Never:
+        self._refuse(422, "Failed to deserialize the JSON body into the target type", detail)
+
+    def syntax(self, detail: str) -> Never:
+        self._refuse(400, "Failed to parse the request body as JSON", detail)
+
+    def _refuse(self, status: int, what: str, detail: str) -> Never:
+        path = "".join(self.path).removeprefix(".")
+        before = self.text[: self.at]
+        column = len(before[before.rfind("\n") + 1 :].encode())
+        place = f"at line {before.count(chr(10)) + 1} column {column}"
+        raise Refused(status, f"{what}: {path and path + ': '}{detail} {place}")
+
+    def _undecodable(self, error: JSONDecodeError) -> Never:
+        self.at = error.pos
+        if error.pos >= len(self.text) or error.msg.startswith("Unterminated string"):
+            self.at = len(self.text)
+            self.syntax("EOF while parsing a value")
+        self.syntax(error.msg[0].lower() + error.msg[1:])
+
+    def _start(self) -> int:
+        found = _SPACE.match(self.text, self.at)
+        self.at = found.end() if found else self.at
+        return self.at
+
+    def peek(self, inside: str = "value") -> str:
+        start = self._start()
+        if start == len(self.text):
+            self.syntax(f"EOF while parsing a{'n' if inside == 'object' else ''} {inside}")
+        return self.text[start]
+
+    def _word(self, word: str) -> None:
+        if not self.text.startswith(word, self.at):
+            if word.startswith(self.text[self.at :]):
+                self.syntax("EOF while parsing a value")
+            self.syntax("expected ident")
+        self.at += len(word)
+
+    def _name(self) -> str:
+        if self.peek("object") != '"':
+            self.syntax("key must be a string")
+        name = self.string()
+        if self.peek("object") != ":":
+            self.syntax("expected `:`")
+        self.at += 1
+        return name
+
+    def _next_part(self, close: str, inside: str) -> bool:
+        """Move past a comma, or past the end and return True."""
+        mark = self.peek(inside)
+        if mark not in (",", close):
+            self.syntax(f"expected `,` or `{close}`")
+        self.at += 1
+        return mark == close

@@ -1,0 +1,67 @@
+"""What PostgreSQL could not hold is refused here too."""
+
+import re
+from collections.abc import Iterable, Iterator
+from decimal import Decimal, InvalidOperation
+from json import JSONDecoder
+
+from .answers import BackendError
+from .store import NewJob
+
+KEY_LENGTH = 1024
+DIGITS = 131072
+DECIMALS = 16383
+
+# Whole escapes are consumed, so that the second half of an escaped backslash starts none.
+_ESCAPE = re.compile(
+    r"\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<unstorable>u0000|u[dD][89a-fA-F]..)|u....)"
+)
+_LARGE = re.compile(r"[eE][+-]?0*[1-9][0-9]{3}|(?<![0-9])[0-9]{10000}")
+
+
+def jobs(new: Iterable[NewJob]) -> Iterator[NewJob]:
+    for job in new:
+        json(job.payload)
+        json(job.state)
+        yield job._replace(queue=key(job.queue), id=key(job.id))
+
+
+def key(text: str) -> str:
+    """Check a queue or id, less the spaces that a column of this length cuts."""
+    no_nul(text)
+    if len(text) <= KEY_LENGTH:
+        return text
+    if text[KEY_LENGTH:].strip(" "):
+        raise BackendError(
+            f"db error: ERROR: value too long for type character varying({KEY_LENGTH})"
+        )
+    return text[:KEY_LENGTH]
+
+
+def no_nul(text: str) -> str:
+    if "\0" in text:
+        raise BackendError('db error: ERROR: invalid byte sequence for encoding "UTF8": 0x00')
+    return text
+
+
+def json(text: str | None) -> str | None:
+    if text is None:
+        return None
+    if "\\u" in text and any(found["unstorable"] for found in _ESCAPE.finditer(text)):
+        raise BackendError("db error: ERROR: unsupported Unicode escape sequence")
+    if _LARGE.search(text):
+        _NUMBERS.decode(text)
+    return text
+
+
+def _number(literal: str) -> None:
+    try:
+        number = Decimal(literal)
+    except InvalidOperation:
+        number = Decimal("Infinity")
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, str) or number.adjusted() >= DIGITS or exponent < -DECIMALS:
+        raise BackendError("db error: ERROR: value overflows numeric format")
+
+
+_NUMBERS = JSONDecoder(parse_int=_number, parse_float=_number)

@@ -1,0 +1,132 @@
+"""Version 1: what each of its routes does."""
+
+from . import answers, dates, storable
+from .answers import Refused, Response
+from .call import Call
+from .lenient_dates import lenient
+from .reading import Reader
+from .store import Job, NewJob
+from .writing import array, string
+
+FIELDS = (
+    "id",
+    "queue",
+    "timeout",
+    "max_retries",
+    "payload",
+    "state",
+    "run_at",
+    "updated_at",
+)
+
+
+def enqueue(call: Call) -> Response:
+    """Insert one job, or each of several that is not there yet."""
+    jobs = call.body(lambda reader: reader.array(lambda item: read_job(item, call.now)))
+    call.store.enqueue(storable.jobs(jobs), "unique" if len(jobs) == 1 else "ignore", call.now)
+    return answers.empty(202)
+
+
+def reschedule(call: Call) -> Response:
+    job = call.body(lambda reader: read_job(reader, call.now))
+    storable.json(job.payload)
+    storable.json(job.state)
+    storable.no_nul(job.queue + job.id)
+    if not call.store.reschedule(job, call.now):
+        raise not_found(job.queue, job.id)
+    return answers.empty(202)
+
+
+def next_jobs(call: Call) -> Response:
+    limit = call.num_jobs()
+    return array(map(write_job, call.store.claim(call.queue, limit, call.now)))
+
+
+def exists(call: Call) -> Response:
+    return answers.empty(200 if call.store.exists(call.queue, call.id) else 404)
+
+
+def get(call: Call) -> Response:
+    job = call.store.get(call.queue, call.id)
+    return answers.json(write_job(job)) if job else answers.empty(404)
+
+
+def heartbeat(call: Call) -> Response:
+    """Extend the job, whoever holds it; without a usable body its state is erased."""
+    state = call.state()
+    if not call.store.heartbeat(call.queue, call.id, None, state, call.now):
+        raise not_found(call.queue, call.id)
+    return answers.empty(202)
+
+
+def remove(call: Call) -> Response:
+    call.store.remove(call.queue, call.id)
+    return answers.empty(200)
+
+
+def not_found(queue: str, id: str) -> Refused:
+    return Refused(404, f"job with id `{id}` not found in queue `{queue}`.")
+
+
+def read_job(reader: Reader, now: int) -> NewJob:
+    id = queue = timeout = payload = state = run_at = None
+    max_retries: int | None = 0
+    for name in reader.fields(FIELDS, "struct Job"):
+        match name:
+            case "id":
+                id = reader.string()
+            case "queue":
+                queue = reader.string()
+            case "timeout":
+                timeout = max(0, reader.integer(-(2**31), 2**31 - 1, "i32"))
+            case "max_retries":
+                retries = reader.integer(-(2**31), 2**31 - 1, "i32")
+                max_retries = None if retries < 0 else min(retries, 2**15 - 1)
+            case "payload":
+                payload = reader.value()
+            case "state":
+                state = reader.value()
+            case "run_at":
+                run_at = _read_run_at(reader)
+            case _:
+                _check_updated_at(reader)
+    return NewJob(
+        id=reader.required("id", id),
+        queue=reader.required("queue", queue),
+        timeout=reader.required("timeout", timeout),
+        max_retries=max_retries,
+        payload=reader.required("payload", payload),
+        state=state,
+        run_at=now if run_at is None else run_at,
+    )
+
+
+def _read_run_at(reader: Reader) -> int | None:
+    match reader.peek():
+        case '"':
+            return lenient(reader.string())
+        case "[" | "{":
+            reader.syntax("expected `,` or `}`")
+        case _:
+            reader.value()
+            return None
+
+
+def _check_updated_at(reader: Reader) -> None:
+    """Refuse a bad date, though the value is not used."""
+    if not reader.null():
+        try:
+            dates.relaxed(reader.string(dates.EXPECTED))
+        except ValueError as error:
+            reader.mismatch(str(error))
+        except OverflowError:
+            pass
+
+
+def write_job(job: Job) -> str:
+    max_retries = -1 if job.max_retries is None else job.max_retries
+    return (
+        f'{{"id":{string(job.id)},"queue":{string(job.queue)},"timeout":{job.timeout},'
+        f'"max_retries":{max_retries},"payload":{job.payload},"state":{job.state or "null"},'
+        f'"run_at":"{dates.to_text(job.run_at)}","updated_at":"{dates.to_text(job.updated_at)}"}}'
+    )

@@ -1,0 +1,14 @@
+"""JSON out, around payloads and states that are JSON text already."""
+
+from collections.abc import Iterable
+from json import JSONEncoder
+
+from . import answers
+from .answers import Response
+
+string = JSONEncoder(ensure_ascii=False).encode
+
+
+def array(items: Iterable[str]) -> Response:
+    text = ",".join(items)
+    return answers.json(f"[{text}]") if text else answers.empty(204)

@@ -1,0 +1,87 @@
+"""The servers that the protocol cases run against.
+
+Each case runs in process and over a socket, against the bundled server with a virtual clock, and
+against the server at `$RELAY_TEST_URL` when that is set.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import cast
+from uuid import uuid4
+
+import pytest
+
+from relay_sdk.local import App, LocalServer
+from relay_sdk.testing import Clock
+
+from .api import Api, Version
+from .wire import Wire, in_process, over_socket
+
+REAP_INTERVAL = 5.0
+FOREIGN_URL = os.environ.get("RELAY_TEST_URL")
+FOREIGN_REAP_INTERVAL = float(os.environ.get("RELAY_TEST_REAP_INTERVAL", "5"))
+
+SOCKETS = ["socket", "url"] if FOREIGN_URL else ["socket"]
+WAYS = ["in-process", *SOCKETS]
+
+
+@pytest.fixture(scope="session", params=["v1", "v2"])
+def version(request: pytest.FixtureRequest) -> Version:
+    return cast(Version, request.param)
+
+
+def open_wire(way: str) -> Iterator[Wire]:
+    """Reach a server in one of the three ways."""
+    clock = Clock()
+    match way:
+        case "in-process":
+            with App(reap_interval=REAP_INTERVAL, clock=clock.now) as app:
+                yield Wire(in_process(app), reap_interval=REAP_INTERVAL, app=app, clock=clock)
+        case "socket":
+            with LocalServer(reap_interval=REAP_INTERVAL, clock=clock.now) as server:
+                url = server.url
+                yield Wire(over_socket(url), reap_interval=REAP_INTERVAL, url=url, clock=clock)
+        case _:
+            assert FOREIGN_URL
+            foreign = over_socket(FOREIGN_URL)
+            yield Wire(foreign, reap_interval=FOREIGN_REAP_INTERVAL, url=FOREIGN_URL)
+
+
+@pytest.fixture(scope="session", params=WAYS)
+def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+    yield from open_wire(request.param)
+
+
+@pytest.fixture(scope="session", params=SOCKETS)
+def socket_wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+    yield from open_wire(request.param)
+
+
+@pytest.fixture
+def queue(wire: Wire) -> Iterator[str]:
+    """A name that no other test uses. What a test left on the server is deleted."""
+    wire.settle()
+    yield f"contract-{uuid4()}"
+    wire.clean()
+
+
+@pytest.fixture
+def api(version: Version, wire: Wire, queue: str) -> Api:
+    """Each version that the server speaks."""
+    return open_api(version, wire, queue)
+
+
+@pytest.fixture
+def v1(wire: Wire, queue: str) -> Api:
+    return open_api("v1", wire, queue)
+
+
+@pytest.fixture
+def v2(wire: Wire, queue: str) -> Api:
+    return open_api("v2", wire, queue)
+
+
+def open_api(version: Version, wire: Wire, queue: str) -> Api:
+    if version == "v2" and wire.flavor == "relay-rs":
+        pytest.skip("relay-rs speaks v1 alone")
+    return Api(version, wire, queue)
