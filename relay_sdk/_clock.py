@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 import anyio
@@ -13,6 +14,10 @@ class Stopped(Exception):
 
 class Clock(Protocol):
     """What tells the time and waits."""
+
+    def now(self) -> datetime:
+        """The time of day, aware."""
+        ...
 
     def monotonic(self) -> float:
         """Seconds that only grow."""
@@ -29,6 +34,9 @@ class Clock(Protocol):
 
 class SystemClock:
     """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     def monotonic(self) -> float:
         return time.monotonic()

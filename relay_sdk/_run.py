@@ -40,6 +40,7 @@ class Run:
         self.state = raw.state
         self.ended = False
         self.lost: str | None = None
+        self.stopping = False
         self._policy = policy
         self._retries = iter(policy.retry_backoff)
         self._ours_until = policy.clock.monotonic() + raw.timeout
@@ -115,11 +116,20 @@ class Run:
         yield from retrying(self._policy, api.complete(self.raw))
         self.ended = True
 
-    def again(self, run_at: datetime | None, new_state: msgspec.Raw | None) -> Flow[None]:
+    def again(
+        self,
+        run_at: datetime | None,
+        new_state: msgspec.Raw | None = None,
+        max_retries: int | None = None,
+    ) -> Flow[None]:
         """End the run and queue the same job anew, its payload untouched."""
         moment = check_moment(f"run_at of {place(self.raw.queue, self.raw.id)}", run_at)
-        state = self.state if new_state is None else new_state
-        job = msgspec.structs.replace(self.raw, run_at=moment, state=state)
+        job = msgspec.structs.replace(
+            self.raw,
+            run_at=moment,
+            state=self.state if new_state is None else new_state,
+            max_retries=self.raw.max_retries if max_retries is None else max_retries,
+        )
         yield from self._requeue([job], "replace")
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:

@@ -12,6 +12,7 @@ from relay_sdk._checks import check_choice, check_key, check_seconds, check_whol
 from relay_sdk._clock import Clock, Stopped, SystemClock
 from relay_sdk._flow import Flow
 from relay_sdk._http import Address, AsyncHttp, Http
+from relay_sdk._lease import AsyncLease, Lease
 from relay_sdk._policy import ApiChoice, Policy
 from relay_sdk._session import AsyncSession, Session
 from relay_sdk.backoff import Backoff
@@ -50,7 +51,8 @@ class Client(_Client):
     `retry_backoff` the attempts when a request fails; its `retries` are how often. `timeout` is
     for each wait on the network, in seconds. `headers` go with every request. `http_client` is an
     `httpx.Client` of your own, for proxies or certificates; it is not closed here. `api="auto"`
-    asks the server once, at the first request, and takes v2 where it is spoken.
+    asks the server once, at the first request, and takes v2 where it is spoken. `clock` is for tests:
+    see `relay_sdk.testing`.
 
     Every method may raise `TransportError` or `ServerBusyError` when the retries are spent, and
     `RequestRejectedError` or `UnexpectedStatusError`.
@@ -127,7 +129,7 @@ class Client(_Client):
             jobs = self._session.run(flow, stop)
         except Stopped:
             return []
-        return [JobHelper(self._session, declared, raw) for raw in jobs]
+        return [JobHelper(Lease(self._session, raw), declared) for raw in jobs]
 
     def iter(
         self, queue: Queue[P, S] | str, *, stop: threading.Event | None = None
@@ -227,7 +229,7 @@ class AsyncClient(_Client):
         """
         declared = as_queue(queue)
         jobs = await self._session.run(self._take(declared, num_jobs, timeout))
-        return [AsyncJobHelper(self._session, declared, raw) for raw in jobs]
+        return [AsyncJobHelper(AsyncLease(self._session, raw), declared) for raw in jobs]
 
     async def iter(self, queue: Queue[P, S] | str) -> AsyncIterator[AsyncJobHelper[P, S]]:
         """Take jobs one by one, for ever."""

@@ -78,14 +78,24 @@ class JobExistsError(_JobError):
     """A job with this id is already in the queue, waiting or running. Nothing was changed."""
 
     def __init__(self, queue: str, id: str) -> None:
-        super().__init__(queue, id, f"job {id!r} already exists in queue {queue!r}")
+        super().__init__(
+            queue,
+            id,
+            f"job {id!r} already exists in queue {queue!r}: "
+            "take another id, or enqueue with mode 'ignore' or 'replace'",
+        )
 
 
 class JobNotFoundError(_JobError):
     """There is no job with this id in the queue: never enqueued, completed or given up."""
 
     def __init__(self, queue: str, id: str) -> None:
-        super().__init__(queue, id, f"job {id!r} not found in queue {queue!r}")
+        super().__init__(
+            queue,
+            id,
+            f"job {id!r} not found in queue {queue!r}: "
+            "it was never enqueued, is done, or ran out of retries",
+        )
 
 
 class JobLostError(_JobError):

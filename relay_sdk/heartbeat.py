@@ -7,25 +7,22 @@ from contextlib import asynccontextmanager, contextmanager
 import anyio
 
 from relay_sdk._clock import Stopped
-from relay_sdk._run import Run
-from relay_sdk._session import AsyncSession, Session
+from relay_sdk._lease import AsyncLease, Lease
 
 
 @contextmanager
-def beating(
-    session: Session, run: Run, turn: threading.Lock, interval: float | None
-) -> Generator[None]:
+def beating(lease: Lease, interval: float | None) -> Generator[None]:
     """Keep a run alive from a thread; raise `JobLostError` at the end when it was lost."""
     _check_interval(interval)
+    run, clock = lease.run, lease.session.policy.clock
     left = threading.Event()
 
     def beat() -> None:
         wait: float | None = run.interval(interval)
         while wait is not None:
             try:
-                session.policy.clock.sleep(wait, left)
-                with turn:
-                    wait = session.run(run.keep_alive(interval))
+                clock.sleep(wait, left)
+                wait = lease.do(run.keep_alive(interval))
             except Stopped:
                 return
             except Exception as error:
@@ -43,20 +40,18 @@ def beating(
 
 
 @asynccontextmanager
-async def abeating(
-    session: AsyncSession, run: Run, turn: anyio.Lock, interval: float | None
-) -> AsyncGenerator[None]:
+async def abeating(lease: AsyncLease, interval: float | None) -> AsyncGenerator[None]:
     """Keep a run alive from a task; cancel the block and raise `JobLostError` when it is lost."""
     _check_interval(interval)
+    run, clock = lease.run, lease.session.policy.clock
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
 
         async def beat() -> None:
             wait: float | None = run.interval(interval)
             while wait is not None:
-                await session.policy.clock.asleep(wait)
-                async with turn:
-                    wait = await session.run(run.keep_alive(interval))
+                await clock.asleep(wait)
+                wait = await lease.do(run.keep_alive(interval))
             if run.lost is not None:
                 group.cancel_scope.cancel()
 

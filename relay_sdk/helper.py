@@ -1,23 +1,19 @@
 """What a worker holds while it runs a job."""
 
-import threading
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from enum import Enum
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal
 
-import anyio
 import msgspec
 
 from relay_sdk._checks import check_choice
 from relay_sdk._flow import Flow
+from relay_sdk._lease import AsyncLease, Lease
 from relay_sdk._run import Run
-from relay_sdk._session import AsyncSession, Session
 from relay_sdk.heartbeat import abeating, beating
 from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, from_raw
-
-R = TypeVar("R")
 
 
 class Known(Enum):
@@ -32,9 +28,9 @@ KNOWN: Literal[Known.STATE] = Known.STATE
 class _Helper(Generic[P, S]):
     """What the two helpers share: the job, and the flows of its run."""
 
-    def __init__(self, queue: Queue[P, S], run: Run) -> None:
-        self._queue = queue
+    def __init__(self, run: Run, queue: Queue[P, S]) -> None:
         self._run = run
+        self._queue = queue
         self._job: Job[P, S] | None = None
 
     def __repr__(self) -> str:
@@ -59,6 +55,11 @@ class _Helper(Generic[P, S]):
     def lost(self) -> bool:
         """Whether a heartbeat has found the job to be no longer ours."""
         return self._run.lost is not None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker is about to leave: save the state, and return or raise soon."""
+        return self._run.stopping
 
     def _heartbeat(self, state: S | None | Known) -> Flow[None]:
         return self._run.heartbeat(self._written(state))
@@ -86,17 +87,16 @@ class JobHelper(_Helper[P, S]):
     Safe to share between threads: its requests go one after another.
     """
 
-    def __init__(self, session: Session, queue: Queue[P, S], raw: RawJob) -> None:
-        super().__init__(queue, Run(session.policy, raw))
-        self._session = session
-        self._turn = threading.Lock()
+    def __init__(self, lease: Lease, queue: Queue[P, S]) -> None:
+        super().__init__(lease.run, queue)
+        self._lease = lease
 
     def complete(self) -> None:
         """End the job: it is done, and gone from the server.
 
         On API v2 the server answers a run that is no longer ours just so, and keeps the job.
         """
-        self._do(self._run.complete())
+        self._lease.do(self._run.complete())
 
     def heartbeat(self, state: S | None | Known = KNOWN) -> None:
         """Keep the job for another `timeout` seconds and save its state, for the next run.
@@ -104,7 +104,7 @@ class JobHelper(_Helper[P, S]):
         Without an argument the known state is sent again; `None` erases it. `JobLostError` when
         the job is no longer ours.
         """
-        self._do(self._heartbeat(state))
+        self._lease.do(self._heartbeat(state))
 
     def heartbeat_auto(self, interval: float | None = None) -> AbstractContextManager[None]:
         """Send the known state from a thread, every `interval` seconds (`timeout / 3`).
@@ -113,7 +113,7 @@ class JobHelper(_Helper[P, S]):
         lost. When it is lost, `lost` turns true, the next call raises `JobLostError`, and so does
         leaving the block. Leaving waits for a heartbeat that is on its way.
         """
-        return beating(self._session, self._run, self._turn, interval)
+        return beating(self._lease, interval)
 
     def reschedule(
         self,
@@ -127,7 +127,7 @@ class JobHelper(_Helper[P, S]):
         Its retries start over. API v1 takes a `job` of the same queue and id only
         (`UnsupportedError`); v2 takes any, and overwrites one that is there.
         """
-        self._do(self._reschedule(job, run_at, state))
+        self._lease.do(self._reschedule(job, run_at, state))
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "unique") -> None:
         """End the job and enqueue others in its place, all or nothing.
@@ -135,19 +135,15 @@ class JobHelper(_Helper[P, S]):
         `JobExistsError` names the first that is there already, and leaves the job ours. API v1 can
         only queue the same job again (`UnsupportedError`).
         """
-        self._do(self._requeue(jobs, mode))
+        self._lease.do(self._requeue(jobs, mode))
 
     def remove(self) -> None:
         """Delete the job from the server, whoever holds it."""
-        self._do(self._run.remove())
+        self._lease.do(self._run.remove())
 
     def exists(self) -> bool:
         """Look whether the job is still on the server, whoever holds it."""
-        return self._do(self._run.exists())
-
-    def _do(self, flow: Flow[R]) -> R:
-        with self._turn:
-            return self._session.run(flow)
+        return self._lease.do(self._run.exists())
 
 
 class AsyncJobHelper(_Helper[P, S]):
@@ -156,17 +152,16 @@ class AsyncJobHelper(_Helper[P, S]):
     Safe to share between tasks: its requests go one after another.
     """
 
-    def __init__(self, session: AsyncSession, queue: Queue[P, S], raw: RawJob) -> None:
-        super().__init__(queue, Run(session.policy, raw))
-        self._session = session
-        self._turn = anyio.Lock()
+    def __init__(self, lease: AsyncLease, queue: Queue[P, S]) -> None:
+        super().__init__(lease.run, queue)
+        self._lease = lease
 
     async def complete(self) -> None:
         """End the job: it is done, and gone from the server.
 
         On API v2 the server answers a run that is no longer ours just so, and keeps the job.
         """
-        await self._do(self._run.complete())
+        await self._lease.do(self._run.complete())
 
     async def heartbeat(self, state: S | None | Known = KNOWN) -> None:
         """Keep the job for another `timeout` seconds and save its state, for the next run.
@@ -174,7 +169,7 @@ class AsyncJobHelper(_Helper[P, S]):
         Without an argument the known state is sent again; `None` erases it. `JobLostError` when
         the job is no longer ours.
         """
-        await self._do(self._heartbeat(state))
+        await self._lease.do(self._heartbeat(state))
 
     def heartbeat_auto(self, interval: float | None = None) -> AbstractAsyncContextManager[None]:
         """Send the known state from a task, every `interval` seconds (`timeout / 3`).
@@ -182,7 +177,7 @@ class AsyncJobHelper(_Helper[P, S]):
         A heartbeat that fails is tried again until `timeout` has passed; then the job counts as
         lost. When it is lost, the block is cancelled and left with `JobLostError`.
         """
-        return abeating(self._session, self._run, self._turn, interval)
+        return abeating(self._lease, interval)
 
     async def reschedule(
         self,
@@ -196,7 +191,7 @@ class AsyncJobHelper(_Helper[P, S]):
         Its retries start over. API v1 takes a `job` of the same queue and id only
         (`UnsupportedError`); v2 takes any, and overwrites one that is there.
         """
-        await self._do(self._reschedule(job, run_at, state))
+        await self._lease.do(self._reschedule(job, run_at, state))
 
     async def requeue(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "unique") -> None:
         """End the job and enqueue others in its place, all or nothing.
@@ -204,16 +199,12 @@ class AsyncJobHelper(_Helper[P, S]):
         `JobExistsError` names the first that is there already, and leaves the job ours. API v1 can
         only queue the same job again (`UnsupportedError`).
         """
-        await self._do(self._requeue(jobs, mode))
+        await self._lease.do(self._requeue(jobs, mode))
 
     async def remove(self) -> None:
         """Delete the job from the server, whoever holds it."""
-        await self._do(self._run.remove())
+        await self._lease.do(self._run.remove())
 
     async def exists(self) -> bool:
         """Look whether the job is still on the server, whoever holds it."""
-        return await self._do(self._run.exists())
-
-    async def _do(self, flow: Flow[R]) -> R:
-        async with self._turn:
-            return await self._session.run(flow)
+        return await self._lease.do(self._run.exists())

@@ -21,6 +21,8 @@ T = TypeVar("T")
 EnqueueMode: TypeAlias = Literal["unique", "ignore", "replace"]
 """What becomes of a job that is already there: it is an error, it is kept, it is overwritten."""
 
+MAX_RETRIES = 2**15 - 1
+
 NULL = msgspec.Raw(b"null")
 
 Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -161,7 +163,7 @@ def check_job(job: Job) -> None:
     where = place(job.queue, job.id)
     check_whole(f"timeout of {where}", job.timeout, 0, 2**31 - 1)
     if job.max_retries is not None:
-        check_whole(f"max_retries of {where}", job.max_retries, 0, 2**15 - 1)
+        check_whole(f"max_retries of {where}", job.max_retries, 0, MAX_RETRIES)
     check_moment(f"run_at of {where}", job.run_at)
 
 

@@ -1,4 +1,13 @@
-"""The bundled server: Relay's protocol over one SQLite file."""
+"""The bundled server: Relay's protocol, versions 1 and 2, over one SQLite file.
+
+It is stricter than the real server in four things, which no client depends on and which hide
+mistakes: HEAD on a queue's jobs is 405 and claims nothing; bytes after the JSON value of a body
+are refused; a job written as an array is refused; and there is an answer where the real server
+drops the connection.
+
+Limits of its own: HTTP/1.1 alone; the years 1 to 9999; JSON nested some 900 deep; of the zone
+names in a version 1 date, the common ones.
+"""
 
 from .answers import Response
 from .app import App

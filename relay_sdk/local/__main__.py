@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ImportError, OSError, ValueError) as error:
         parser.error(error.strerror or str(error) if isinstance(error, OSError) else str(error))
     try:
-        print(server.url, flush=True)
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
         server.wait()
     finally:
         server.stop()

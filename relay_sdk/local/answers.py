@@ -41,14 +41,17 @@ class JobExistsError(Exception):
 
 
 def empty(status: int) -> Response:
+    """Answer without a body."""
     return Response(status, {} if status == 204 else {"content-length": "0"})
 
 
 def json(text: str) -> Response:
+    """Answer with JSON."""
     return _full(200, "application/json", text)
 
 
 def plain(status: int, text: str) -> Response:
+    """Answer with an error text, which is never JSON."""
     return _full(status, "text/plain; charset=utf-8", text)
 
 

@@ -26,7 +26,12 @@ def _is_retryable(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _RETRYABLE
 
 
+def _fault() -> Response:
+    return answers.plain(500, "The local server has a fault; its log says more.")
+
+
 def utc_now() -> datetime:
+    """Read the clock of this machine."""
     return datetime.now(UTC)
 
 
@@ -95,6 +100,9 @@ class App:
                     place if isinstance(place, Response) else backend_error(request.target, trouble)
                     for request, place in zip(requests, places, strict=True)
                 ]
+            except Exception:
+                log.exception("Cannot answer any of %d requests", len(requests))
+                responses = [p if isinstance(p, Response) else _fault() for p in places]
         return [
             replace(response, body=b"") if request.method == "HEAD" else response
             for request, response in zip(requests, responses, strict=True)
@@ -116,12 +124,8 @@ class App:
             ]
         if due:
             self._reaped_at = now
-        for queue, id in dropped:
-            log.warning(
-                "Job %r of queue %r timed out, has no retries left and is gone",
-                id,
-                queue,
-            )
+        for queue, key in dropped:
+            log.warning("Job %r of queue %r timed out without retries left: gone", key, queue)
         return responses
 
     def _perform(self, request: Request, found: Found, now: int) -> Response:
@@ -149,7 +153,7 @@ class App:
             raise  # the transaction that all share is lost
         except Exception:
             log.exception("Cannot answer %s %s", request.method, ascii(request.target))
-            return answers.plain(500, "The local server has a fault; its log says more.")
+            return _fault()
 
     def _now(self) -> int:
         return dates.from_datetime(self._clock())

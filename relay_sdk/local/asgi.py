@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter
-from typing import Required, TypedDict
+from typing import Literal, Required, TypedDict
 
 from .answers import BackendError, Response
 from .app import App, Request
@@ -15,6 +15,8 @@ log = logging.getLogger("relay_sdk.local")
 
 
 class Scope(TypedDict):
+    """What is read of a request's head."""
+
     type: str
     method: str
     raw_path: bytes
@@ -23,19 +25,25 @@ class Scope(TypedDict):
 
 
 class Received(TypedDict, total=False):
+    """A part of a request's body, or the news that the client has gone."""
+
     type: Required[str]
     body: bytes
     more_body: bool
 
 
 class Start(TypedDict):
-    type: str
+    """The head of an answer."""
+
+    type: Literal["http.response.start"]
     status: int
     headers: list[tuple[bytes, bytes]]
 
 
 class Body(TypedDict):
-    type: str
+    """The whole body of an answer."""
+
+    type: Literal["http.response.body"]
     body: bytes
 
 

@@ -15,10 +15,11 @@ T = TypeVar("T")
 
 BODY_LIMIT = 2 * 1024 * 1024
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _JSON_TYPE = re.compile(
-    rf"\s*application/(?:json|{_TOKEN}\+json)"
-    rf'(?:\s*;\s*{_TOKEN}=(?:{_TOKEN}|"[^"]*"))*\s*;?\s*',
+    # Possessive, so that a long run of spaces is gone through once.
+    rf"\s*application/(?:json|{_WORD}\+json)"
+    rf'(?:\s*+;\s*+{_WORD}=(?:{_WORD}|"[^"]*"))*\s*+(?:;\s*+)?',
     re.IGNORECASE,
 )
 _LONGEST = len(str(2**63))

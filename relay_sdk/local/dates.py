@@ -20,6 +20,7 @@ _RELAXED = re.compile(
 
 
 def from_datetime(moment: datetime) -> int:
+    """Convert an aware datetime."""
     return (moment - EPOCH) // MICROSECOND
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("relay_sdk.local")
 
 GRACE = 5  # seconds that running requests have to end when the server stops
+HEAD = 128 * 1024  # bytes of a request's head, if h11 reads it: long keys fit, percent-encoded
 IDLE = 3600  # seconds after which an unused connection is closed
 
 
@@ -78,7 +79,7 @@ class LocalServer:
 
     def wait(self) -> None:
         """Block until the server ends."""
-        self._started().thread.join()
+        self._started().ended.wait()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -100,21 +101,18 @@ class LocalServer:
 class _Running:
     def __init__(self, app: App, host: str, port: int) -> None:
         self.app = app
+        self.ended = Event()
         self._server = _uvicorn(app)
         self._listener = _listen(host, port)
         name = f"[{host}]" if ":" in host else host
         self.url = f"http://{name}:{self._listener.getsockname()[1]}"
-        self._ready = Event()
         # A program that forgets to stop it can end all the same: what was answered is on disk.
-        self.thread = Thread(target=self._run, name=f"relay {self.url}", daemon=True)
-        self.thread.start()
-        self._ready.wait()
-        if not self._server.started:
-            raise RuntimeError("the local server did not start; the log says more")
+        self._thread = Thread(target=self._run, name=f"relay {self.url}", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         self._server.should_exit = True
-        self.thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         try:
@@ -125,14 +123,10 @@ class _Running:
         finally:
             self._listener.close()
             self.app.close()
-            self._ready.set()
+            self.ended.set()
 
     async def _serve(self) -> None:
-        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
-        while not (self._server.started or serving.done()):
-            await asyncio.sleep(0)
-        self._ready.set()
-        await serving
+        await self._server.serve(sockets=[self._listener])
         # What is left here was cancelled when its time was over.
         if tasks := set(self._server.server_state.tasks):
             await asyncio.wait(tasks, timeout=1)
@@ -157,6 +151,7 @@ def _uvicorn(app: App) -> "uvicorn.Server":
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        h11_max_incomplete_event_size=HEAD,
         timeout_keep_alive=IDLE,
         timeout_graceful_shutdown=GRACE,
     )

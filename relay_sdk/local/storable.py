@@ -20,6 +20,7 @@ _LARGE = re.compile(r"[eE][+-]?0*[1-9][0-9]{3}|(?<![0-9])[0-9]{10000}")
 
 
 def jobs(new: Iterable[NewJob]) -> Iterator[NewJob]:
+    """Check each job when it is its turn."""
     for job in new:
         json(job.payload)
         json(job.state)
@@ -39,12 +40,14 @@ def key(text: str) -> str:
 
 
 def no_nul(text: str) -> str:
+    """Check a queue or id that is only looked for, which may have any length."""
     if "\0" in text:
         raise BackendError('db error: ERROR: invalid byte sequence for encoding "UTF8": 0x00')
     return text
 
 
 def json(text: str | None) -> str | None:
+    """Check a payload or state that is valid JSON."""
     if text is None:
         return None
     if "\\u" in text and any(found["unstorable"] for found in _ESCAPE.finditer(text)):

@@ -14,7 +14,6 @@ Mode = Literal["unique", "ignore", "replace"]
 
 APPLICATION_ID = 0x52454C59
 SCHEMA_VERSION = 1
-SECOND = 1_000_000
 
 
 class NewJob(NamedTuple):
@@ -30,7 +29,7 @@ class NewJob(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A job as it is stored."""
+    """A job as it is stored: a row of the table."""
 
     queue: str
     id: str
@@ -40,12 +39,11 @@ class Job(NamedTuple):
     payload: str
     state: str | None
     run_id: str | None
+    expires_at: int | None
     run_at: int
     updated_at: int
     created_at: int
 
-
-_COLUMNS = ", ".join(Job._fields)
 
 _INSERT = """
 INSERT INTO jobs (queue, id, timeout, max_retries, retries_remaining, payload, state,
@@ -67,12 +65,12 @@ SELECT_READY = """
 SELECT rowid FROM jobs WHERE queue = ? AND run_id IS NULL AND run_at <= ?
 ORDER BY run_at, rowid LIMIT ?"""
 
-_CLAIM = f"""
-UPDATE jobs SET run_id = ?1, updated_at = ?2, expires_at = ?2 + timeout * {SECOND}
-WHERE rowid = ?3 RETURNING {_COLUMNS}"""
+_CLAIM = """
+UPDATE jobs SET run_id = ?1, updated_at = ?2, expires_at = ?2 + timeout * 1000000
+WHERE rowid = ?3 RETURNING *"""
 
-_HEARTBEAT = f"""
-UPDATE jobs SET state = ?1, updated_at = ?2, expires_at = ?2 + timeout * {SECOND}
+_HEARTBEAT = """
+UPDATE jobs SET state = ?1, updated_at = ?2, expires_at = ?2 + timeout * 1000000
 WHERE queue = ?3 AND id = ?4 AND run_id = coalesce(?5, run_id)"""
 
 DROP_EXPIRED = """
@@ -183,7 +181,7 @@ class Store:
 
     def get(self, queue: str, id: str) -> Job | None:
         row = self.connection.execute(
-            f"SELECT {_COLUMNS} FROM jobs WHERE queue = ? AND id = ?", (queue, id)
+            "SELECT * FROM jobs WHERE queue = ? AND id = ?", (queue, id)
         ).fetchone()
         return row and Job._make(row)
 

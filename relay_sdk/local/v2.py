@@ -23,6 +23,7 @@ FIELDS = ("queue", "id", "timeout", "max_retries", "payload", "state", "run_at")
 
 
 def enqueue(call: Call) -> Response:
+    """Insert jobs, all or none; the mode decides about those that are there already."""
     mode = call.mode()
     jobs = _read_jobs(call)
     call.store.enqueue(storable.jobs(jobs), mode, call.now)
@@ -30,13 +31,15 @@ def enqueue(call: Call) -> Response:
 
 
 def next_jobs(call: Call) -> Response:
+    """Claim ready jobs, each with a new run id."""
     limit = call.num_jobs()
-    return array(map(write_job, call.store.claim(call.queue, limit, call.now)))
+    return array(map(_write_job, call.store.claim(call.queue, limit, call.now)))
 
 
 def get(call: Call) -> Response:
+    """Show the job."""
     job = call.store.get(call.queue, call.id)
-    return answers.json(write_job(job)) if job else answers.empty(404)
+    return answers.json(_write_job(job)) if job else answers.empty(404)
 
 
 def heartbeat(call: Call) -> Response:
@@ -51,6 +54,7 @@ def heartbeat(call: Call) -> Response:
 
 
 def complete(call: Call) -> Response:
+    """Delete the job if this run holds it."""
     call.store.complete(call.queue, call.id, call.run_id)
     return answers.empty(200)
 
@@ -65,17 +69,17 @@ def requeue(call: Call) -> Response:
 
 
 def _read_jobs(call: Call) -> list[NewJob]:
-    return call.body(lambda reader: reader.array(lambda item: read_job(item, call.now)))
+    return call.body(lambda reader: reader.array(lambda item: _read_job(item, call.now)))
 
 
-def read_job(reader: Reader, now: int) -> NewJob:
-    queue = id = timeout = max_retries = payload = state = run_at = None
+def _read_job(reader: Reader, now: int) -> NewJob:
+    queue = key = timeout = max_retries = payload = state = run_at = None
     for name in reader.fields(FIELDS, "struct New"):
         match name:
             case "queue":
                 queue = reader.string()
             case "id":
-                id = reader.string()
+                key = reader.string()
             case "timeout":
                 timeout = _natural(reader, 2**31 - 1, "i32")
             case "max_retries":
@@ -88,7 +92,7 @@ def read_job(reader: Reader, now: int) -> NewJob:
                 run_at = None if reader.null() else _read_run_at(reader)
     return NewJob(
         queue=reader.required("queue", queue),
-        id=reader.required("id", id),
+        id=reader.required("id", key),
         timeout=reader.required("timeout", timeout),
         max_retries=max_retries,
         payload=reader.required("payload", payload),
@@ -113,7 +117,7 @@ def _read_run_at(reader: Reader) -> int:
         raise BackendError(f"db error: ERROR: {error}") from None
 
 
-def write_job(job: Job) -> str:
+def _write_job(job: Job) -> str:
     run_id = "null" if job.run_id is None else f'"{job.run_id}"'
     return (
         f'{{"queue":{string(job.queue)},"id":{string(job.id)},"timeout":{job.timeout},'

@@ -10,5 +10,6 @@ string = JSONEncoder(ensure_ascii=False).encode
 
 
 def array(items: Iterable[str]) -> Response:
+    """Answer with these jobs, or that there are none."""
     text = ",".join(items)
     return answers.json(f"[{text}]") if text else answers.empty(204)
