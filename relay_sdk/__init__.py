@@ -1,5 +1,6 @@
 """A typed client of Relay, the HTTP job server."""
 
+from relay_sdk.async_worker import AsyncWorker
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import AsyncClient, Client
 from relay_sdk.codec import Codec
@@ -17,14 +18,18 @@ from relay_sdk.exceptions import (
 )
 from relay_sdk.helper import AsyncJobHelper, JobHelper
 from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
+from relay_sdk.schedule import Every, Recurring, Schedule
+from relay_sdk.worker import Worker
 
 __all__ = [
     "AsyncClient",
     "AsyncJobHelper",
+    "AsyncWorker",
     "Backoff",
     "Client",
     "Codec",
     "EnqueueMode",
+    "Every",
     "Job",
     "JobExistsError",
     "JobHelper",
@@ -33,10 +38,13 @@ __all__ = [
     "PayloadError",
     "Queue",
     "RawJob",
+    "Recurring",
     "RelayError",
     "RequestRejectedError",
+    "Schedule",
     "ServerBusyError",
     "TransportError",
     "UnexpectedStatusError",
     "UnsupportedError",
+    "Worker",
 ]

@@ -30,9 +30,9 @@ class Address:
             raise ValueError(f"base_url {given!r} must look like http://127.0.0.1:8080")
         if not timeout > 0:
             raise ValueError(f"timeout must be above 0 seconds, not {timeout}")
-        self.url = given.rstrip("/")
+        self.url: str = given.rstrip("/")
         self.timeout = timeout
-        self.headers = dict(headers or {})
+        self.headers: dict[str, str] = dict(headers or {})
 
     def request(self, client: httpx.Client | httpx.AsyncClient, call: Call) -> httpx.Request:
         """Make httpx's request for a call. Every request has a timeout."""

@@ -22,6 +22,7 @@ from relay_sdk._operations import (
 from relay_sdk._policy import Policy
 from relay_sdk.exceptions import JobLostError, PayloadError, RelayError, RequestRejectedError
 from relay_sdk.job import EnqueueMode, Job, RawJob
+from relay_sdk.schedule import Schedule
 
 logger = logging.getLogger("relay_sdk")
 
@@ -37,10 +38,10 @@ class Run:
 
     def __init__(self, policy: Policy, raw: RawJob) -> None:
         self.raw = raw
-        self.state = raw.state
-        self.ended = False
+        self.state: msgspec.Raw = raw.state
+        self.ended: bool = False
         self.lost: str | None = None
-        self.stopping = False
+        self.stopping: bool = False
         self._policy = policy
         self._retries = iter(policy.retry_backoff)
         self._ours_until = policy.clock.monotonic() + raw.timeout
@@ -108,6 +109,11 @@ class Run:
     def interval(self, chosen: float | None) -> float:
         """Seconds between automatic heartbeats: three in a timeout, unless the user has chosen."""
         return max(self.raw.timeout / 3, SHORTEST_INTERVAL) if chosen is None else chosen
+
+    def due_after(self, schedule: Schedule) -> datetime | None:
+        """Give the moment that a schedule has for the next run."""
+        now = self._policy.clock.now()
+        return schedule.after(self.raw.run_at or now, now)
 
     def complete(self) -> Flow[None]:
         """End the run and the job."""

@@ -51,8 +51,8 @@ class Client(_Client):
     `retry_backoff` the attempts when a request fails; its `retries` are how often. `timeout` is
     for each wait on the network, in seconds. `headers` go with every request. `http_client` is an
     `httpx.Client` of your own, for proxies or certificates; it is not closed here. `api="auto"`
-    asks the server once, at the first request, and takes v2 where it is spoken. `clock` is for tests:
-    see `relay_sdk.testing`.
+    asks the server once, at the first request, and takes v2 where it is spoken. `clock` is for
+    tests: see `relay_sdk.testing`.
 
     Every method may raise `TransportError` or `ServerBusyError` when the retries are spent, and
     `RequestRejectedError` or `UnexpectedStatusError`.
@@ -71,9 +71,7 @@ class Client(_Client):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(next_backoff, retry_backoff, clock, api)
-        self._session = Session(
-            self._policy, Http(Address(base_url, timeout, headers), http_client)
-        )
+        self.session = Session(self._policy, Http(Address(base_url, timeout, headers), http_client))
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +86,7 @@ class Client(_Client):
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.http.close()
+        self.session.http.close()
 
     def enqueue(self, job: Job[Any, Any], *, mode: EnqueueMode = "unique") -> None:
         """Enqueue a job; it is on the server's disk when this returns.
@@ -97,7 +95,7 @@ class Client(_Client):
         keeps that job without an error, "replace" overwrites it (not on API v1:
         `UnsupportedError`). `PayloadError`, `ValueError` or `TypeError` when it cannot be sent.
         """
-        self._session.run(self._enqueue([job], mode))
+        self.session.run(self._enqueue([job], mode))
 
     def enqueue_batch(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "ignore") -> None:
         """Enqueue jobs of any queues and types, as `enqueue` does one.
@@ -106,7 +104,7 @@ class Client(_Client):
         batch above 2 MiB goes in several requests; an error tells how many jobs went before it.
         Two jobs of one queue and id are refused (`ValueError`).
         """
-        self._session.run(self._enqueue(jobs, mode))
+        self.session.run(self._enqueue(jobs, mode))
 
     def next(
         self,
@@ -126,10 +124,10 @@ class Client(_Client):
         if stop is not None and stop.is_set():
             return []
         try:
-            jobs = self._session.run(flow, stop)
+            jobs = self.session.run(flow, stop)
         except Stopped:
             return []
-        return [JobHelper(Lease(self._session, raw), declared) for raw in jobs]
+        return [JobHelper(Lease(self.session, raw), declared) for raw in jobs]
 
     def iter(
         self, queue: Queue[P, S] | str, *, stop: threading.Event | None = None
@@ -143,21 +141,19 @@ class Client(_Client):
         """Read a job, waiting or running: `JobNotFoundError`, or `PayloadError`."""
         declared = as_queue(queue)
         check_key(declared.name, id)
-        return from_raw(
-            declared, self._session.run(operations.get(self._policy, declared.name, id))
-        )
+        return from_raw(declared, self.session.run(operations.get(self._policy, declared.name, id)))
 
     def exists(self, queue: Queue[Any, Any] | str, id: str) -> bool:
         """Look whether a job is in the queue, waiting or running."""
         name = as_queue(queue).name
         check_key(name, id)
-        return self._session.run(operations.exists(self._policy, name, id))
+        return self.session.run(operations.exists(self._policy, name, id))
 
     def remove(self, queue: Queue[Any, Any] | str, id: str) -> None:
         """Delete a job, also from under the worker that runs it. No error when there is none."""
         name = as_queue(queue).name
         check_key(name, id)
-        self._session.run(operations.remove(self._policy, name, id))
+        self.session.run(operations.remove(self._policy, name, id))
 
 
 class AsyncClient(_Client):
@@ -180,7 +176,7 @@ class AsyncClient(_Client):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(next_backoff, retry_backoff, clock, api)
-        self._session = AsyncSession(
+        self.session = AsyncSession(
             self._policy, AsyncHttp(Address(base_url, timeout, headers), http_client)
         )
 
@@ -197,7 +193,7 @@ class AsyncClient(_Client):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._session.http.aclose()
+        await self.session.http.aclose()
 
     async def enqueue(self, job: Job[Any, Any], *, mode: EnqueueMode = "unique") -> None:
         """Enqueue a job; it is on the server's disk when this returns.
@@ -206,7 +202,7 @@ class AsyncClient(_Client):
         keeps that job without an error, "replace" overwrites it (not on API v1:
         `UnsupportedError`). `PayloadError`, `ValueError` or `TypeError` when it cannot be sent.
         """
-        await self._session.run(self._enqueue([job], mode))
+        await self.session.run(self._enqueue([job], mode))
 
     async def enqueue_batch(
         self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "ignore"
@@ -217,7 +213,7 @@ class AsyncClient(_Client):
         batch above 2 MiB goes in several requests; an error tells how many jobs went before it.
         Two jobs of one queue and id are refused (`ValueError`).
         """
-        await self._session.run(self._enqueue(jobs, mode))
+        await self.session.run(self._enqueue(jobs, mode))
 
     async def next(
         self, queue: Queue[P, S] | str, num_jobs: int = 1, *, timeout: float | None = None
@@ -228,8 +224,8 @@ class AsyncClient(_Client):
         is cancelled while it is on its way, the jobs in it stay claimed until their timeout.
         """
         declared = as_queue(queue)
-        jobs = await self._session.run(self._take(declared, num_jobs, timeout))
-        return [AsyncJobHelper(AsyncLease(self._session, raw), declared) for raw in jobs]
+        jobs = await self.session.run(self._take(declared, num_jobs, timeout))
+        return [AsyncJobHelper(AsyncLease(self.session, raw), declared) for raw in jobs]
 
     async def iter(self, queue: Queue[P, S] | str) -> AsyncIterator[AsyncJobHelper[P, S]]:
         """Take jobs one by one, for ever."""
@@ -242,17 +238,17 @@ class AsyncClient(_Client):
         """Read a job, waiting or running: `JobNotFoundError`, or `PayloadError`."""
         declared = as_queue(queue)
         check_key(declared.name, id)
-        raw = await self._session.run(operations.get(self._policy, declared.name, id))
+        raw = await self.session.run(operations.get(self._policy, declared.name, id))
         return from_raw(declared, raw)
 
     async def exists(self, queue: Queue[Any, Any] | str, id: str) -> bool:
         """Look whether a job is in the queue, waiting or running."""
         name = as_queue(queue).name
         check_key(name, id)
-        return await self._session.run(operations.exists(self._policy, name, id))
+        return await self.session.run(operations.exists(self._policy, name, id))
 
     async def remove(self, queue: Queue[Any, Any] | str, id: str) -> None:
         """Delete a job, also from under the worker that runs it. No error when there is none."""
         name = as_queue(queue).name
         check_key(name, id)
-        await self._session.run(operations.remove(self._policy, name, id))
+        await self.session.run(operations.remove(self._policy, name, id))

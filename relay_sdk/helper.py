@@ -14,6 +14,7 @@ from relay_sdk._lease import AsyncLease, Lease
 from relay_sdk._run import Run
 from relay_sdk.heartbeat import abeating, beating
 from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, from_raw
+from relay_sdk.schedule import Schedule
 
 
 class Known(Enum):
@@ -65,9 +66,16 @@ class _Helper(Generic[P, S]):
         return self._run.heartbeat(self._written(state))
 
     def _reschedule(
-        self, job: Job[Any, Any] | None, run_at: datetime | None, state: S | None | Known
+        self,
+        job: Job[Any, Any] | None,
+        run_at: datetime | Schedule | None,
+        state: S | None | Known,
     ) -> Flow[None]:
         if job is None:
+            if not (run_at is None or isinstance(run_at, datetime)):
+                run_at = self._run.due_after(run_at)
+                if run_at is None:
+                    return self._run.complete()
             return self._run.again(run_at, self._written(state))
         if run_at is not None or state is not KNOWN:
             raise TypeError("reschedule takes a job, or run_at and state, not both")
@@ -119,13 +127,15 @@ class JobHelper(_Helper[P, S]):
         self,
         job: Job[Any, Any] | None = None,
         *,
-        run_at: datetime | None = None,
+        run_at: datetime | Schedule | None = None,
         state: S | None | Known = KNOWN,
     ) -> None:
         """Queue the same job again, at `run_at` (now) with `state` (the known one), or `job`.
 
-        Its retries start over. API v1 takes a `job` of the same queue and id only
-        (`UnsupportedError`); v2 takes any, and overwrites one that is there.
+        `run_at` may be a schedule, such as `Every` or `Recurring`, which is counted from when this
+        run was due; when it has ended, the job is completed. Retries start over. API v1 takes a
+        `job` of the same queue and id only (`UnsupportedError`); v2 takes any, and overwrites one
+        that is there.
         """
         self._lease.do(self._reschedule(job, run_at, state))
 
@@ -183,13 +193,15 @@ class AsyncJobHelper(_Helper[P, S]):
         self,
         job: Job[Any, Any] | None = None,
         *,
-        run_at: datetime | None = None,
+        run_at: datetime | Schedule | None = None,
         state: S | None | Known = KNOWN,
     ) -> None:
         """Queue the same job again, at `run_at` (now) with `state` (the known one), or `job`.
 
-        Its retries start over. API v1 takes a `job` of the same queue and id only
-        (`UnsupportedError`); v2 takes any, and overwrites one that is there.
+        `run_at` may be a schedule, such as `Every` or `Recurring`, which is counted from when this
+        run was due; when it has ended, the job is completed. Retries start over. API v1 takes a
+        `job` of the same queue and id only (`UnsupportedError`); v2 takes any, and overwrites one
+        that is there.
         """
         await self._lease.do(self._reschedule(job, run_at, state))
 

@@ -100,7 +100,7 @@ class Queue(Generic[P, S]):
     def __init__(self, name: str, *, payload: TypeForm[P], state: TypeForm[S]) -> None: ...
     def __init__(self, name: str, *, payload: Any = Any, state: Any = Any) -> None:
         check_key(name)
-        self.name = name
+        self.name: str = name
         self._payload: TextCodec[P] = text_codec(payload)
         self._state: TextCodec[S] = text_codec(state)
 

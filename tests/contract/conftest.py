@@ -5,7 +5,9 @@ against the server at `$RELAY_TEST_URL` when that is set.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import cast
 from uuid import uuid4
 
@@ -25,11 +27,7 @@ SOCKETS = ["socket", "url"] if FOREIGN_URL else ["socket"]
 WAYS = ["in-process", *SOCKETS]
 
 
-@pytest.fixture(scope="session", params=["v1", "v2"])
-def version(request: pytest.FixtureRequest) -> Version:
-    return cast(Version, request.param)
-
-
+@contextmanager
 def open_wire(way: str) -> Iterator[Wire]:
     """Reach a server in one of the three ways."""
     clock = Clock()
@@ -47,14 +45,26 @@ def open_wire(way: str) -> Iterator[Wire]:
             yield Wire(foreign, reap_interval=FOREIGN_REAP_INTERVAL, url=FOREIGN_URL)
 
 
-@pytest.fixture(scope="session", params=WAYS)
-def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
-    yield from open_wire(request.param)
+@pytest.fixture(scope="session")
+def reach() -> Iterator[Callable[[str], Wire]]:
+    """Open each way when it is first needed, and keep it to the end."""
+    with ExitStack() as stack:
+        yield cache(lambda way: stack.enter_context(open_wire(way)))
 
 
-@pytest.fixture(scope="session", params=SOCKETS)
-def socket_wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
-    yield from open_wire(request.param)
+@pytest.fixture(params=["v1", "v2"])
+def version(request: pytest.FixtureRequest) -> Version:
+    return cast(Version, request.param)
+
+
+@pytest.fixture(params=WAYS)
+def wire(request: pytest.FixtureRequest, reach: Callable[[str], Wire]) -> Wire:
+    return reach(request.param)
+
+
+@pytest.fixture(params=SOCKETS)
+def socket_wire(request: pytest.FixtureRequest, reach: Callable[[str], Wire]) -> Wire:
+    return reach(request.param)
 
 
 @pytest.fixture

@@ -95,6 +95,10 @@ def test_v1_understands_looser_moments(v1: Api, sent: str, read: str) -> None:
     assert v1.stored(run_at=sent)["run_at"] == read
 
 
+def test_v1_milliseconds_overflow_into_the_past(v1: Api) -> None:
+    assert v1.stored(run_at="9999999999999")["run_at"].startswith("1702-05-02T")
+
+
 @pytest.mark.parametrize("fields", [{}, {"run_at": None}], ids=["absent", "null"])
 def test_no_run_at_means_now(api: Api, fields: dict[str, Any]) -> None:
     assert api.wire.is_now(api.stored(**fields)["run_at"])
@@ -127,6 +131,16 @@ def test_v2_allows_white_space_around_a_moment(v2: Api) -> None:
 def test_a_year_before_every_calendar_is_refused_by_the_database(v2: Api) -> None:
     answer = v2.enqueue(v2.job(run_at="-5000-01-01T00:00:00Z"))
     assert (answer.status, answer.text[:15]) == (422, "Backend error: ")
+
+
+def test_a_year_of_five_digits_has_a_sign_but_is_beyond_the_local_server(v2: Api) -> None:
+    moment = "+10000-01-01T00:00:00Z"
+    answer = v2.enqueue(v2.job(run_at=moment))
+    assert answer.status == {"relay": 202, "local": 422}[v2.flavor]
+    if answer.status == 202:
+        assert v2.row()["run_at"] == moment
+    else:
+        assert answer.text.startswith("Backend error: ")
 
 
 @pytest.mark.parametrize("sent", ["junk", "", "2022-09-05", 5, True, []], ids=repr)

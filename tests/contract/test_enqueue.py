@@ -24,9 +24,9 @@ def test_one_job_twice_is_409_while_it_is_in_flight(api: Api) -> None:
 
 
 def test_the_text_of_a_409_has_the_names_as_they_are(api: Api) -> None:
-    id = "a`b {ü}\n%2F"
-    api.stored(id)
-    assert says_it_exists(api.enqueue(api.job(id)), api, id)
+    name = "a`b {ü}\n%2F"
+    api.stored(name)
+    assert says_it_exists(api.enqueue(api.job(name)), api, name)
 
 
 def test_the_same_id_in_another_queue_is_another_job(api: Api) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,7 @@ def test_an_empty_queue_is_204(api: Api) -> None:
 
 
 def test_one_job_is_claimed_unless_more_are_asked_for(api: Api) -> None:
-    api.enqueue(*(api.job(id) for id in "abc"))
+    api.enqueue(*map(api.job, "abc"))
     assert len(api.next().json) == 1
     assert len(api.next("2&other=1").json) == 2
 
@@ -36,7 +37,7 @@ def test_other_parameters_are_ignored(api: Api, query: str) -> None:
 
 @pytest.mark.parametrize(("value", "number"), [("2", 2), ("%2B2", 2), ("02", 2), ("1000000", 3)])
 def test_num_jobs_limits_how_many_are_claimed(api: Api, value: str, number: int) -> None:
-    api.enqueue(*(api.job(id) for id in "abc"))
+    api.enqueue(*map(api.job, "abc"))
     assert len(api.next(value).json) == number
 
 
@@ -87,7 +88,7 @@ def test_num_jobs_may_be_as_large_as_its_type(api: Api) -> None:
 
 def test_the_longest_due_job_comes_first_and_a_future_one_not_at_all(api: Api) -> None:
     days = {"c": "2020-01-03", "a": "2020-01-01", "b": "2020-01-02", "later": "2999-01-01"}
-    api.enqueue(*(api.job(id, run_at=f"{day}T00:00:00Z") for id, day in days.items()))
+    api.enqueue(*(api.job(key, run_at=f"{day}T00:00:00Z") for key, day in days.items()))
     assert api.taken_ids(2) == {"a", "b"}
     assert api.taken_ids(10) == {"c"}
     assert api.next().status == 204
@@ -147,8 +148,8 @@ def test_any_name_is_a_queue(api: Api, name: str) -> None:
 
 
 def test_eight_callers_get_each_job_once(api: Api) -> None:
-    ids = {str(number) for number in range(200)}
-    assert api.enqueue(*(api.job(id) for id in ids)).status == 202
+    keys = {str(number) for number in range(200)}
+    assert api.enqueue(*map(api.job, keys)).status == 202
 
     def take_all(_: int) -> list[str]:
         taken = []
@@ -157,5 +158,5 @@ def test_eight_callers_get_each_job_once(api: Api) -> None:
         return taken
 
     with ThreadPoolExecutor(8) as callers:
-        taken = Counter(id for ids in callers.map(take_all, range(8)) for id in ids)
-    assert taken == Counter(ids)
+        taken = Counter(chain.from_iterable(callers.map(take_all, range(8))))
+    assert taken == Counter(keys)

@@ -119,19 +119,19 @@ def test_a_method_is_refused_before_its_path_is_read(api: Api) -> None:
 
 
 def test_jobs_is_a_legal_queue_name(api: Api) -> None:
-    id = str(uuid4())
-    assert api.stored(id, queue="jobs", run_at="2999-01-01T00:00:00Z")["queue"] == "jobs"
+    key = str(uuid4())
+    assert api.stored(key, queue="jobs", run_at="2999-01-01T00:00:00Z")["queue"] == "jobs"
     # A bad query shows that the route is there and takes nobody's job.
     assert api.next("x", queue="jobs").text.startswith(QUERY_ERROR)
 
 
 def test_an_empty_queue_is_a_queue(api: Api) -> None:
     assert api.next("x", queue="").text.startswith(QUERY_ERROR)
-    id = str(uuid4())
-    assert api.stored(id, queue="")["queue"] == ""
+    key = str(uuid4())
+    assert api.stored(key, queue="")["queue"] == ""
     if api.wire.own:
         (job,) = api.next(queue="").json
-        assert job["id"] == id
+        assert job["id"] == key
         assert api.next(queue="").status == 204
 
 

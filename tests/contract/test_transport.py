@@ -156,7 +156,11 @@ def test_pipelined_requests_are_answered_in_order(raw: socket.socket) -> None:
     assert [read(raw)[0] for _ in targets] == [200, 404, 200]
 
 
-def test_a_body_far_over_the_limit_gets_its_413(connection: HTTPConnection) -> None:
+def test_a_body_far_over_the_limit_gets_its_413_from_the_local_server(
+    socket_wire: Wire, connection: HTTPConnection
+) -> None:
+    if socket_wire.flavor != "local":
+        pytest.skip("the real servers may close before such a body is sent")
     headers = {"content-type": "application/json"}
     connection.request("POST", "/v1/queues/jobs", b" " * (3 * TOO_LARGE), headers)
     response = connection.getresponse()

@@ -178,8 +178,8 @@ class Wire:
 
     def clean(self) -> None:
         """Delete every job that was sent, whatever became of it."""
-        for queue, id in self.stored:
-            self.send("DELETE", f"/v1/queues/{escape(queue)}/jobs/{escape(id)}")
+        for queue, key in self.stored:
+            self.send("DELETE", f"/v1/queues/{escape(queue)}/jobs/{escape(key)}")
         self.stored.clear()
 
     def _note(self, body: bytes) -> None:
@@ -188,8 +188,8 @@ class Wire:
             value = json.JSONDecoder().raw_decode(body.decode())[0]
             for job in value if isinstance(value, list) else [value]:
                 match job:
-                    case {"queue": str(queue), "id": str(id)} | [str(queue), str(id), int(), *_]:
-                        self.stored.add((queue, id))
+                    case {"queue": str(queue), "id": str(key)}:
+                        self.stored.add((queue, key))
 
     def _detect(self) -> Flavor:
         path = f"/v2/queues/{uuid4()}/jobs"

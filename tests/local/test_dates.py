@@ -61,7 +61,7 @@ def test_version_2_takes_relaxed_rfc_3339(text: str, written: str) -> None:
     ],
 )
 def test_version_2_refuses_every_other_form(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError):
         dates.relaxed(text)
 
 

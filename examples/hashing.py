@@ -1,0 +1,90 @@
+"""The demo's queues and its worker: a file comes in, its line count and SHA-256 go out."""
+
+import hashlib
+import logging
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from relay_sdk import Client, JobHelper, JobLostError, Queue
+
+
+@dataclass
+class File:
+    path: str
+    step: int
+    """Bytes between two saves of the progress."""
+    stall: bool
+    """Stop after the first save and wait to be killed: only a demo wants that."""
+
+
+@dataclass
+class Progress:
+    """What a run saves, for the next one to start from."""
+
+    offset: int
+    lines: int
+    worker: str
+
+
+@dataclass
+class Sum:
+    size: int
+    lines: int
+    sha256: str
+    worker: str
+    resumed_at: int
+    retries: int
+    finished: datetime
+
+
+FILES = Queue("files", payload=File, state=Progress)
+SUMS = Queue("sums", payload=Sum)
+
+
+def count(helper: JobHelper[File, Progress], worker: str) -> Sum:
+    """Read a file; count from where the last run had come to."""
+    job = helper.job
+    done = job.state or Progress(0, 0, worker)
+    resumed_at = done.offset
+    digest = hashlib.sha256()
+    try:
+        with open(job.payload.path, "rb") as file:
+            while block := file.read(job.payload.step):
+                # A digest cannot be saved, so what the last run had read is hashed again ...
+                digest.update(block)
+                if file.tell() <= resumed_at:
+                    continue  # ... but not counted again.
+                done = Progress(file.tell(), done.lines + block.count(b"\n"), worker)
+                helper.heartbeat(done)
+                if job.payload.stall and job.state is None:
+                    time.sleep(3600)
+    except OSError as error:  # it is gone, or locked: another try would not mend that
+        logging.warning("%s could not read all of a file: %s", worker, error)
+    return Sum(
+        size=done.offset,
+        lines=done.lines,
+        sha256=digest.hexdigest(),
+        worker=worker,
+        resumed_at=resumed_at,
+        retries=(job.max_retries or 0) - (job.retries_remaining or 0),
+        finished=datetime.now(UTC),
+    )
+
+
+def work(worker: str) -> None:
+    """Take files for ever, from the server at `$RELAY_URL`."""
+    with Client() as relay:
+        for helper in relay.iter(FILES):
+            try:
+                with helper.heartbeat_auto():
+                    result = count(helper, worker)
+                # One transaction: the file is done, and its sum is in the other queue.
+                helper.requeue([SUMS.job(helper.job.id, result)])
+            except JobLostError as error:
+                logging.warning("%s goes on with the next file: %s", worker, error)
+
+
+if __name__ == "__main__":
+    work(sys.argv[1])

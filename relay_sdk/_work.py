@@ -1,0 +1,76 @@
+"""What workers on threads and on tasks decide alike."""
+
+import logging
+from collections.abc import Iterator
+from itertools import islice
+
+from relay_sdk._checks import check_seconds, check_whole
+from relay_sdk.backoff import Backoff
+from relay_sdk.exceptions import RelayError
+from relay_sdk.job import MAX_RETRIES, RawJob
+
+logger = logging.getLogger("relay_sdk")
+
+AWAY = Backoff(0.5, maximum=5.0)
+ONCE = Backoff(retries=0)
+LAST_CALL = 5.0
+"""Seconds that handlers have to end after they were told to."""
+
+
+def check_settings(concurrency: int, grace: float, retry: Backoff | None) -> None:
+    """Refuse a worker that could not work."""
+    check_whole("concurrency", concurrency, 1, 1_000_000)
+    check_seconds("grace", grace)
+    if retry is not None and retry.retries is None:
+        raise ValueError("retry needs a number of retries, after which a job is given up")
+
+
+def next_attempt(job: RawJob, retry: Backoff) -> tuple[float, int] | None:
+    """Decide after a failure: the seconds to wait, and the job's retries from then on.
+
+    The count has to survive the worker, and a job's own retries do. A failure costs one, as a
+    timeout does; a job without limit gets the greatest number first, which timeouts will hardly
+    use up. `None` when they are spent.
+    """
+    limit = retry.retries or 0
+    retries = MAX_RETRIES if job.max_retries is None else job.max_retries
+    if retries > MAX_RETRIES // 2:
+        left, then = limit - (MAX_RETRIES - retries), retries - 1
+    else:
+        # API v1 does not tell how many remain.
+        left = min(retries if job.retries_remaining is None else job.retries_remaining, limit)
+        then = left - 1
+    if left <= 0:
+        return None
+    return next(islice(retry, limit - left, None)), then
+
+
+class Pace:
+    """How long to wait before the next look into empty queues, or for a server that is away."""
+
+    def __init__(self, idle: Backoff) -> None:
+        self._idle = idle
+        self._waits = iter(idle)
+        self._away: Iterator[float] | None = None
+
+    def found(self) -> None:
+        """A job came: be quick again."""
+        self._waits = iter(self._idle)
+
+    def failed(self, error: RelayError) -> None:
+        """The server is away; say so once."""
+        if self._away is None:
+            self._away = iter(AWAY)
+            logger.warning("the server is away, and is waited for: %s", error)
+
+    def answered(self) -> None:
+        """The server answered; say so if it was away."""
+        if self._away is not None:
+            self._away = None
+            logger.warning("the server is back")
+
+    def wait(self) -> float:
+        """Give the seconds to wait now."""
+        if self._away is not None:
+            return next(self._away)
+        return next(self._waits, self._idle.maximum)

@@ -1,0 +1,301 @@
+import json
+import logging
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from relay_sdk.local import ROUTES, App
+from relay_sdk.local.app import Request
+
+JSON = {"content-type": "application/json"}
+RUN = "00000000-0000-4000-8000-000000000000"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2030, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def app(clock: Clock) -> Iterator[App]:
+    with App(clock=clock) as app:
+        yield app
+
+
+def jobs(*ids: str, **extra: object) -> bytes:
+    return json.dumps(
+        [{"queue": "q", "id": key, "timeout": 30, "payload": {"n": 1}} | extra for key in ids]
+    ).encode()
+
+
+def enqueue(*ids: str, **extra: object) -> Request:
+    return Request("POST", "/v2/queues/jobs", JSON, jobs(*ids, **extra))
+
+
+def exists(app: App, id: str) -> bool:
+    return app("HEAD", f"/v2/queues/q/jobs/{id}", {}, b"").status == 200
+
+
+def target(template: str) -> str:
+    return template.format(queue="q", id="a", run_id=RUN)
+
+
+@pytest.mark.parametrize(("method", "template"), ROUTES)
+def test_every_listed_route_is_answered(app: App, method: str, template: str) -> None:
+    assert app(method, target(template), JSON, b"[]").status not in (405, 500)
+
+
+@pytest.mark.parametrize("template", sorted({template for _, template in ROUTES}))
+def test_allow_names_the_methods_that_are_listed(app: App, template: str) -> None:
+    response = app("TRACE", target(template), {}, b"")
+
+    assert (response.status, response.body) == (405, b"")
+    assert set(response.headers["allow"].split(",")) == {m for m, t in ROUTES if t == template}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_head_never_claims_a_job(app: App, version: int) -> None:
+    app.answer([enqueue("a")])
+
+    response = app("HEAD", f"/v{version}/queues/q/jobs", {}, b"")
+
+    assert (response.status, response.headers["allow"]) == (405, "GET")
+    assert app("GET", f"/v{version}/queues/q/jobs", {}, b"").status == 200
+
+
+def test_requests_answered_together_share_one_commit(app: App) -> None:
+    statements: list[str] = []
+    app.store.connection.set_trace_callback(statements.append)
+
+    app.answer([enqueue("a"), enqueue("b"), Request("GET", "/v2/queues/q/jobs", {}, b"")])
+
+    assert statements.count("BEGIN IMMEDIATE") == statements.count("COMMIT") == 1
+
+
+def test_a_batch_that_fails_rolls_back_alone(app: App) -> None:
+    responses = app.answer(
+        [enqueue("a"), enqueue("lost", "a"), enqueue("bad", payload="\0"), enqueue("b")]
+    )
+
+    assert [response.status for response in responses] == [202, 409, 422, 202]
+    assert [key for key in ("a", "lost", "bad", "b") if exists(app, key)] == ["a", "b"]
+
+
+def test_what_needs_no_database_leaves_it_alone(app: App) -> None:
+    statements: list[str] = []
+    app.store.connection.set_trace_callback(statements.append)
+
+    app("GET", "/health", {}, b"")
+    app("GET", "/nowhere", {}, b"")
+    app("GET", f"/v2/queues/q/jobs/a/run-id/{RUN}", {}, b"")
+
+    assert statements == []
+
+
+def spoil_commits(app: App) -> None:
+    """Let COMMIT itself fail after an insert into the queue `spoilt`."""
+    app.store.connection.executescript("""
+        PRAGMA foreign_keys = ON;
+        CREATE TABLE parents (id INTEGER PRIMARY KEY);
+        CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
+        CREATE TRIGGER spoil AFTER INSERT ON jobs WHEN new.queue = 'spoilt'
+        BEGIN INSERT INTO children VALUES (1); END;
+    """)
+
+
+def test_a_failing_commit_is_an_error_for_all_that_share_it(app: App) -> None:
+    spoil_commits(app)
+
+    responses = app.answer(
+        [
+            enqueue("a"),
+            enqueue("b", queue="spoilt"),
+            Request("POST", "/v1/queues/jobs", JSON, jobs("c")),
+            Request("GET", "/v2/queues/q/jobs", {}, b""),
+            Request("GET", "/health", {}, b""),
+        ]
+    )
+
+    assert [response.status for response in responses] == [422, 422, 422, 500, 200]
+    assert responses[0].body.startswith(b"Backend error: ")
+    assert responses[0].body.endswith(b". Is retryable: false.")
+    assert not responses[2].body.endswith(b"false.")
+    assert not any(exists(app, key) for key in "abc")
+    assert app.answer([enqueue("a")])[0].status == 202
+
+
+@pytest.mark.parametrize(("version", "status"), [(1, 429), (2, 503)])
+def test_a_locked_database_is_worth_a_retry(tmp_path: Path, version: int, status: int) -> None:
+    path = tmp_path / "relay.db"
+    with App(path) as app:
+        app.store.connection.execute("PRAGMA busy_timeout = 0")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        requests = [
+            Request(method, target(template), JSON, jobs("a"))
+            for method, template in ROUTES
+            if template.startswith(f"/v{version}/")
+        ]
+        for request in requests:
+            response = app.answer([request])[0]
+            assert response.status == status
+            if request.method != "HEAD":
+                assert response.body.startswith(b"Backend error: ")
+                assert response.body.endswith(b". Is retryable: true.") == (version == 2)
+        assert app("GET", "/health", {}, b"").status == 200
+
+        other.execute("ROLLBACK")
+        other.close()
+        assert app.answer([enqueue("a")])[0].status == 202
+
+
+def test_claimers_in_many_threads_get_each_job_once() -> None:
+    with App() as app:
+        app.answer([enqueue(*(str(n) for n in range(200)))])
+
+        def claim(_: int) -> list[str]:
+            found: list[str] = []
+            while (response := app("GET", "/v2/queues/q/jobs?num_jobs=3", {}, b"")).status == 200:
+                found += [job["id"] for job in json.loads(response.body)]
+            return found
+
+        with ThreadPoolExecutor(8) as threads:
+            claimed = [key for keys in threads.map(claim, range(8)) for key in keys]
+
+    assert sorted(claimed, key=int) == [str(n) for n in range(200)]
+
+
+def claim(app: App) -> int:
+    return app("GET", "/v2/queues/q/jobs", {}, b"").status
+
+
+def test_the_reaper_runs_once_an_interval_from_the_start(clock: Clock) -> None:
+    with App(reap_interval=5, clock=clock) as app:
+        clock.advance(3)
+        app.answer([enqueue("a", timeout=2)])
+        assert claim(app) == 200
+
+        clock.advance(2)
+        assert claim(app) == 204  # the reaper runs, and the lease ends only now
+        clock.advance(4.9)
+        assert claim(app) == 204
+        clock.advance(0.1)
+        assert claim(app) == 200
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_reaper(app: App, clock: Clock) -> None:
+    clock.advance(-3600)
+    app.answer([enqueue("a", timeout=0)])
+    assert claim(app) == 200
+
+    clock.advance(5.1)
+
+    assert claim(app) == 200
+
+
+def test_a_job_that_is_dropped_is_logged(
+    app: App, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.answer([enqueue("a", timeout=1, max_retries=0)])
+    claim(app)
+    clock.advance(10)
+
+    with caplog.at_level(logging.WARNING, "relay_sdk.local"):
+        assert not exists(app, "a")
+
+    assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
+        ("WARNING", "Job 'a' of queue 'q' timed out without retries left: gone")
+    ]
+
+
+@pytest.mark.parametrize("interval", [0, -1, float("nan")])
+def test_a_reap_interval_must_be_positive(interval: float) -> None:
+    with pytest.raises(ValueError, match="reap_interval must be more than 0 seconds"):
+        App(reap_interval=interval)
+
+
+def test_keys_are_cut_only_where_spaces_are_too_many(app: App) -> None:
+    long = "k" * 1024
+
+    assert app.answer([enqueue(long + "  ")])[0].status == 202
+    assert exists(app, long)
+    assert app.answer([enqueue(long + " x")])[0].status == 422
+    assert app("DELETE", f"/v2/queues/q/jobs/{long}xx", {}, b"").status == 200
+    assert app("HEAD", f"/v2/queues/q/jobs/{long}xx", {}, b"").status == 404
+
+
+@pytest.mark.parametrize(
+    ("run_id", "status"),
+    [
+        (RUN, 404),
+        (RUN.upper(), 404),
+        (RUN.replace("-", ""), 404),
+        (f"%7B{RUN}%7D", 404),
+        (f"urn:uuid:{RUN}", 404),
+        ("abc", 400),
+        ("0" * 31, 400),
+        (f"%7B{RUN}", 400),
+        (f"urn:uuid:{RUN.replace('-', '')}", 400),
+        ("0-" * 32, 400),
+    ],
+)
+def test_a_run_id_is_a_uuid_in_any_of_four_forms(app: App, run_id: str, status: int) -> None:
+    assert app("PATCH", f"/v2/queues/q/jobs/a/run-id/{run_id}", {}, b"").status == status
+
+
+def test_a_heartbeat_that_could_not_be_stored_changes_nothing(app: App) -> None:
+    app.answer([enqueue("a", state={"kept": 1})])
+    run_id = json.loads(app("GET", "/v2/queues/q/jobs", {}, b"").body)[0]["run_id"]
+
+    response = app("PATCH", f"/v2/queues/q/jobs/a/run-id/{run_id}", JSON, rb'"\u0000"')
+
+    assert (response.status, response.body[:14]) == (422, b"Backend error:")
+    assert json.loads(app("GET", "/v2/queues/q/jobs/a", {}, b"").body)["state"] == {"kept": 1}
+
+
+def test_a_heartbeat_with_bytes_after_its_value_erases_the_state(app: App) -> None:
+    app.answer([enqueue("a", state={"kept": 1})])
+    claim(app)
+
+    assert app("PATCH", "/v1/queues/q/jobs/a", JSON, b'{"s":1} junk').status == 202
+
+    assert json.loads(app("GET", "/v2/queues/q/jobs/a", {}, b"").body)["state"] is None
+
+
+def test_a_closed_app_answers_as_if_its_database_were_down() -> None:
+    app = App()
+    app.close()
+    app.close()
+
+    assert app("GET", "/v2/queues/q/jobs", {}, b"").status == 500
+    assert app("GET", "/health", {}, b"").status == 200
+
+
+def test_a_fault_is_logged_and_answered(caplog: pytest.LogCaptureFixture) -> None:
+    moments = iter([datetime(2030, 1, 1, tzinfo=UTC)])
+
+    with App(clock=lambda: next(moments)) as app:
+        assert app("GET", "/v2/queues/q/jobs", {}, b"").status == 500
+        assert app("GET", "/health", {}, b"").status == 200
+
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_a_naive_clock_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="offset-naive"):
+        App(clock=lambda: datetime(2030, 1, 1))  # noqa: DTZ001  that is the mistake

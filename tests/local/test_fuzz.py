@@ -1,0 +1,118 @@
+import json
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay_sdk.local import ROUTES, App
+
+RUN = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[App]:
+    with App() as app:
+        yield app
+
+
+text = st.text(max_size=20) | st.sampled_from(["", "q", "a", ".", "..", "\0", "jobs", RUN])
+segments = st.binary(max_size=20).map(quote) | text | text.map(lambda t: quote(t, safe=""))
+queries = st.one_of(
+    st.just(""),
+    text.map("?{}".format),
+    st.tuples(st.sampled_from(["num_jobs", "mode"]), text).map("?{0[0]}={0[1]}".format),
+)
+methods = st.sampled_from(sorted({method for method, _ in ROUTES})) | st.text(max_size=8)
+templates = st.sampled_from(sorted({template for _, template in ROUTES}))
+json_types = st.sampled_from(["application/json", "application/x+json; a=b"])
+content_types = json_types | st.text(max_size=30)
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=5,
+)
+fields = st.fixed_dictionaries(
+    {},
+    optional={
+        "queue": st.just("q") | values,
+        "id": text | values,
+        "timeout": st.integers(0, 100) | values,
+        "max_retries": st.integers(-1, 40_000) | values,
+        "payload": values,
+        "state": values,
+        "run_at": st.sampled_from(["2022-09-05T04:37:23Z", "9/5/22", "9" * 13]) | values,
+        "updated_at": st.just("2022-09-05T04:37:23Z") | values,
+        "bogus": values,
+    },
+)
+documents = st.one_of(fields, st.lists(fields | values, max_size=4)).map(json.dumps).map(str.encode)
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> bytes:
+    """Nearly valid bodies: a piece may be cut out and another put in."""
+    body = draw(documents)
+    if draw(st.booleans()):
+        start, end = sorted(draw(st.tuples(*[st.integers(0, len(body))] * 2)))
+        body = body[:start] + draw(st.binary(max_size=4)) + body[end:]
+    return body
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    methods,
+    templates,
+    st.lists(segments, min_size=3, max_size=3),
+    queries,
+    content_types,
+    bodies() | st.binary(max_size=200),
+)
+def test_no_request_is_the_fault_of_the_server(
+    app: App,
+    method: str,
+    template: str,
+    names: list[str],
+    query: str,
+    content_type: str,
+    body: bytes,
+) -> None:
+    target = template.format(queue=names[0], id=names[1], run_id=names[2]) + query
+
+    response = app(method, target, {"content-type": content_type}, body)
+
+    if response.status >= 500:
+        assert method == "GET"
+        assert response.body.startswith(b"Backend error: db error: ERROR: invalid byte sequence")
+    if response.status >= 400 and response.body:
+        assert response.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([1, 2]), json_types, bodies())
+def test_a_nearly_valid_batch_is_taken_or_refused(
+    app: App, version: int, content_type: str, body: bytes
+) -> None:
+    headers = {"content-type": content_type}
+
+    response = app("POST", f"/v{version}/queues/jobs", headers, body)
+
+    assert response.status in {202, 400, 409, 422}
+    listed = app("GET", f"/v{version}/queues/q/jobs?num_jobs=1000", {}, b"")
+    if listed.status == 200:
+        json.loads(listed.body)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.text(max_size=10),
+    st.text(max_size=40),
+    st.dictionaries(text, text, max_size=3),
+    st.binary(max_size=100),
+)
+def test_any_text_is_answered(
+    app: App, method: str, target: str, headers: dict[str, str], body: bytes
+) -> None:
+    assert app(method, target, headers, body).status in {404, 405, 200}

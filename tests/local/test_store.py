@@ -1,0 +1,175 @@
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from relay_sdk.local.answers import JobExistsError
+from relay_sdk.local.store import (
+    DROP_EXPIRED,
+    REQUEUE_EXPIRED,
+    SELECT_READY,
+    NewJob,
+    Store,
+)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with closing(Store(":memory:")) as store:
+        yield store
+
+
+def job(key: str, *, queue: str = "q", run_at: int = 0) -> NewJob:
+    return NewJob(queue, key, 30, None, "1", None, run_at)
+
+
+def keys(store: Store) -> list[str]:
+    return [key for (key,) in store.connection.execute("SELECT id FROM jobs ORDER BY rowid")]
+
+
+def plan(store: Store, statement: str, *parameters: object) -> str:
+    rows = store.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+    return "; ".join(row[3] for row in rows)
+
+
+def test_looking_for_ready_jobs_reads_one_range_of_their_own_index(store: Store) -> None:
+    assert plan(store, SELECT_READY, "q", 0, 1) == (
+        "SEARCH jobs USING INDEX jobs_ready (queue=? AND run_at<?)"
+    )
+
+
+@pytest.mark.parametrize("statement", [DROP_EXPIRED, REQUEUE_EXPIRED])
+def test_reaping_reads_only_leases_that_are_over(store: Store, statement: str) -> None:
+    assert "jobs_leased (expires_at<?)" in plan(store, statement, 0)
+
+
+def test_an_idle_poll_costs_the_same_with_many_scheduled_jobs_and_leases(store: Store) -> None:
+    def steps(store: Store) -> int:
+        count = 0
+
+        def step() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        store.connection.set_progress_handler(step, 1)
+        assert store.claim("q", 10, now=10) == []
+        assert store.reap(now=10) == []
+        store.connection.set_progress_handler(None, 0)
+        return count
+
+    alone = steps(store)
+    with store.transaction():
+        store.enqueue((job(f"ready-{n}") for n in range(1000)), "unique", 0)
+        store.claim("q", 1000, now=0)
+        store.enqueue((job(f"later-{n}", run_at=100) for n in range(10_000)), "unique", 0)
+        store.enqueue((job(f"other-{n}", queue="r") for n in range(1000)), "unique", 0)
+
+    assert steps(store) - alone < 20
+
+
+def test_equal_run_at_is_served_in_the_order_of_arrival(store: Store) -> None:
+    store.enqueue([job("b"), job("a"), job("c", run_at=-1)], "unique", 0)
+
+    assert [job.id for job in store.claim("q", 10, now=0)] == ["c", "b", "a"]
+
+
+def test_an_inner_transaction_fails_alone(store: Store) -> None:
+    store.enqueue([job("there")], "unique", 0)
+
+    with store.transaction():
+        store.enqueue([job("before")], "unique", 0)
+        with pytest.raises(JobExistsError), store.transaction():
+            store.enqueue([job("lost"), job("there")], "unique", 0)
+        store.enqueue([job("after")], "unique", 0)
+
+    assert keys(store) == ["there", "before", "after"]
+
+
+def test_an_outer_transaction_takes_its_inner_ones_along(store: Store) -> None:
+    def fail_after_an_inner_one() -> None:
+        with store.transaction():
+            with store.transaction():
+                store.enqueue([job("lost")], "unique", 0)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_after_an_inner_one()
+
+    assert keys(store) == []
+
+
+def test_a_full_disk_inside_loses_the_transaction_and_not_the_store(store: Store) -> None:
+    pages = store.connection.execute("PRAGMA page_count").fetchone()[0]
+    store.connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+    with pytest.raises(sqlite3.Error, match="full"), store.transaction(), store.transaction():
+        store.enqueue([job("big")._replace(payload=f'"{"x" * 100_000}"')], "unique", 0)
+
+    store.enqueue([job("small")], "unique", 0)
+    assert keys(store) == ["small"]
+
+
+def test_an_enqueue_is_synced_before_it_is_done(tmp_path: Path) -> None:
+    store = Store(tmp_path / "relay.db")
+
+    assert store.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert store.connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    store.close()
+
+
+def test_closing_leaves_one_file_that_holds_the_jobs(tmp_path: Path) -> None:
+    store = Store(tmp_path / "relay.db")
+    store.enqueue([job("a")], "unique", 0)
+    store.close()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["relay.db"]
+    store = Store(tmp_path / "relay.db")
+    assert keys(store) == ["a"]
+    store.close()
+
+
+def test_a_database_in_a_missing_folder_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"cannot open the database .*relay\.db"):
+        Store(tmp_path / "missing" / "relay.db")
+
+
+def test_a_nameless_database_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs a file name"):
+        Store("")
+
+
+def test_a_file_of_another_kind_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, but long enough to be looked at" * 100)
+    before = path.read_bytes()
+
+    with pytest.raises(ValueError, match=r"notes\.txt is no SQLite database"):
+        Store(path)
+
+    assert path.read_bytes() == before
+
+
+def test_the_database_of_another_program_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE jobs (name TEXT)")
+    other.close()
+    before = path.read_bytes()
+
+    with pytest.raises(ValueError, match=r"other\.db is the database of another program"):
+        Store(path)
+
+    assert path.read_bytes() == before
+
+
+def test_a_database_of_another_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    store = Store(path)
+    store.connection.execute("PRAGMA user_version = 99")
+    store.close()
+
+    with pytest.raises(ValueError, match="has format 99"):
+        Store(path)
