@@ -50,7 +50,10 @@ def check_moment(what: str, value: datetime | None) -> datetime | None:
         raise ValueError(
             f"{what} is naive ({value.isoformat()}): give it a time zone, as in datetime.now(UTC)"
         )
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{what} is out of range in UTC: {value.isoformat()}") from error
 
 
 def check_choice(what: str, value: str, choices: object) -> None:

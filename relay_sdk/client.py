@@ -3,9 +3,10 @@
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self
 
 import httpx
+from attrs import frozen
 
 from relay_sdk import _operations as operations
 from relay_sdk._checks import check_choice, check_key, check_seconds, check_whole, place
@@ -227,12 +228,9 @@ class AsyncClient(_Client):
         jobs = await self.session.run(self._take(declared, num_jobs, timeout))
         return [AsyncJobHelper(AsyncLease(self.session, raw), declared) for raw in jobs]
 
-    async def iter(self, queue: Queue[P, S] | str) -> AsyncIterator[AsyncJobHelper[P, S]]:
+    def iter(self, queue: Queue[P, S] | str) -> AsyncIterator[AsyncJobHelper[P, S]]:
         """Take jobs one by one, for ever."""
-        declared = as_queue(queue)
-        while True:
-            for helper in await self.next(declared):
-                yield helper
+        return _Jobs(self, as_queue(queue))
 
     async def get(self, queue: Queue[P, S] | str, id: str) -> Job[P, S]:
         """Read a job, waiting or running: `JobNotFoundError`, or `PayloadError`."""
@@ -252,3 +250,19 @@ class AsyncClient(_Client):
         name = as_queue(queue).name
         check_key(name, id)
         await self.session.run(operations.remove(self._policy, name, id))
+
+
+@frozen
+class _Jobs(Generic[P, S]):
+    """An iterator without a state to clean up, as an async generator would have."""
+
+    client: AsyncClient
+    queue: Queue[P, S]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> AsyncJobHelper[P, S]:
+        while True:
+            for helper in await self.client.next(self.queue):
+                return helper

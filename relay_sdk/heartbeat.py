@@ -44,7 +44,7 @@ async def abeating(lease: AsyncLease, interval: float | None) -> AsyncGenerator[
     """Keep a run alive from a task; cancel the block and raise `JobLostError` when it is lost."""
     _check_interval(interval)
     run, clock = lease.run, lease.session.policy.clock
-    failure: Exception | None = None
+    failure: BaseException | None = None
     async with anyio.create_task_group() as group:
 
         async def beat() -> None:
@@ -58,7 +58,9 @@ async def abeating(lease: AsyncLease, interval: float | None) -> AsyncGenerator[
         group.start_soon(beat)
         try:
             yield
-        except Exception as error:  # noqa: BLE001 raised in here, the group would wrap it
+        except (anyio.get_cancelled_exc_class(), GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 raised in here, the group would wrap it
             failure = error
         group.cancel_scope.cancel()
     if failure is not None:

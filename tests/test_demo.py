@@ -213,6 +213,6 @@ def test_the_worker_leaves_a_job_that_fails_to_its_timeout(relay: Client) -> Non
     out, log = work(lines=1)
 
     assert out == ["To: a@example.org, subject: Hello\n"]
-    assert "job 'bad' in queue 'emails'> comes again after its timeout" in log
+    assert "the handler of job 'bad' in queue 'emails' failed" in log
     assert relay.exists(EMAILS, "bad")
     assert not relay.exists(EMAILS, "good")
