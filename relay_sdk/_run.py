@@ -20,7 +20,13 @@ from relay_sdk._operations import (
     to_raws,
 )
 from relay_sdk._policy import Policy
-from relay_sdk.exceptions import JobLostError, PayloadError, RelayError, RequestRejectedError
+from relay_sdk.exceptions import (
+    JobExistsError,
+    JobLostError,
+    PayloadError,
+    RelayError,
+    RequestRejectedError,
+)
 from relay_sdk.job import EnqueueMode, Job, RawJob
 from relay_sdk.schedule import Schedule
 
@@ -156,13 +162,18 @@ class Run:
         api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
         request = api.requeue(self.raw, jobs, mode)
         try:
-            yield from retrying(
-                self._policy, request, partial(settle_by_looking, self._policy, jobs)
-            )
+            yield from retrying(self._policy, request, partial(self._settle, jobs))
         except JobLostError as error:
             self.lost = error.reason
             raise
         self.ended = True
+
+    def _settle(self, jobs: list[RawJob], error: JobExistsError | JobLostError) -> Flow[None]:
+        # Only "not in flight" can be the trace of a requeue that succeeded: once its run has
+        # ended, API v2 answers every further one with success.
+        if isinstance(error, JobExistsError):
+            raise error
+        yield from settle_by_looking(self._policy, jobs, error)
 
     def _lost_error(self, reason: str) -> JobLostError:
         return JobLostError(self.raw.queue, self.raw.id, reason)
