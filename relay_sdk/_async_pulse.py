@@ -1,7 +1,6 @@
 """Heartbeats for many runs from one task."""
 
 import heapq
-import logging
 from collections.abc import Callable
 from itertools import count
 from math import inf
@@ -10,8 +9,7 @@ from anyio import CancelScope, Semaphore, create_task_group
 
 from relay_sdk._clock import Clock
 from relay_sdk._lease import AsyncLease
-
-logger = logging.getLogger("relay_sdk")
+from relay_sdk._log import logger
 
 AT_ONCE = 20
 LONGEST_SLEEP = 3600.0

@@ -1,6 +1,5 @@
 """What a worker on tasks does with one job."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from inspect import isawaitable
@@ -13,12 +12,11 @@ from attrs import field, frozen
 from relay_sdk._checks import place
 from relay_sdk._flow import Flow
 from relay_sdk._lease import AsyncLease
+from relay_sdk._log import logger
 from relay_sdk._work import AWAY, next_attempt
 from relay_sdk.backoff import Backoff
 from relay_sdk.exceptions import JobLostError, RelayError, ServerBusyError, TransportError
 from relay_sdk.helper import AsyncJobHelper
-
-logger = logging.getLogger("relay_sdk")
 
 AsyncReport: TypeAlias = Callable[[AsyncJobHelper[Any, Any], Exception], Awaitable[None]]
 

@@ -52,7 +52,7 @@ class Address:
         except httpx.HTTPError as error:
             raise TransportError(
                 f"no usable reply to {call.method} {call.target} from {self.url}: "
-                f"{error or type(error).__name__}",
+                f"{str(error) or type(error).__name__}",
                 sent=not isinstance(error, NOT_SENT),
             ) from error
 

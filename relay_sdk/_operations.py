@@ -1,6 +1,5 @@
 """What a client does, once, as flows: finding the API version, retrying, polling, splitting."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ import msgspec
 
 from relay_sdk._checks import place
 from relay_sdk._flow import Flow, sleep
+from relay_sdk._log import logger
 from relay_sdk._policy import Policy
 from relay_sdk._wire.api import Api
 from relay_sdk._wire.request import Request
@@ -23,8 +23,6 @@ from relay_sdk.exceptions import (
 from relay_sdk.job import EnqueueMode, Job, RawJob, to_raw
 
 R = TypeVar("R")
-
-logger = logging.getLogger("relay_sdk")
 
 MAX_BODY = 2 * 1024 * 1024
 LONGEST_RETRY_AFTER = 60.0

@@ -1,14 +1,12 @@
 """Heartbeats for many runs from one thread."""
 
 import heapq
-import logging
 import threading
 from itertools import count
 
 from relay_sdk._clock import Clock, Stopped
 from relay_sdk._lease import Lease
-
-logger = logging.getLogger("relay_sdk")
+from relay_sdk._log import logger
 
 LONGEST_SLEEP = 3600.0
 

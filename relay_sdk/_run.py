@@ -1,6 +1,5 @@
 """A job that was handed to this process, and what may be done with it: once, as flows."""
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -10,6 +9,7 @@ import msgspec
 
 from relay_sdk._checks import check_moment, place
 from relay_sdk._flow import Flow
+from relay_sdk._log import logger
 from relay_sdk._operations import (
     MAX_BODY,
     exists,
@@ -29,8 +29,6 @@ from relay_sdk.exceptions import (
 )
 from relay_sdk.job import EnqueueMode, Job, RawJob
 from relay_sdk.schedule import Schedule
-
-logger = logging.getLogger("relay_sdk")
 
 SHORTEST_INTERVAL = 0.25
 

@@ -1,6 +1,5 @@
 """What a worker on threads does with one job."""
 
-import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,12 +11,11 @@ from relay_sdk._checks import place
 from relay_sdk._clock import Stopped
 from relay_sdk._flow import Flow
 from relay_sdk._lease import Lease
+from relay_sdk._log import logger
 from relay_sdk._work import AWAY, next_attempt
 from relay_sdk.backoff import Backoff
 from relay_sdk.exceptions import JobLostError, RelayError, ServerBusyError, TransportError
 from relay_sdk.helper import JobHelper
-
-logger = logging.getLogger("relay_sdk")
 
 Report: TypeAlias = Callable[[JobHelper[Any, Any], Exception], None]
 

@@ -1,15 +1,13 @@
 """What workers on threads and on tasks decide alike."""
 
-import logging
 from collections.abc import Iterator
 from itertools import islice
 
 from relay_sdk._checks import check_seconds, check_whole
+from relay_sdk._log import logger
 from relay_sdk.backoff import Backoff
 from relay_sdk.exceptions import RelayError
 from relay_sdk.job import MAX_RETRIES, RawJob
-
-logger = logging.getLogger("relay_sdk")
 
 AWAY = Backoff(0.5, maximum=5.0)
 ONCE = Backoff(retries=0)

@@ -1,6 +1,5 @@
 """A worker on tasks, for asyncio and trio."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from inspect import iscoroutinefunction
@@ -16,6 +15,7 @@ from relay_sdk._async_pulse import AsyncPulse
 from relay_sdk._async_task import AsyncFailing, AsyncReport, AsyncTask
 from relay_sdk._checks import place
 from relay_sdk._lease import AsyncLease
+from relay_sdk._log import logger
 from relay_sdk._operations import take
 from relay_sdk._signals import stop_on_signals
 from relay_sdk._work import LAST_CALL, ONCE, Pace, check_settings
@@ -24,8 +24,6 @@ from relay_sdk.client import AsyncClient
 from relay_sdk.exceptions import RelayError
 from relay_sdk.helper import AsyncJobHelper
 from relay_sdk.job import P, Queue, RawJob, S, as_queue
-
-logger = logging.getLogger("relay_sdk")
 
 
 class AsyncWorker:

@@ -73,7 +73,9 @@ class Client(_Client):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(next_backoff, retry_backoff, clock, api)
-        self.session = Session(self._policy, Http(Address(base_url, timeout, headers), http_client))
+        self.session: Session = Session(
+            self._policy, Http(Address(base_url, timeout, headers), http_client)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -178,7 +180,7 @@ class AsyncClient(_Client):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(next_backoff, retry_backoff, clock, api)
-        self.session = AsyncSession(
+        self.session: AsyncSession = AsyncSession(
             self._policy, AsyncHttp(Address(base_url, timeout, headers), http_client)
         )
 

@@ -1,6 +1,5 @@
 """A worker on threads."""
 
-import logging
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +12,7 @@ from attrs import evolve
 from relay_sdk._checks import place
 from relay_sdk._clock import Stopped
 from relay_sdk._lease import Lease
+from relay_sdk._log import logger
 from relay_sdk._operations import take
 from relay_sdk._pulse import Pulse
 from relay_sdk._signals import stop_on_signals
@@ -23,8 +23,6 @@ from relay_sdk.client import Client
 from relay_sdk.exceptions import RelayError
 from relay_sdk.helper import JobHelper
 from relay_sdk.job import P, Queue, RawJob, S, as_queue
-
-logger = logging.getLogger("relay_sdk")
 
 
 class Worker:

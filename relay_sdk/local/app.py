@@ -16,7 +16,7 @@ from .call import Call
 from .routes import Found, backend_error, find
 from .store import Store
 
-log = logging.getLogger("relay_sdk.local")
+log: logging.Logger = logging.getLogger("relay_sdk.local")
 
 _RETRYABLE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR}
 
@@ -65,7 +65,7 @@ class App:
         self._reap_interval = reap_interval * 10**6
         self._reaped_at = self._now()
         self._lock = Lock()
-        self.store = Store(db)
+        self.store: Store = Store(db)
 
     def close(self) -> None:
         with self._lock:

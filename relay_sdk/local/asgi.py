@@ -11,7 +11,7 @@ from .app import App, Request
 from .call import BODY_LIMIT
 from .routes import backend_error
 
-log = logging.getLogger("relay_sdk.local")
+log: logging.Logger = logging.getLogger("relay_sdk.local")
 
 
 class Scope(TypedDict):

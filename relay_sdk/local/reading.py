@@ -36,11 +36,11 @@ class Reader:
     """
 
     def __init__(self, body: bytes) -> None:
-        self.at = 0
+        self.at: int = 0
         self.path: list[str] = []
-        self.cut = False
+        self.cut: bool = False
         try:
-            self.text = body.decode()
+            self.text: str = body.decode()
         except UnicodeDecodeError as error:
             self.text = body[: error.start].decode()
             self.cut = True  # what comes before the bad byte may have the first problem

@@ -16,7 +16,7 @@ from .asgi import Asgi
 if TYPE_CHECKING:
     import uvicorn
 
-log = logging.getLogger("relay_sdk.local")
+log: logging.Logger = logging.getLogger("relay_sdk.local")
 
 GRACE = 5  # seconds that running requests have to end when the server stops
 HEAD = 128 * 1024  # bytes of a request's head, if h11 reads it: long keys fit, percent-encoded

@@ -92,7 +92,7 @@ class Store:
         if not os.fspath(path):
             raise ValueError("the database needs a file name, or :memory:")
         try:
-            self.connection = sqlite3.connect(
+            self.connection: sqlite3.Connection = sqlite3.connect(
                 path,
                 timeout=busy_timeout,
                 isolation_level=None,

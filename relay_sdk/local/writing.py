@@ -1,12 +1,12 @@
 """JSON out, around payloads and states that are JSON text already."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from json import JSONEncoder
 
 from . import answers
 from .answers import Response
 
-string = JSONEncoder(ensure_ascii=False).encode
+string: Callable[[str], str] = JSONEncoder(ensure_ascii=False).encode
 
 
 def array(items: Iterable[str]) -> Response:
