@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from math import inf
 
 from attrs import field, frozen
 
@@ -22,9 +23,9 @@ class Backoff:
     retries: int | None = field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        if not 0 < self.initial <= self.maximum:
-            raise ValueError(f"initial must be above 0 and at most maximum: {self}")
-        if not (self.factor >= 1 and 0 <= self.jitter <= 1):
+        if not 0 < self.initial <= self.maximum < inf:
+            raise ValueError(f"initial must be above 0, at most maximum, and that finite: {self}")
+        if not (1 <= self.factor < inf and 0 <= self.jitter <= 1):
             raise ValueError(f"factor must be at least 1, and jitter from 0 to 1: {self}")
         if self.retries is not None and self.retries < 0:
             raise ValueError(f"retries must be 0 or more, or None: {self}")

@@ -48,7 +48,6 @@ async def results_without_await(relay: AsyncClient) -> None:
 
 
 async def a_truth_without_await(relay: AsyncClient) -> None:
-    # mypy sees this one only when its code truthy-bool is turned on
     if relay.exists(EMAILS, "1"):  # type: ignore[truthy-bool]  # pyright: ignore[reportUnnecessaryComparison]
         await relay.remove(EMAILS, "1")
 
