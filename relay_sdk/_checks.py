@@ -11,19 +11,26 @@ def place(queue: str, id: str | None = None) -> str:
     return f"queue {queue!r}" if id is None else f"job {id!r} in queue {queue!r}"
 
 
-def check_key(queue: str, id: str | None = None) -> None:
+def check_queue(queue: str) -> None:
+    """Refuse a queue's name that the server's database cannot hold."""
+    _check_key("queue", queue, place(queue))
+
+
+def check_key(queue: str, id: str) -> None:
     """Refuse a queue's name, or a job's id in it, that the server's database cannot hold."""
-    if id is not None:
-        check_key(queue)
-    value, what = (queue, "queue") if id is None else (id, "id")
+    check_queue(queue)
+    _check_key("id", id, place(queue, str(id)))
+
+
+def _check_key(what: str, value: str, where: str) -> None:
     if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{what} of {place(queue, id)} must be a str")
+        raise TypeError(f"{what} of {where} must be a str")
     if not 1 <= len(value) <= MAX_KEY:
         raise ValueError(
-            f"{what} must have 1 to {MAX_KEY} characters, not {len(value)}: {place(queue, id):.80}"
+            f"{what} must have 1 to {MAX_KEY} characters, not {len(value)}: {where:.80}"
         )
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError(f"{what} has a NUL or half a surrogate pair: {place(queue, id)}")
+        raise ValueError(f"{what} has a NUL or half a surrogate pair: {where}")
 
 
 def check_whole(what: str, value: int, low: int, high: int) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 from inspect import iscoroutinefunction
+from math import inf
 from types import TracebackType
 from typing import Self
 
@@ -33,7 +34,7 @@ class AsyncWorker:
     and `on_error` is told a `JobLostError`; one that is still running after `grace` seconds of
     stopping is cancelled too, and has 5 seconds to clean up. A plain function is not cancelled: it
     looks at `helper.lost` and `helper.stopping`. `async with AsyncWorker(...)` works until the
-    block is left.
+    block is left. `concurrency` may be set before that.
     """
 
     def __init__(
@@ -49,12 +50,12 @@ class AsyncWorker:
         on_give_up: AsyncReport | None = None,
     ) -> None:
         check_settings(concurrency, grace, retry)
+        self.concurrency: int = concurrency
         self._session = client.session
         self._policy = evolve(client.session.policy, retry_backoff=ONCE)
-        self._concurrency = concurrency
         self._grace = grace
         self._failing = AsyncFailing(retry, on_error, on_give_up)
-        self._threads = CapacityLimiter(concurrency)
+        self._threads = CapacityLimiter(inf)  # the slots are the limit
         self._routes: dict[str, Callable[[RawJob], AsyncTask]] = {}
         self._running: set[AsyncTask] = set()
         self._stopping = False
@@ -135,7 +136,7 @@ class AsyncWorker:
 
     async def _take(self, queue: str, pace: Pace, pulse: AsyncPulse, jobs: TaskGroup) -> bool:
         """Fill free slots from a queue; tell whether it may have more."""
-        free = self._concurrency - len(self._running)
+        free = self.concurrency - len(self._running)
         if not free or self._stopping:
             return True
         # A request that is on its way is let finish: its jobs are claimed.
@@ -160,7 +161,7 @@ class AsyncWorker:
 
     async def _wait_for_slot(self) -> bool:
         """Wait until a slot is free; false when the worker is to stop."""
-        while not self._stopping and len(self._running) >= self._concurrency:
+        while not self._stopping and len(self._running) >= self.concurrency:
             self._freed = Event()
             await self._freed.wait()
         return not self._stopping

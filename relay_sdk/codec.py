@@ -111,6 +111,8 @@ def _decode(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
 
 
 def _dump_model(value: Any) -> object:
+    if isinstance(value, msgspec.Raw):
+        return msgspec.json.decode(value)
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json", by_alias=True)
     raise TypeError(f"a {type(value).__name__} has no JSON form")

@@ -8,7 +8,7 @@ import msgspec
 from attrs import Factory, field, frozen
 from typing_extensions import TypeForm, TypeVar
 
-from relay_sdk._checks import check_key, check_moment, check_whole, place
+from relay_sdk._checks import check_key, check_moment, check_queue, check_whole, place
 from relay_sdk.codec import Codec, Misfit, TextCodec, text_codec
 from relay_sdk.exceptions import PayloadError
 
@@ -99,7 +99,7 @@ class Queue(Generic[P, S]):
     @overload
     def __init__(self, name: str, *, payload: TypeForm[P], state: TypeForm[S]) -> None: ...
     def __init__(self, name: str, *, payload: Any = Any, state: Any = Any) -> None:
-        check_key(name)
+        check_queue(name)
         self.name: str = name
         self._payload: TextCodec[P] = text_codec(payload)
         self._state: TextCodec[S] = text_codec(state)

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from math import ceil
 
 import anyio
 import anyio.lowlevel
@@ -35,7 +36,8 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Move the clock."""
         with self._moved:
-            self._passed += timedelta(seconds=seconds)
+            # Rounded up: a wait that moves nothing would be waited for again and again.
+            self._passed += timedelta(microseconds=ceil(seconds * 1e6))
             self._moved.notify_all()
 
     def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:

@@ -37,7 +37,7 @@ class Worker:
     `run` works until `stop`, SIGTERM or SIGINT: nothing more is taken, running jobs have `grace`
     seconds to end, then `helper.stopping` is true for 5 seconds, and what still runs is left to the
     server's timeout. A second signal ends the program at once. `with Worker(...)` works in a thread
-    until the block is left.
+    until the block is left. `concurrency` may be set before that.
     """
 
     def __init__(
@@ -53,9 +53,9 @@ class Worker:
         on_give_up: Report | None = None,
     ) -> None:
         check_settings(concurrency, grace, retry)
+        self.concurrency: int = concurrency
         self._session = client.session
         self._policy = evolve(client.session.policy, retry_backoff=ONCE)
-        self._concurrency = concurrency
         self._grace = grace
         self._failing = Failing(retry, on_error, on_give_up)
         self._routes: dict[str, Callable[[RawJob], Task]] = {}
@@ -138,7 +138,7 @@ class Worker:
 
     def _take(self, queue: str, pace: Pace, pulse: Pulse) -> bool:
         """Fill free slots from a queue; tell whether it may have more."""
-        free = self._concurrency - len(self._running)
+        free = self.concurrency - len(self._running)
         if not free or self._stop.is_set():
             return True
         raws = self._session.run(take(self._policy, queue, free, 0), self._stop)
@@ -167,7 +167,7 @@ class Worker:
         """Block until a slot is free; false when the worker is to stop."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._stop.is_set() or len(self._running) < self._concurrency
+                lambda: self._stop.is_set() or len(self._running) < self.concurrency
             )
         return not self._stop.is_set()
 

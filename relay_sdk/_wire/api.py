@@ -8,6 +8,7 @@ from msgspec import Raw
 
 from relay_sdk._checks import place
 from relay_sdk._flow import Reply
+from relay_sdk._wire.careful import read_carefully
 from relay_sdk._wire.request import Request, Unreadable, nothing
 from relay_sdk.exceptions import JobExistsError, JobLostError, JobNotFoundError
 from relay_sdk.job import EnqueueMode, RawJob
@@ -34,18 +35,26 @@ class Api(Protocol):
     ) -> Request[None]: ...
 
 
-_job = msgspec.json.Decoder(RawJob)
 _jobs = msgspec.json.Decoder(list[RawJob])
 
 
-def read_job(reply: Reply) -> RawJob:
-    """Read a job, straight from the bytes: a payload that Python cannot read harms no other."""
-    return _job.decode(reply.content)
-
-
 def read_jobs(reply: Reply) -> list[RawJob]:
-    """Read jobs in the order they were given."""
-    return _jobs.decode(reply.content)
+    """Read jobs straight from the bytes; payloads stay text, which may be unreadable."""
+    return _read(reply.content)
+
+
+def read_job(reply: Reply) -> RawJob:
+    """Read one job."""
+    return _read(b"[" + reply.content + b"]")[0]
+
+
+def _read(text: bytes) -> list[RawJob]:
+    try:
+        return _jobs.decode(text)
+    except (msgspec.ValidationError, RecursionError):
+        if jobs := read_carefully(text):
+            return jobs
+        raise
 
 
 def enqueue_about(jobs: Sequence[RawJob]) -> str:

@@ -10,6 +10,7 @@ from typing import Never
 
 from .server import LocalServer
 
+PROG = "python -m relay_sdk.local"
 LEVELS = ("debug", "info", "warning", "error")
 SIGNALS = [
     getattr(signal, name)
@@ -31,9 +32,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, prog: str = PROG, epilog: str | None = None) -> int:
     """Serve until a signal; print the URL when it can be used."""
-    parser = _parser()
+    parser = _parser(prog, epilog)
     options = parser.parse_args(argv, _Options())
     logging.basicConfig(
         level=options.log_level.upper(),
@@ -66,10 +67,11 @@ def _stop(*_: object) -> Never:
     raise SystemExit(0)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str, epilog: str | None) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m relay_sdk.local",
+        prog=prog,
         description="Serve Relay's HTTP protocol from one SQLite file.",
+        epilog=epilog,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     environ = os.environ

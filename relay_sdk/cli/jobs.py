@@ -1,0 +1,88 @@
+"""The commands that look at jobs, take them and delete them."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from relay_sdk.cli.options import JobId, Json, QueueName, Url, Verbose, connect, verbatim
+from relay_sdk.cli.outcome import NO, mistakes
+from relay_sdk.cli.output import fields, say, show, show_json, start_log
+
+
+def next_jobs(
+    queue: QueueName,
+    url: Url,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="Take up to N jobs.")] = 1,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, help="Seconds to wait until there is a job.")
+    ] = 0,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="Complete each job once it is printed.")
+    ] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take jobs and print them, one line of JSON each.
+
+    They are claimed: no other worker gets them until their timeout has passed. With --complete
+    they are gone.
+    """
+    start_log(verbose)
+    with connect(url) as relay:
+        with mistakes():
+            helpers = relay.next(verbatim(queue), number, timeout=wait)
+        for helper in helpers:
+            show_json(fields(helper.raw))
+            if complete:
+                helper.complete()
+    if not helpers:
+        say(f"no job is ready in queue {queue!r}")
+        raise typer.Exit(NO)
+    if not complete:
+        say(f"{len(helpers):,} claimed; the server queues them again after their timeout")
+
+
+def get(
+    queue: QueueName, id: JobId, url: Url, json: Json = False, verbose: Verbose = False
+) -> None:
+    """Show a job, waiting or running, and leave it where it is. Status 1 when there is none."""
+    start_log(verbose)
+    with connect(url) as relay, mistakes():
+        job = relay.get(verbatim(queue), id)
+    if json:
+        show_json(fields(job))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for name, value in fields(job).items():
+        text = msgspec.json.format(msgspec.json.encode(value)).decode()
+        table.add_row(Text(name, style="bold"), Text(text, overflow="fold"))
+    Console().print(table)
+
+
+def exists(
+    queue: QueueName, id: JobId, url: Url, json: Json = False, verbose: Verbose = False
+) -> None:
+    """Look whether a job is there, waiting or running: status 0 for yes, 1 for no."""
+    start_log(verbose)
+    with connect(url) as relay, mistakes():
+        there = relay.exists(queue, id)
+    if json:
+        show_json(there)
+    else:
+        show("yes" if there else "no")
+    if not there:
+        raise typer.Exit(NO)
+
+
+def remove(queue: QueueName, id: JobId, url: Url, verbose: Verbose = False) -> None:
+    """Delete a job, also from under the worker that runs it.
+
+    The server does not tell whether there was one.
+    """
+    start_log(verbose)
+    with connect(url) as relay, mistakes():
+        relay.remove(queue, id)

@@ -1,0 +1,52 @@
+"""How a command ends: the exit statuses, and what is said instead of a traceback."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec
+
+import typer
+
+from relay_sdk.cli.output import say
+from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
+
+P = ParamSpec("P")
+
+NO = 1
+MISTAKE = 2
+AWAY = 3
+INTERRUPTED = 130
+
+
+class Mistake(Exception):
+    """Something only the person at the keyboard can put right; the text says how."""
+
+
+@contextmanager
+def mistakes(about: str = "") -> Generator[None]:
+    """Take what the SDK refuses before it sends anything for a mistake."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise Mistake(f"{about}{error}") from error
+
+
+def reported(command: Callable[P, None]) -> Callable[P, None]:
+    """Let a command end with a message and a status where it would end with a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except Mistake as error:
+            say(str(error))
+            raise typer.Exit(MISTAKE) from error
+        except RelayError as error:
+            say(". ".join([str(error), *getattr(error, "__notes__", [])]))
+            away = isinstance(error, TransportError | ServerBusyError)
+            raise typer.Exit(AWAY if away else NO) from error
+        except KeyboardInterrupt as error:
+            say("interrupted")
+            raise typer.Exit(INTERRUPTED) from error
+
+    return run

@@ -1,0 +1,12 @@
+"""The local server as a command."""
+
+import typer
+
+EPILOG = "example: relay-sdk serve --db jobs.db --port 8080"
+
+
+def serve(context: typer.Context) -> None:
+    """Serve Relay's API from one SQLite file, for development, tests and one machine."""
+    from relay_sdk.local.__main__ import main
+
+    raise typer.Exit(main(context.args, prog="relay-sdk serve", epilog=EPILOG))
