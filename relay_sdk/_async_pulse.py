@@ -1,50 +1,56 @@
 """Heartbeats for many runs from one task."""
 
-import heapq
 from collections.abc import Callable
-from itertools import count
 from math import inf
 
 from anyio import CancelScope, Semaphore, create_task_group
 
 from relay_sdk._clock import Clock
+from relay_sdk._due import LONGEST_SLEEP, Due
 from relay_sdk._lease import AsyncLease
 from relay_sdk._log import logger
 
 AT_ONCE = 20
-LONGEST_SLEEP = 3600.0
 
 
 class AsyncPulse:
-    """Keeps leases alive until their runs end or are lost."""
+    """Keeps leases alive until they are dropped, end or are lost."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._due: list[tuple[float, int, AsyncLease, Callable[[], None]]] = []
-        self._numbers = count()
-        self._sleeping = CancelScope()
+        self._due: Due[AsyncLease] = Due()
+        self._lost: dict[AsyncLease, Callable[[], None]] = {}
+        self._sleeping: CancelScope | None = None
         self._until = inf
 
     def add(self, lease: AsyncLease, lost: Callable[[], None]) -> None:
         """Keep a lease alive from now on; call `lost` when that cannot be done."""
-        self._push(lease, lost, lease.run.interval(None))
+        moment = self._clock.monotonic() + lease.run.interval(None)
+        self._lost[lease] = lost
+        self._due.add(lease, moment)
+        self._wake(moment)
+
+    def drop(self, lease: AsyncLease) -> None:
+        """Forget a lease."""
+        self._due.drop(lease)
+        self._lost.pop(lease, None)
 
     async def run(self) -> None:
         """Send heartbeats until cancelled, some at a time."""
         turns = Semaphore(AT_ONCE)
         async with create_task_group() as group:
             while True:
-                self._until = self._due[0][0] if self._due else inf
+                self._until = self._due.first()
                 wait = self._until - self._clock.monotonic()
                 if wait > 0:
                     with CancelScope() as self._sleeping:
                         await self._clock.asleep(min(wait, LONGEST_SLEEP))
                     continue
-                _, _, lease, lost = heapq.heappop(self._due)
+                lease = self._due.pop()
                 await turns.acquire()
-                group.start_soon(self._beat, lease, lost, turns)
+                group.start_soon(self._beat, lease, turns)
 
-    async def _beat(self, lease: AsyncLease, lost: Callable[[], None], turns: Semaphore) -> None:
+    async def _beat(self, lease: AsyncLease, turns: Semaphore) -> None:
         try:
             again = await lease.beat()
         except Exception as error:
@@ -54,12 +60,12 @@ class AsyncPulse:
         finally:
             turns.release()
         if again is not None:
-            self._push(lease, lost, again)
-        elif lease.run.lost is not None:
-            lost()
+            moment = self._clock.monotonic() + again
+            self._due.again(lease, moment)
+            self._wake(moment)
+        elif lease.run.lost is not None and lease in self._lost:
+            self._lost[lease]()
 
-    def _push(self, lease: AsyncLease, lost: Callable[[], None], wait: float) -> None:
-        due = self._clock.monotonic() + wait
-        heapq.heappush(self._due, (due, next(self._numbers), lease, lost))
-        if due < self._until:
+    def _wake(self, moment: float) -> None:
+        if moment < self._until and self._sleeping is not None:
             self._sleeping.cancel()

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class
 from anyio.to_thread import run_sync
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from relay_sdk._checks import place
 from relay_sdk._flow import Flow
@@ -15,7 +15,7 @@ from relay_sdk._lease import AsyncLease
 from relay_sdk._log import logger
 from relay_sdk._work import AWAY, next_attempt
 from relay_sdk.backoff import Backoff
-from relay_sdk.exceptions import JobLostError, RelayError, ServerBusyError, TransportError
+from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
 from relay_sdk.helper import AsyncJobHelper
 
 AsyncReport: TypeAlias = Callable[[AsyncJobHelper[Any, Any], Exception], Awaitable[None]]
@@ -30,16 +30,17 @@ class AsyncFailing:
     on_give_up: AsyncReport | None
 
 
-@frozen(eq=False)
+@define(eq=False)
 class AsyncTask:
-    """A job in a slot. A plain function runs in a thread, within `threads`."""
+    """A job in a slot. A plain function is called in a thread, within `threads`."""
 
     lease: AsyncLease
     helper: AsyncJobHelper[Any, Any]
     handle: Callable[[], Awaitable[None] | None]
     threads: CapacityLimiter | None
     failing: AsyncFailing
-    scope: CancelScope = field(factory=CancelScope, init=False)
+    _scope: CancelScope = field(factory=CancelScope, init=False)
+    _in_thread: bool = field(default=False, init=False)
 
     @property
     def where(self) -> str:
@@ -47,46 +48,53 @@ class AsyncTask:
         return place(self.lease.run.raw.queue, self.lease.run.raw.id)
 
     def cancel(self) -> None:
-        """Cancel the handler, unless it is in a thread: that one looks at its helper."""
-        if self.threads is None:
-            self.scope.cancel()
+        """Cancel the handler, unless it is in a thread: there it looks at its helper."""
+        if not self._in_thread:
+            self._scope.cancel()
 
     async def run(self) -> None:
         """Run the handler, and tell the server what came of it."""
         run = self.lease.run
         try:
-            with self.scope:
+            with self._scope:
                 await self._handle()
-            if self.scope.cancelled_caught:
+            if run.lost is not None:
                 run.check_kept()
+            elif self._scope.cancelled_caught:
                 logger.warning("%s was cancelled; it is left to its timeout", self.where)
             else:
                 await self._tell(run.complete)
-        except JobLostError as error:
-            logger.warning("%s was lost while its handler ran", self.where)
-            await self._report(self.failing.on_error, error)
         except Exception as error:
-            logger.exception("the handler of %s failed", self.where)
-            await self._report(self.failing.on_error, error)
-            await self._retry(error)
+            if run.lost is None:
+                logger.exception("the handler of %s failed", self.where)
+                await self._report(self.failing.on_error, error)
+                await self._retry(error)
+            else:
+                await self._report(self.failing.on_error, error)
+        except SystemExit:
+            logger.exception("the handler of %s exited; it is left to its timeout", self.where)
         except get_cancelled_exc_class():
-            logger.warning("%s still runs; it is left to its timeout", self.where)
+            logger.warning("%s was cancelled; it is left to its timeout", self.where)
             raise
         finally:
+            if run.lost is not None:
+                logger.warning("%s was lost while it ran: %s", self.where, run.lost)
             run.ended = True  # so that no more heartbeats are sent
 
     async def _handle(self) -> None:
         if self.threads is None:
             result = self.handle()
         else:
+            self._in_thread = True
             result = await run_sync(self.handle, abandon_on_cancel=True, limiter=self.threads)
+            self._in_thread = False
         if isawaitable(result):
             await result
 
     async def _retry(self, error: Exception) -> None:
-        if self.failing.retry is None:
-            return
         run = self.lease.run
+        if self.failing.retry is None or run.ended or run.lost is not None:
+            return
         attempt = next_attempt(run.raw, self.failing.retry)
         if attempt is None:
             logger.error("%s is given up", self.where)
@@ -119,5 +127,3 @@ class AsyncTask:
             except RelayError:
                 logger.exception("the end of %s could not be told; it is left", self.where)
                 return
-        if run.lost is not None:
-            logger.warning("%s was lost: %s", self.where, run.lost)

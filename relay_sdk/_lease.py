@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import anyio
 
-from relay_sdk._flow import Flow
+from relay_sdk._flow import Flow, arun, run
 from relay_sdk._run import Run
 from relay_sdk._session import AsyncSession, Session
 from relay_sdk.job import RawJob
@@ -13,6 +13,7 @@ from relay_sdk.job import RawJob
 R = TypeVar("R")
 
 BUSY = 0.5
+"""Seconds until a heartbeat looks again for its turn."""
 
 
 class Lease:
@@ -24,19 +25,27 @@ class Lease:
         self._turn = threading.Lock()
 
     def do(self, flow: Flow[R]) -> R:
-        """Drive a flow of the run, after those that were first."""
-        with self._turn:
-            return self.session.run(flow)
+        """Drive a flow of the run when it is its turn; while it sleeps, others have theirs."""
 
-    def beat(self) -> float | None:
+        def sleep(seconds: float) -> None:
+            self._turn.release()
+            try:
+                self.session.policy.clock.sleep(seconds)
+            finally:
+                self._turn.acquire()
+
+        with self._turn:
+            return run(flow, self.session.http.send, sleep)
+
+    def beat(self, interval: float | None = None) -> float | None:
         """Send an automatic heartbeat; give the seconds until the next, `None` at the end.
 
-        It does not wait for its turn: who has it is talking to the server.
+        Who has the turn is talking to the server, so it is not waited for.
         """
         if not self._turn.acquire(blocking=False):
-            return min(BUSY, self.run.interval(None))
+            return min(BUSY, self.run.interval(interval))
         try:
-            return self.session.run(self.run.keep_alive(None))
+            return self.session.run(self.run.keep_alive(interval))
         finally:
             self._turn.release()
 
@@ -50,20 +59,38 @@ class AsyncLease:
         self._turn = anyio.Lock()
 
     async def do(self, flow: Flow[R]) -> R:
-        """Drive a flow of the run, after those that were first."""
-        async with self._turn:
-            return await self.session.run(flow)
+        """Drive a flow of the run when it is its turn; while it sleeps, others have theirs."""
+        mine = False
 
-    async def beat(self) -> float | None:
+        async def take_turn() -> None:
+            nonlocal mine
+            await self._turn.acquire()
+            mine = True
+
+        async def sleep(seconds: float) -> None:
+            nonlocal mine
+            self._turn.release()
+            mine = False
+            await self.session.policy.clock.asleep(seconds)
+            await take_turn()
+
+        await take_turn()
+        try:
+            return await arun(flow, self.session.http.send, sleep)
+        finally:
+            if mine:
+                self._turn.release()
+
+    async def beat(self, interval: float | None = None) -> float | None:
         """Send an automatic heartbeat; give the seconds until the next, `None` at the end.
 
-        It does not wait for its turn: who has it is talking to the server.
+        Who has the turn is talking to the server, so it is not waited for.
         """
         try:
             self._turn.acquire_nowait()
         except anyio.WouldBlock:
-            return min(BUSY, self.run.interval(None))
+            return min(BUSY, self.run.interval(interval))
         try:
-            return await self.session.run(self.run.keep_alive(None))
+            return await self.session.run(self.run.keep_alive(interval))
         finally:
             self._turn.release()

@@ -35,19 +35,19 @@ def find_api(policy: Policy, queue: str, id: str | None = None) -> Flow[Api]:
 
     The queue and id are what it is needed for, should it fail.
     """
-    if policy.api is None:
+    if policy.spoken.api is None:
         if policy.choice != "v1":
             from relay_sdk._wire import v2
 
             if policy.choice == "v2" or (
                 yield from retrying(policy, v2.is_spoken(place(queue, id)))
             ):
-                policy.api = v2
+                policy.spoken.api = v2
                 return v2
         from relay_sdk._wire import v1
 
-        policy.api = v1
-    return policy.api
+        policy.spoken.api = v1
+    return policy.spoken.api
 
 
 def retrying(

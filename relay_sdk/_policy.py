@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeAlias
 
-from attrs import define
+from attrs import define, field, frozen
 
 from relay_sdk._clock import Clock
 from relay_sdk._wire.api import Api
@@ -12,11 +12,18 @@ ApiChoice: TypeAlias = Literal["auto", "v1", "v2"]
 
 
 @define
+class Spoken:
+    """The version of the API that was found, once for all who share it."""
+
+    api: Api | None = None
+
+
+@frozen
 class Policy:
-    """What the flows of one client share. `api` is filled in by the first of them."""
+    """What the flows of one client share."""
 
     next_backoff: Backoff
     retry_backoff: Backoff
     clock: Clock
     choice: ApiChoice
-    api: Api | None = None
+    spoken: Spoken = field(factory=Spoken)

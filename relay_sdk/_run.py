@@ -46,6 +46,7 @@ class Run:
         self.ended: bool = False
         self.lost: str | None = None
         self.stopping: bool = False
+        self._ending = False
         self._policy = policy
         self._retries = iter(policy.retry_backoff)
         self._ours_until = policy.clock.monotonic() + raw.timeout
@@ -94,6 +95,8 @@ class Run:
             api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
             yield from api.heartbeat(self.raw, self.state).ask()
         except JobLostError as error:
+            if self._ending:
+                return usual  # the trace of an end whose reply was lost
             self.lost = error.reason
             logger.warning("%s", error)
             return None
@@ -123,8 +126,7 @@ class Run:
         """End the run and the job."""
         self.check_ours()
         api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
-        yield from retrying(self._policy, api.complete(self.raw))
-        self.ended = True
+        yield from self._end(retrying(self._policy, api.complete(self.raw)))
 
     def again(
         self,
@@ -148,8 +150,7 @@ class Run:
 
     def remove(self) -> Flow[None]:
         """Delete the job, whoever holds it."""
-        yield from remove(self._policy, self.raw.queue, self.raw.id)
-        self.ended = True
+        yield from self._end(remove(self._policy, self.raw.queue, self.raw.id))
 
     def exists(self) -> Flow[bool]:
         """Look whether the job is still there, whoever holds it."""
@@ -159,11 +160,17 @@ class Run:
         self.check_ours()
         api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
         request = api.requeue(self.raw, jobs, mode)
+        yield from self._end(retrying(self._policy, request, partial(self._settle, jobs)))
+
+    def _end(self, flow: Flow[None]) -> Flow[None]:
+        self._ending = True
         try:
-            yield from retrying(self._policy, request, partial(self._settle, jobs))
+            yield from flow
         except JobLostError as error:
             self.lost = error.reason
             raise
+        finally:
+            self._ending = False
         self.ended = True
 
     def _settle(self, jobs: list[RawJob], error: JobExistsError | JobLostError) -> Flow[None]:

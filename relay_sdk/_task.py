@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from inspect import isawaitable
 from typing import Any, TypeAlias
 
 from attrs import frozen
@@ -14,7 +15,7 @@ from relay_sdk._lease import Lease
 from relay_sdk._log import logger
 from relay_sdk._work import AWAY, next_attempt
 from relay_sdk.backoff import Backoff
-from relay_sdk.exceptions import JobLostError, RelayError, ServerBusyError, TransportError
+from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
 from relay_sdk.helper import JobHelper
 
 Report: TypeAlias = Callable[[JobHelper[Any, Any], Exception], None]
@@ -35,7 +36,7 @@ class Task:
 
     lease: Lease
     helper: JobHelper[Any, Any]
-    handle: Callable[[], None]
+    handle: Callable[[], object]
     failing: Failing
     leave: threading.Event
 
@@ -46,26 +47,31 @@ class Task:
 
     def run(self) -> None:
         """Run the handler, and tell the server what came of it."""
+        run = self.lease.run
         try:
-            self.handle()
-        except JobLostError as error:
-            logger.warning("%s was lost while its handler ran", self.where)
-            self._report(self.failing.on_error, error)
-        except SystemExit:
-            logger.exception("the handler of %s exited; it is left to its timeout", self.where)
+            result = self.handle()
+            if isawaitable(result):
+                raise TypeError(f"the handler returned {result!r}: it needs an AsyncWorker")
         except Exception as error:
-            logger.exception("the handler of %s failed", self.where)
-            self._report(self.failing.on_error, error)
-            self._retry(error)
+            if run.lost is None:
+                logger.exception("the handler of %s failed", self.where)
+                self._report(self.failing.on_error, error)
+                self._retry(error)
+            else:
+                self._report(self.failing.on_error, error)
+        except BaseException:
+            logger.exception("the handler of %s exited; it is left to its timeout", self.where)
         else:
-            self._tell(self.lease.run.complete)
+            self._tell(run.complete)
         finally:
-            self.lease.run.ended = True  # so that no more heartbeats are sent
+            if run.lost is not None:
+                logger.warning("%s was lost while it ran: %s", self.where, run.lost)
+            run.ended = True  # so that no more heartbeats are sent
 
     def _retry(self, error: Exception) -> None:
-        if self.failing.retry is None:
-            return
         run = self.lease.run
+        if self.failing.retry is None or run.ended or run.lost is not None:
+            return
         attempt = next_attempt(run.raw, self.failing.retry)
         if attempt is None:
             logger.error("%s is given up", self.where)
@@ -101,5 +107,3 @@ class Task:
             except RelayError:
                 logger.exception("the end of %s could not be told; it is left", self.where)
                 return
-        if run.lost is not None:
-            logger.warning("%s was lost: %s", self.where, run.lost)

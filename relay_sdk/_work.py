@@ -11,6 +11,7 @@ from relay_sdk.job import MAX_RETRIES, RawJob
 
 AWAY = Backoff(0.5, maximum=5.0)
 ONCE = Backoff(retries=0)
+MOST_RETRIES = 1000
 LAST_CALL = 5.0
 """Seconds that handlers have to end after they were told to."""
 
@@ -19,8 +20,8 @@ def check_settings(concurrency: int, grace: float, retry: Backoff | None) -> Non
     """Refuse a worker that could not work."""
     check_whole("concurrency", concurrency, 1, 1_000_000)
     check_seconds("grace", grace)
-    if retry is not None and retry.retries is None:
-        raise ValueError("retry needs a number of retries, after which a job is given up")
+    if retry is not None and not (retry.retries and retry.retries <= MOST_RETRIES):
+        raise ValueError(f"retry needs a number of retries, from 1 to {MOST_RETRIES}")
 
 
 def next_attempt(job: RawJob, retry: Backoff) -> tuple[float, int] | None:
@@ -32,7 +33,7 @@ def next_attempt(job: RawJob, retry: Backoff) -> tuple[float, int] | None:
     """
     limit = retry.retries or 0
     retries = MAX_RETRIES if job.max_retries is None else job.max_retries
-    if retries > MAX_RETRIES // 2:
+    if retries > MAX_RETRIES - limit:
         left, then = limit - (MAX_RETRIES - retries), retries - 1
     else:
         # API v1 does not tell how many remain.

@@ -73,7 +73,9 @@ class AsyncWorker:
         declared = as_queue(queue)
         if declared.name in self._routes:
             raise ValueError(f"{place(declared.name)} has a handler already")
-        threads = None if iscoroutinefunction(handler) else self._threads
+        called = handler.func if isinstance(handler, partial) else handler
+        plain = not (iscoroutinefunction(called) or iscoroutinefunction(type(called).__call__))
+        threads = self._threads if plain else None
 
         def task(raw: RawJob) -> AsyncTask:
             lease = AsyncLease(self._session, raw)
@@ -88,7 +90,7 @@ class AsyncWorker:
         pulse = AsyncPulse(self._policy.clock)
         async with BlockingPortal() as portal, create_task_group() as beats:
             beats.start_soon(pulse.run)
-            with stop_on_signals(lambda: portal.call(self.stop)):
+            with stop_on_signals(lambda: portal.start_task_soon(self.stop)):
                 async with create_task_group() as jobs:
                     await self._work(jobs, pulse)
                     await self._end()
@@ -97,8 +99,9 @@ class AsyncWorker:
 
     def stop(self) -> None:
         """Ask the worker to stop, from a task; `run` returns when it has."""
-        self._stopping = True
-        self._wake()
+        if not self._stopping:
+            self._stopping = True
+            self._wake()
 
     async def __aenter__(self) -> Self:
         self._group = create_task_group()
@@ -146,13 +149,14 @@ class AsyncWorker:
             task = self._routes[queue](raw)
             self._running.add(task)
             pulse.add(task.lease, task.cancel)
-            jobs.start_soon(self._run_task, task)
+            jobs.start_soon(self._run_task, task, pulse)
         return len(raws) == free
 
-    async def _run_task(self, task: AsyncTask) -> None:
+    async def _run_task(self, task: AsyncTask, pulse: AsyncPulse) -> None:
         try:
             await task.run()
         finally:
+            pulse.drop(task.lease)
             self._running.discard(task)
             if self._freed is not None:
                 self._freed.set()

@@ -22,7 +22,7 @@ def beating(lease: Lease, interval: float | None) -> Generator[None]:
         while wait is not None:
             try:
                 clock.sleep(wait, left)
-                wait = lease.do(run.keep_alive(interval))
+                wait = lease.beat(interval)
             except Stopped:
                 return
             except Exception as error:
@@ -51,7 +51,7 @@ async def abeating(lease: AsyncLease, interval: float | None) -> AsyncGenerator[
             wait: float | None = run.interval(interval)
             while wait is not None:
                 await clock.asleep(wait)
-                wait = await lease.do(run.keep_alive(interval))
+                wait = await lease.beat(interval)
             if run.lost is not None:
                 group.cancel_scope.cancel()
 

@@ -1,7 +1,5 @@
 """When a job runs again: `helper.reschedule(Every(timedelta(minutes=5)))`."""
 
-import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol, TypeAlias
 from zoneinfo import ZoneInfo
@@ -12,6 +10,17 @@ from relay_sdk._checks import check_choice
 
 Missed: TypeAlias = Literal["skip", "catch_up"]
 """What becomes of moments that passed while nothing ran: left out, or run one after another."""
+
+
+_HORIZONS = {
+    "YEARLY": timedelta(days=20 * 366),
+    "MONTHLY": timedelta(days=20 * 366),
+    "WEEKLY": timedelta(days=20 * 366),
+    "DAILY": timedelta(days=20 * 366),
+    "HOURLY": timedelta(days=3 * 366),
+    "MINUTELY": timedelta(days=366),
+}
+"""How far is looked for the next moment: a rule may have none, and the search is step by step."""
 
 
 class Schedule(Protocol):
@@ -46,8 +55,9 @@ class Recurring:
 
     Hours are those on the wall, in summer and in winter. One that a change of the clocks leaves out
     is run an hour later; one that comes twice is run at the first. What the rule does not say is
-    that of the moment it is counted from, at midnight, or the full hour or minute of a rule of
-    hours or minutes. A rule with `COUNT` would count anew for each run, and is refused.
+    that of the moment it is counted from, at midnight, or at the full hour or minute where the rule
+    is one of hours or minutes. The smallest is minutes. `COUNT` would count anew for each run, and
+    is refused; `UNTIL` is in UTC.
     """
 
     rule: str
@@ -58,33 +68,40 @@ class Recurring:
         check_choice("missed", self.missed, Missed)
         try:
             ZoneInfo(self.zone)
-        except (KeyError, OSError) as error:
+        except (KeyError, OSError, ValueError) as error:
             raise ValueError(f"there is no time zone {self.zone!r}") from error
-        if "COUNT=" in self.rule.upper():
-            raise ValueError(f"{self.rule!r}: COUNT would count anew for each run; use UNTIL")
+        parts = _parts(self.rule)
+        if parts.get("FREQ") not in _HORIZONS:
+            raise ValueError(f"{self.rule!r}: FREQ must be one of {', '.join(_HORIZONS)}")
+        if "COUNT" in parts or "\n" in self.rule or not parts.get("INTERVAL", "1").strip("0"):
+            raise ValueError(f"{self.rule!r} must be one rule without COUNT, with INTERVAL above 0")
+        now = datetime.now(UTC)
         try:
-            self._from(datetime.now(UTC))
-        except ValueError as error:
+            found = self.after(now, now)
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{self.rule!r} is no RFC 5545 rule: {error}") from error
+        if found is None and "UNTIL" not in parts:
+            raise ValueError(f"{self.rule!r} has no moments")
 
     def after(self, due: datetime, now: datetime) -> datetime | None:
         """Give the moment that follows the one a run was due at; `None` when the rule has ended."""
-        last = max(due, now) if self.missed == "skip" else due
-        for moment in self._from(due):
-            if moment.astimezone(UTC) > last:
-                return moment.astimezone(UTC)
-        return None
-
-    def _from(self, due: datetime) -> Iterator[datetime]:
-        """Begin the series on the day, or in the hour or minute, of a moment: it stays in step."""
-        local = due.astimezone(ZoneInfo(self.zone)).replace(second=0, microsecond=0, fold=0)
-        frequency = re.search(r"FREQ=(HOUR|MINUTE|SECOND)LY", self.rule.upper())
-        start = {
-            None: local.replace(hour=0, minute=0),
-            "HOUR": local.replace(minute=0),
-            "MINUTE": local,
-            "SECOND": local,
-        }[frequency and frequency[1]]
         from dateutil.rrule import rrulestr  # only who has such a schedule needs it
 
-        return iter(rrulestr(self.rule, dtstart=start))
+        parts = _parts(self.rule)
+        frequency = parts["FREQ"]
+        last = max(due, now) if self.missed == "skip" else due
+        start = due.astimezone(ZoneInfo(self.zone)).replace(second=0, microsecond=0, fold=0)
+        if frequency != "MINUTELY":
+            start = start.replace(minute=0)
+        if frequency not in ("MINUTELY", "HOURLY"):
+            start = start.replace(hour=0)
+        rule = self.rule
+        if "UNTIL" not in parts:
+            rule += f";UNTIL={last + _HORIZONS[frequency]:%Y%m%dT%H%M%SZ}"
+        moments = (moment.astimezone(UTC) for moment in rrulestr(rule, dtstart=start))
+        return next((moment for moment in moments if moment > last), None)
+
+
+def _parts(rule: str) -> dict[str, str]:
+    """Read the parts of a rule, as far as they are looked at here."""
+    return {name: value for name, _, value in (p.partition("=") for p in rule.upper().split(";"))}

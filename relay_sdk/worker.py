@@ -126,8 +126,6 @@ class Worker:
                 for queue in queues:
                     more |= self._take(queue, pace, pulse)
                 pace.answered()
-            except Stopped:
-                return
             except RelayError as error:
                 more = False
                 pace.failed(error)
@@ -141,7 +139,8 @@ class Worker:
         free = self.concurrency - len(self._running)
         if not free or self._stop.is_set():
             return True
-        raws = self._session.run(take(self._policy, queue, free, 0), self._stop)
+        # A request that is on its way is let finish: its jobs are claimed.
+        raws = self._session.run(take(self._policy, queue, free, 0))
         for raw in raws:
             pace.found()
             task = self._routes[queue](raw)
@@ -150,13 +149,16 @@ class Worker:
                 self._idle.clear()
             pulse.add(task.lease)
             name = f"relay_sdk {raw.id:.40}"
-            threading.Thread(target=self._run_task, args=(task,), name=name, daemon=True).start()
+            threading.Thread(
+                target=self._run_task, args=(task, pulse), name=name, daemon=True
+            ).start()
         return len(raws) == free
 
-    def _run_task(self, task: Task) -> None:
+    def _run_task(self, task: Task, pulse: Pulse) -> None:
         try:
             task.run()
         finally:
+            pulse.drop(task.lease)
             with self._changed:
                 self._running.discard(task)
                 if not self._running:
