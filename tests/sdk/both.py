@@ -1,0 +1,35 @@
+"""One test for both worlds: what is awaitable is awaited."""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+)
+from typing import TypeVar
+
+from relay_sdk import AsyncClient, AsyncJobHelper, Client, JobHelper
+
+T = TypeVar("T")
+
+AnyClient = Client | AsyncClient
+AnyHelper = JobHelper | AsyncJobHelper
+
+
+async def do(outcome: Awaitable[T] | T) -> T:
+    """Give what a method of either client returns."""
+    return await outcome if inspect.isawaitable(outcome) else outcome
+
+
+@asynccontextmanager
+async def entered(
+    context: AbstractContextManager[T] | AbstractAsyncContextManager[T],
+) -> AsyncIterator[T]:
+    """Enter a context of either client."""
+    if isinstance(context, AbstractAsyncContextManager):
+        async with context as value:
+            yield value
+    else:
+        with context as value:
+            yield value

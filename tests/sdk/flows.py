@@ -1,0 +1,117 @@
+"""Flows played by hand: no server, no loop, no clock."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from attrs import field, mutable
+
+from relay_sdk import Backoff, Queue, TransportError
+from relay_sdk._flow import Call, Flow, Reply, Sleep
+from relay_sdk._policy import ApiChoice, Policy
+from relay_sdk.job import RawJob, to_raw
+from relay_sdk.testing import Clock
+
+RUN_ID = "0b5cd4d2-9d4f-4f0e-9c1e-0f0f0f0f0f0f"
+LOST_REPLY = TransportError("the reply was lost", sent=True)
+REFUSED = TransportError("connection refused", sent=False)
+
+JOBS = Queue("emails")
+
+
+def reply(status: int, body: Any = b"", headers: Mapping[str, str] | None = None) -> Reply:
+    """A reply with bytes, a text or JSON."""
+    if isinstance(body, str):
+        body = body.encode()
+    elif not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    return Reply(status, headers or {}, body)
+
+
+def policy(choice: ApiChoice = "v2", clock: Clock | None = None, retries: int | None = 3) -> Policy:
+    """Waits that can be told apart: whole seconds between polls, tenths between attempts."""
+    return Policy(
+        next_backoff=Backoff(1, maximum=8, factor=2, jitter=0),
+        retry_backoff=Backoff(0.1, maximum=0.4, factor=2, jitter=0, retries=retries),
+        clock=clock or Clock(),
+        choice=choice,
+    )
+
+
+def received(**fields: Any) -> RawJob:
+    """A job as `next` hands it out."""
+    return msgspec.convert(row(**fields), RawJob)
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    """A job as API v2 shows it."""
+    row = {
+        "queue": "emails", "id": "x", "timeout": 60, "max_retries": None, "payload": 1,
+        "state": None, "run_id": RUN_ID, "run_at": "2030-01-01T00:00:00Z",
+        "updated_at": "2030-01-01T00:00:00Z", "created_at": "2030-01-01T00:00:00Z",
+        "retries_remaining": None,
+    } | fields  # fmt: skip
+    for name in ("payload", "state"):
+        row[name] = msgspec.Raw(json.dumps(row[name]).encode())
+    return row
+
+
+def shown(**fields: Any) -> Reply:
+    """The reply that shows a job."""
+    return Reply(200, {}, msgspec.json.encode(row(**fields)))
+
+
+def handed_out(*ids: str) -> Reply:
+    """The reply of `next`."""
+    return Reply(200, {}, msgspec.json.encode([row(id=id) for id in ids]))
+
+
+def exists_already(id: str = "x") -> Reply:
+    return reply(409, f"job with id `{id}` already exists in queue `emails`.")
+
+
+def sent(**fields: Any) -> RawJob:
+    """A job as it is sent."""
+    return to_raw(JOBS.job("x", fields.pop("payload", 1), **fields))
+
+
+@mutable
+class Play:
+    """What a flow did, and how it ended."""
+
+    calls: list[Call] = field(factory=list)
+    waits: list[float] = field(factory=list)
+    steps: list[str | float] = field(factory=list)
+    result: Any = None
+    error: Exception | None = None
+
+
+def play(flow: Flow[Any], *replies: Reply | TransportError, clock: Clock | None = None) -> Play:
+    """Give a flow these replies, one a call; all of them must be used."""
+    played = Play()
+    left = list(replies)
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, Sleep):
+                played.waits.append(step.seconds)
+                played.steps.append(step.seconds)
+                if clock is not None:
+                    clock.advance(step.seconds)
+                step = flow.send(None)
+                continue
+            assert isinstance(step, Call)
+            played.calls.append(step)
+            played.steps.append(step.method)
+            assert left, f"one call too many: {step}"
+            answer = left.pop(0)
+            step = flow.throw(answer) if isinstance(answer, Exception) else flow.send(answer)
+    except StopIteration as done:
+        played.result = done.value
+    except AssertionError:
+        raise
+    except Exception as error:  # noqa: BLE001 the test looks at it
+        played.error = error
+    assert not left, f"{len(left)} replies were not asked for"
+    return played

@@ -1,0 +1,61 @@
+"""How long to wait."""
+
+from itertools import islice, pairwise
+from math import inf, nan
+from typing import Any
+
+import pytest
+
+from relay_sdk import Backoff
+
+
+def test_waits_grow_to_the_maximum() -> None:
+    assert list(islice(Backoff(1, maximum=5, factor=2, jitter=0), 5)) == [1, 2, 4, 5, 5]
+
+
+def test_each_iteration_begins_anew() -> None:
+    backoff = Backoff(1, maximum=9, factor=2, jitter=0)
+    for _ in range(2):
+        assert list(islice(backoff, 2)) == [1, 2]
+
+
+def test_jitter_only_shortens_and_no_more_than_told() -> None:
+    waits = list(islice(Backoff(2, maximum=2, jitter=0.25), 1000))
+    assert all(1.5 <= wait <= 2 for wait in waits)
+    assert len(set(waits)) > 900
+
+
+def test_the_number_of_retries_is_kept() -> None:
+    assert len(list(Backoff(retries=4))) == 4
+    assert list(Backoff(retries=0)) == []
+
+
+def test_without_a_number_it_never_ends_nor_overflows() -> None:
+    waits = list(islice(Backoff(0.1, maximum=3, factor=1e300, jitter=0), 10_000))
+    assert waits[0] == 0.1
+    assert set(waits[1:]) == {3}
+
+
+def test_the_default_grows() -> None:
+    waits = list(islice(Backoff(jitter=0), 10))
+    assert all(before <= after for before, after in pairwise(waits))
+    assert (waits[0], waits[-1]) == (0.1, 1.0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"initial": 0}, {"initial": -1}, {"initial": nan}, {"initial": 2, "maximum": 1},
+        {"maximum": nan}, {"factor": 0.5}, {"factor": nan}, {"jitter": -0.1}, {"jitter": 1.1},
+        {"jitter": nan}, {"retries": -1}, {"initial": inf, "maximum": inf},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_nonsense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Backoff"):
+        Backoff(**wrong)
+
+
+def test_a_backoff_is_a_value() -> None:
+    assert Backoff(1) == Backoff(1)
+    assert hash(Backoff(1)) == hash(Backoff(1))

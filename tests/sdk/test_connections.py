@@ -1,0 +1,125 @@
+"""Where requests go, what goes with them, and who closes the connections."""
+
+import httpx
+import pytest
+
+from relay_sdk import AsyncClient, Client
+
+from .both import AnyClient, do, entered
+from .conftest import Connect, Kind
+from .scripted import ScriptedServer, http
+
+pytestmark = pytest.mark.anyio
+
+YES = http("200 OK")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", " ", "127.0.0.1:8080", "localhost", "/path", "ftp://host", "http://", "http://:80",
+        "http://host?a=b", "http://host#a", "//host", "http://host:port",
+    ],
+)  # fmt: skip
+async def test_what_is_no_address_is_refused(connect: Connect, url: str) -> None:
+    with pytest.raises(ValueError, match="base_url"):
+        connect(url)
+
+
+async def test_without_an_address_it_is_read_from_the_environment(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RELAY_URL", raising=False)
+    with pytest.raises(ValueError, match="RELAY_URL"):
+        connect(None)
+    with ScriptedServer(YES) as server:
+        monkeypatch.setenv("RELAY_URL", server.url)
+        assert await do(connect(None, api="v2").exists("emails", "x"))
+
+
+@pytest.mark.parametrize("end", ["", "/", "//", " "])
+async def test_the_end_of_the_address_does_not_matter(connect: Connect, end: str) -> None:
+    with ScriptedServer(YES) as server:
+        assert await do(connect(f"{server.url}/prefix{end}", api="v2").exists("emails", "x"))
+    assert server.requests[0].startswith(b"HEAD /prefix/v2/queues/emails/jobs/x HTTP/1.1\r\n")
+
+
+async def test_headers_go_with_every_request(connect: Connect) -> None:
+    with ScriptedServer(http("404 Not Found"), YES) as server:
+        relay = connect(server.url, headers={"Authorization": "Bearer abc"})
+        assert await do(relay.exists("emails", "x"))
+    assert len(server.requests) == 2
+    assert all(b"\r\nauthorization: bearer abc\r\n" in r.lower() for r in server.requests)
+
+
+def requested(kind: Kind, requests: list[httpx.Request]) -> httpx.Client | httpx.AsyncClient:
+    """A user's own client, with settings of its own, that notes its requests."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(404 if "num_jobs=0" in str(request.url) else 200)
+
+    make = httpx.Client if kind == "sync" else httpx.AsyncClient
+    return make(
+        transport=httpx.MockTransport(answer), timeout=None, headers={"x-mine": "1"}, verify=False
+    )
+
+
+async def test_a_client_of_ones_own_is_used_and_not_closed(kind: Kind) -> None:
+    requests: list[httpx.Request] = []
+    own = requested(kind, requests)
+    async with entered(own):
+        relay: AnyClient
+        if isinstance(own, httpx.Client):
+            relay = Client("http://server", http_client=own)
+        else:
+            relay = AsyncClient("http://server", http_client=own)
+        async with entered(relay):
+            await do(relay.exists("emails", "x"))
+        assert requests[-1].headers["x-mine"] == "1"
+        assert not own.is_closed
+        await do(relay.exists("emails", "x"))
+
+
+async def test_our_own_connections_are_closed(kind: Kind) -> None:
+    with ScriptedServer(YES) as server:
+        relay: AnyClient = (Client if kind == "sync" else AsyncClient)(server.url, api="v2")
+        async with entered(relay):
+            assert await do(relay.exists("emails", "x"))
+        with pytest.raises(RuntimeError, match="closed"):
+            await do(relay.exists("emails", "x"))
+        assert len(server.requests) == 1
+
+
+async def test_every_request_has_a_timeout(kind: Kind, connect: Connect) -> None:
+    """Also where the user's own client has none."""
+    requests: list[httpx.Request] = []
+    own = requested(kind, requests)
+    for options, seconds in (({}, 10.0), ({"timeout": 3}, 3)):
+        await do(connect(http_client=own, **options).exists("emails", "x"))
+        for request in requests:
+            assert set(request.extensions["timeout"].values()) == {seconds}
+        requests.clear()
+    await do(own.close() if isinstance(own, httpx.Client) else own.aclose())
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+async def test_a_timeout_that_is_none_is_refused(connect: Connect, timeout: float) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        connect(timeout=timeout)
+
+
+@pytest.mark.parametrize("api", ["v3", "V2", "", None], ids=str)
+async def test_a_version_that_does_not_exist_is_refused(connect: Connect, api: object) -> None:
+    with pytest.raises(ValueError, match="'auto', 'v1', 'v2'"):
+        connect(api=api)
+
+
+async def test_a_request_without_a_body_has_no_content_type(kind: Kind, connect: Connect) -> None:
+    requests: list[httpx.Request] = []
+    own = requested(kind, requests)
+    relay = connect(http_client=own, api="v2")
+    await do(relay.remove("emails", "x"))
+    await do(relay.exists("emails", "x"))
+    assert [request.headers.get("content-type") for request in requests] == [None, None]
+    await do(own.close() if isinstance(own, httpx.Client) else own.aclose())

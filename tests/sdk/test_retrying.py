@@ -1,0 +1,145 @@
+"""What is asked again, after how long, and what is not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from relay_sdk import (
+    JobNotFoundError,
+    RelayError,
+    RequestRejectedError,
+    ServerBusyError,
+    TransportError,
+    UnexpectedStatusError,
+)
+from relay_sdk._flow import Flow
+from relay_sdk._operations import enqueue, exists, get, remove, take
+from relay_sdk._policy import Policy
+from relay_sdk._run import Run
+
+from .flows import JOBS, LOST_REPLY, REFUSED, play, policy, received, reply, shown
+
+DOWN = "Backend error: error connecting to server: refused. Is retryable: false."
+
+Operation = Callable[[Policy], Flow[Any]]
+
+OPERATIONS: dict[str, Operation] = {
+    "enqueue": lambda policy: enqueue(policy, [JOBS.job("x", 1)], "unique"),
+    "next": lambda policy: take(policy, "emails", 1, 0),
+    "get": lambda policy: get(policy, "emails", "x"),
+    "exists": lambda policy: exists(policy, "emails", "x"),
+    "remove": lambda policy: remove(policy, "emails", "x"),
+    "complete": lambda policy: Run(policy, received()).complete(),
+    "heartbeat": lambda policy: Run(policy, received()).heartbeat(None),
+    "reschedule": lambda policy: Run(policy, received()).again(None, None),
+    "requeue": lambda policy: Run(policy, received()).requeue([JOBS.job("y", 1)], "unique"),
+}
+every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+every_version = pytest.mark.parametrize("version", ["v1", "v2"])
+
+
+@every_operation
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+def test_a_busy_server_is_asked_again(operation: Operation, status: int) -> None:
+    played = play(operation(policy()), *[reply(status, "no")] * 4)
+    assert played.waits == [0.1, 0.2, 0.4]
+    assert isinstance(played.error, ServerBusyError)
+    assert (played.error.status, played.error.message) == (status, "no")
+    assert "queue 'emails'" in str(played.error)
+
+
+@every_operation
+@pytest.mark.parametrize("failure", [REFUSED, LOST_REPLY])
+def test_a_server_that_does_not_answer_is_asked_again(
+    operation: Operation, failure: TransportError
+) -> None:
+    played = play(operation(policy()), *[failure] * 4)
+    assert played.waits == [0.1, 0.2, 0.4]
+    assert isinstance(played.error, TransportError)
+    assert "queue 'emails'" in str(played.error)
+
+
+@every_operation
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_a_refused_request_is_not_sent_again(operation: Operation, status: int) -> None:
+    played = play(operation(policy()), reply(status, "because"))
+    assert isinstance(played.error, RequestRejectedError)
+    assert (played.error.status, played.error.message) == (status, "because")
+
+
+@every_operation
+@pytest.mark.parametrize(
+    "status", [199, 201, 206, 301, 302, 401, 403, 405, 418, 500, 501, 520, 999]
+)
+def test_a_status_nobody_knows_is_not_asked_for_again(operation: Operation, status: int) -> None:
+    played = play(operation(policy()), reply(status, "what?"))
+    assert isinstance(played.error, UnexpectedStatusError)
+    assert (played.error.status, played.error.message) == (status, "what?")
+    assert "base_url" in str(played.error)
+
+
+@every_version
+@pytest.mark.parametrize("status", [422, 500])
+@pytest.mark.parametrize("name", ["next", "heartbeat", "complete"])
+def test_a_database_that_is_away_is_only_busy_when_the_request_cannot_be_at_fault(
+    name: str, status: int, version: str
+) -> None:
+    played = play(OPERATIONS[name](policy(version)), *[reply(status, DOWN)] * 4)
+    assert played.waits == [0.1, 0.2, 0.4]
+    assert isinstance(played.error, ServerBusyError)
+
+
+@pytest.mark.parametrize("name", ["enqueue", "requeue", "reschedule"])
+def test_what_the_database_says_to_a_job_is_raised(name: str) -> None:
+    played = play(OPERATIONS[name](policy()), reply(422, DOWN))
+    assert isinstance(played.error, RequestRejectedError)
+    assert played.error.message == DOWN
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"), [("7", 7), ("0", 0.1), ("3600", 60), ("9" * 400, 60), ("soon", 0.1)]
+)
+def test_the_server_says_when_to_come_back_up_to_a_minute(asked: str, waited: float) -> None:
+    busy = reply(429, "no", {"retry-after": asked})
+    played = play(get(policy(), "emails", "x"), busy, shown())
+    assert played.waits == [waited]
+
+
+def test_a_definite_answer_ends_the_retrying() -> None:
+    played = play(get(policy(), "emails", "x"), reply(503), reply(404))
+    assert isinstance(played.error, JobNotFoundError)
+    assert play(exists(policy(), "emails", "x"), reply(503), reply(404)).result is False
+
+
+@every_operation
+@pytest.mark.parametrize("status", [200, 202, 404, 409])
+def test_html_is_no_answer_of_relay(operation: Operation, status: int) -> None:
+    """Whatever its status is, only a look-up without a body can be taken for an answer."""
+    played = play(operation(policy(retries=0)), reply(status, "<html>"))
+    if played.calls[0].method == "HEAD" and status in (200, 404):
+        return
+    assert isinstance(played.error, TransportError | UnexpectedStatusError)
+
+
+@pytest.mark.parametrize(
+    ("failures", "sent"),
+    [([REFUSED, REFUSED], False), ([LOST_REPLY, REFUSED], True), ([REFUSED, LOST_REPLY], True)],
+)
+def test_the_error_tells_whether_any_attempt_may_have_arrived(
+    failures: list[TransportError], sent: bool
+) -> None:
+    played = play(remove(policy(retries=1), "emails", "x"), *failures)
+    assert isinstance(played.error, TransportError)
+    assert played.error.sent is sent
+
+
+def test_an_unreadable_reply_may_have_been_acted_on() -> None:
+    played = play(enqueue(policy(retries=0), [JOBS.job("x", 1)], "ignore"), reply(202, "<html>"))
+    assert isinstance(played.error, TransportError)
+    assert played.error.sent
+
+
+def test_every_error_is_of_one_root() -> None:
+    played = play(remove(policy(), "emails", "x"), reply(520))
+    assert isinstance(played.error, RelayError)

@@ -1,0 +1,154 @@
+"""The run of a job: which state its heartbeats send, and when it counts as lost."""
+
+import msgspec
+import pytest
+
+from relay_sdk import JobLostError, PayloadError, RequestRejectedError, ServerBusyError
+from relay_sdk._flow import Reply
+from relay_sdk._run import Run
+from relay_sdk.testing import Clock
+
+from .flows import LOST_REPLY, RUN_ID, play, policy, received, reply
+
+DONE = reply(202)
+GONE = reply(404, f"job with id `x` not found in queue `emails` with {RUN_ID}.")
+
+
+def run(clock: Clock | None = None, **fields: object) -> Run:
+    return Run(policy(clock=clock), received(**fields))
+
+
+def state(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())
+
+
+def body(*replies: Reply, of: Run, new: str | None = None) -> bytes | None:
+    played = play(of.heartbeat(None if new is None else state(new)), *replies)
+    assert played.error is None
+    return played.calls[-1].content
+
+
+@pytest.mark.parametrize("came", [None, {"a": 1}, "", 0, False])
+def test_the_state_that_came_is_sent_again(came: object) -> None:
+    known = run(state=came)
+    assert msgspec.json.decode(body(DONE, of=known) or b"no body") == came
+
+
+def test_the_state_sent_last_is_sent_again() -> None:
+    known = run(state="old")
+    assert body(DONE, of=known, new="1") == b"1"
+    assert body(DONE, of=known) == b"1"
+    assert body(DONE, of=known, new="null") == b"null"
+    assert body(DONE, of=known) == b"null"
+
+
+def test_an_automatic_heartbeat_sends_the_known_state() -> None:
+    known = run(state="old")
+    assert play(known.keep_alive(None), DONE).calls[0].content == b'"old"'
+    body(DONE, of=known, new="1")
+    assert play(known.keep_alive(None), DONE).calls[0].content == b"1"
+
+
+def test_a_state_whose_heartbeat_was_not_answered_is_the_one_to_send_next() -> None:
+    known = run(state="old")
+    played = play(known.heartbeat(state("1")), *[LOST_REPLY] * 4)
+    assert played.error is LOST_REPLY or played.error is not None
+    assert body(DONE, of=known) == b"1"
+
+
+def test_a_refused_state_is_not_sent_again() -> None:
+    known = run(state="old")
+    played = play(known.heartbeat(state("1")), reply(422, "no"))
+    assert isinstance(played.error, RequestRejectedError)
+    assert body(DONE, of=known) == b'"old"'
+
+
+def test_a_state_the_server_would_drop_is_refused_before_sending() -> None:
+    known = run(state="old")
+    huge = state('"' + "x" * 2 * 1024 * 1024 + '"')
+    played = play(known.heartbeat(huge))
+    assert isinstance(played.error, PayloadError)
+    assert (played.error.queue, played.error.id, played.calls) == ("emails", "x", [])
+    assert body(DONE, of=known) == b'"old"'
+
+
+def test_the_longest_state_the_server_takes_is_sent() -> None:
+    longest = '"' + "x" * (2 * 1024 * 1024 - 2) + '"'
+    assert body(DONE, of=run(), new=longest) == longest.encode()
+
+
+def test_a_heartbeat_says_that_the_run_is_lost_and_nothing_is_sent_after_it() -> None:
+    lost = run()
+    assert isinstance(play(lost.heartbeat(None), GONE).error, JobLostError)
+    for flow in (lost.heartbeat(None), lost.complete(), lost.again(None, None)):
+        assert isinstance(play(flow).error, JobLostError)
+    assert play(lost.keep_alive(None)).result is None
+
+
+def test_a_404_that_does_not_name_the_job_tells_nothing() -> None:
+    mine = run()
+    played = play(mine.heartbeat(None), reply(404), reply(404, "<html>"), DONE)
+    assert played.error is None
+    assert mine.lost is None
+
+
+def test_nothing_is_sent_after_the_end() -> None:
+    ended = run()
+    assert play(ended.complete(), reply(200)).error is None
+    assert play(ended.keep_alive(None)).result is None
+    assert isinstance(play(ended.heartbeat(None)).error, JobLostError)
+
+
+def test_a_completion_that_failed_leaves_the_run_ours() -> None:
+    ours = run()
+    assert isinstance(play(ours.complete(), *[reply(503)] * 4).error, ServerBusyError)
+    assert play(ours.complete(), reply(200)).error is None
+
+
+@pytest.mark.parametrize(
+    ("timeout", "chosen", "expected"), [(60, None, 20), (0, None, 0.25), (60, 7, 7)]
+)
+def test_heartbeats_come_three_in_a_timeout_unless_chosen(
+    timeout: int, chosen: float | None, expected: float
+) -> None:
+    assert play(run(timeout=timeout).keep_alive(chosen), DONE).result == expected
+
+
+def test_a_heartbeat_that_fails_is_repeated_sooner_and_sooner_than_the_job_is_lost() -> None:
+    clock = Clock()
+    ours = run(clock, timeout=60)
+    waits = [play(ours.keep_alive(None), reply(503)).result for _ in range(4)]
+    assert waits == [0.1, 0.2, 0.4, 0.4]
+    clock.advance(59.9)
+    assert play(ours.keep_alive(None), LOST_REPLY).result == pytest.approx(0.1)
+    assert ours.lost is None
+    clock.advance(0.1)
+    assert play(ours.keep_alive(None), reply(520)).result is None
+    assert ours.lost is not None
+    assert isinstance(play(ours.complete()).error, JobLostError)
+
+
+def test_a_heartbeat_that_arrives_gives_another_timeout_and_another_series() -> None:
+    clock = Clock()
+    ours = run(clock, timeout=60)
+    assert play(ours.keep_alive(None), reply(503)).result == 0.1
+    clock.advance(50)
+    assert play(ours.keep_alive(None), DONE).result == 20
+    clock.advance(50)
+    assert play(ours.keep_alive(None), reply(503)).result == 0.1
+    assert ours.lost is None
+
+
+def test_a_heartbeat_of_ones_own_gives_another_timeout() -> None:
+    clock = Clock()
+    ours = run(clock, timeout=60)
+    clock.advance(50)
+    body(DONE, of=ours)
+    clock.advance(50)
+    assert play(ours.keep_alive(None), reply(503)).result is not None
+
+
+def test_removing_ends_the_run() -> None:
+    ours = run()
+    assert play(ours.remove(), reply(200)).error is None
+    assert play(ours.keep_alive(None)).result is None

@@ -1,0 +1,67 @@
+"""Long batches go in several requests, each below what the server takes."""
+
+import msgspec
+import pytest
+
+from relay_sdk import Job, RelayError
+from relay_sdk._flow import Call
+from relay_sdk._operations import MAX_BODY, enqueue
+
+from .flows import JOBS, play, policy, reply
+
+DONE = reply(202)
+
+
+def ids(call: Call) -> list[str]:
+    return [job["id"] for job in msgspec.json.decode(call.content or b"")]
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_every_job_is_sent_once_in_order_and_in_as_few_requests_as_fit(version: str) -> None:
+    jobs = [JOBS.job(str(n), "x" * 500_000, state="y" * 100_000) for n in range(10)]
+    played = play(enqueue(policy(version), jobs, "ignore"), *[DONE] * 4)
+    assert [ids(call) for call in played.calls] == [
+        ["0", "1", "2"], ["3", "4", "5"], ["6", "7", "8"], ["9"],
+    ]  # fmt: skip
+    assert all(len(call.content or b"") <= MAX_BODY for call in played.calls)
+
+
+@pytest.mark.parametrize("character", ["\x01", '"', "\\", "\x7f", "é", "🦆"])
+def test_keys_count_as_they_are_written(character: str) -> None:
+    jobs = [JOBS.job(f"{n:04}{character * 1020}", None) for n in range(1500)]
+    flow = enqueue(policy(), jobs, "replace")
+    calls: list[Call] = []
+    step = next(flow)
+    with pytest.raises(StopIteration):
+        while True:
+            assert isinstance(step, Call)
+            calls.append(step)
+            step = flow.send(DONE)
+    assert [id for call in calls for id in ids(call)] == [job.id for job in jobs]
+    assert all(len(call.content or b"") <= MAX_BODY for call in calls)
+
+
+def test_a_unique_batch_is_one_request_whatever_its_size() -> None:
+    jobs = [JOBS.job(str(n), "x" * 1_500_000) for n in range(2)]
+    played = play(enqueue(policy(), jobs, "unique"), reply(413, "too large"))
+    assert len(played.calls) == 1
+    assert isinstance(played.error, RelayError)
+
+
+def test_a_job_that_is_too_large_is_alone_in_its_request() -> None:
+    jobs = [JOBS.job("a", 1), JOBS.job("b", "x" * MAX_BODY), JOBS.job("c", 1)]
+    played = play(enqueue(policy(), jobs, "ignore"), DONE, reply(413, "too large"))
+    assert [ids(call) for call in played.calls] == [["a"], ["b"]]
+
+
+def test_an_error_tells_how_many_jobs_went_before_it() -> None:
+    jobs = [JOBS.job(str(n), "x" * 1_500_000) for n in range(3)]
+    played = play(enqueue(policy(), jobs, "ignore"), DONE, DONE, reply(413, "too large"))
+    assert played.error is not None
+    assert played.error.__notes__ == ["2 of the 3 jobs were enqueued before this"]
+
+
+def test_what_the_version_cannot_do_is_refused_before_the_first_request() -> None:
+    jobs: list[Job] = [JOBS.job(str(n), "x" * 1_500_000) for n in range(3)]
+    assert play(enqueue(policy("v1"), jobs, "replace")).error is not None
+    assert play(enqueue(policy("v1"), jobs, "unique")).error is not None

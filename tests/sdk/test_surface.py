@@ -1,0 +1,106 @@
+"""What the package shows, and what importing it costs."""
+
+import importlib
+import inspect
+import logging
+import pkgutil
+import subprocess
+import sys
+import typing
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+import relay_sdk
+from relay_sdk.testing import Clock
+
+
+def test_the_public_names_are_there_and_sorted() -> None:
+    assert relay_sdk.__all__ == sorted(relay_sdk.__all__)
+    assert len(set(relay_sdk.__all__)) == len(relay_sdk.__all__)
+    for name in relay_sdk.__all__:
+        assert getattr(relay_sdk, name).__module__.startswith("relay_sdk") or name == "EnqueueMode"
+
+
+def test_every_error_is_public() -> None:
+    errors = importlib.import_module("relay_sdk.exceptions")
+    for name, value in vars(errors).items():
+        if inspect.isclass(value) and not name.startswith("_"):
+            assert issubclass(value, relay_sdk.RelayError)
+            assert name in relay_sdk.__all__
+
+
+def callables() -> Iterator[tuple[str, object]]:
+    """Every public function and method."""
+    for name in relay_sdk.__all__:
+        value = getattr(relay_sdk, name)
+        if not inspect.isclass(value):
+            continue
+        for method, function in inspect.getmembers(value, callable):
+            if method == "__init__" or not method.startswith("_"):
+                yield f"{name}.{method}", function
+
+
+@pytest.mark.parametrize(("name", "function"), list(callables()))
+def test_no_type_of_another_library_is_in_a_signature(name: str, function: object) -> None:
+    """But httpx's where users pass a client of their own in."""
+    try:
+        signature = inspect.signature(typing.cast(typing.Any, function))
+    except (TypeError, ValueError):
+        return
+    annotations = {p.name: str(p.annotation) for p in signature.parameters.values()}
+    annotations["return"] = str(signature.return_annotation)
+    annotations.pop("http_client", None)
+    for parameter, annotation in annotations.items():
+        assert "httpx" not in annotation, (name, parameter)
+        assert "relay_api" not in annotation, (name, parameter)
+        assert "Unset" not in annotation, (name, parameter)
+
+
+def test_both_clients_and_both_helpers_offer_the_same() -> None:
+    def offered(kind: type) -> set[str]:
+        return {name for name in dir(kind) if not name.startswith("_")}
+
+    assert offered(relay_sdk.Client) - {"close"} == offered(relay_sdk.AsyncClient) - {"aclose"}
+    assert offered(relay_sdk.JobHelper) == offered(relay_sdk.AsyncJobHelper)
+
+
+def test_importing_the_package_loads_no_server_and_no_extra() -> None:
+    code = "import relay_sdk, sys; print(*sys.modules)"
+    python = [sys.executable, "-c", code]
+    loaded = set(subprocess.run(python, check=True, capture_output=True, text=True).stdout.split())
+    unwanted = {
+        "sqlite3",
+        "relay_sdk.local",
+        "relay_sdk.testing",
+        "uvicorn",
+        "pydantic",
+        "dateutil",
+    }
+    assert loaded & unwanted == set()
+
+
+def test_every_module_can_be_imported_first() -> None:
+    """No import depends on another that happened to come before it."""
+    names = [module.name for module in pkgutil.iter_modules(relay_sdk.__path__, "relay_sdk.")]
+    code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    python = [sys.executable, "-W", "error", "-c", code, *reversed(names)]
+    subprocess.run(python, check=True, capture_output=True)
+
+
+def test_a_retry_is_logged_under_the_packages_name(caplog: pytest.LogCaptureFixture) -> None:
+    answers = [httpx.Response(503), httpx.Response(404)]
+    caplog.set_level(logging.DEBUG, "relay_sdk")
+    way = httpx.MockTransport(lambda request: answers.pop(0))
+    with httpx.Client(transport=way, verify=False) as http:
+        relay = relay_sdk.Client("http://server", http_client=http, api="v2", clock=Clock())
+        relay.exists("emails", "x")
+    ours = [record for record in caplog.records if record.name.startswith("relay_sdk")]
+    assert ["job 'x' in queue 'emails'" in record.getMessage() for record in ours] == [True]
+
+
+def test_the_package_leaves_logging_to_the_program() -> None:
+    logger = logging.getLogger("relay_sdk")
+    assert logger.level == logging.NOTSET
+    assert not [h for h in logger.handlers if not isinstance(h, logging.NullHandler)]
