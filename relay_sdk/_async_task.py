@@ -86,8 +86,13 @@ class AsyncTask:
             result = self.handle()
         else:
             self._in_thread = True
-            result = await run_sync(self.handle, abandon_on_cancel=True, limiter=self.threads)
+            # Hidden in a list: trio takes no awaitable from a thread.
+            (result,) = await run_sync(
+                lambda: [self.handle()], abandon_on_cancel=True, limiter=self.threads
+            )
             self._in_thread = False
+            if self.lease.run.lost is not None or self.lease.run.stopping:
+                self.cancel()
         if isawaitable(result):
             await result
 

@@ -30,7 +30,7 @@ class Lease:
         def sleep(seconds: float) -> None:
             self._turn.release()
             try:
-                self.session.policy.clock.sleep(seconds)
+                self.session.sleep(seconds)
             finally:
                 self._turn.acquire()
 
@@ -71,7 +71,7 @@ class AsyncLease:
             nonlocal mine
             self._turn.release()
             mine = False
-            await self.session.policy.clock.asleep(seconds)
+            await self.session.sleep(seconds)
             await take_turn()
 
         await take_turn()

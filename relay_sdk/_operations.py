@@ -11,7 +11,6 @@ from relay_sdk._flow import Flow, sleep
 from relay_sdk._log import logger
 from relay_sdk._policy import Policy
 from relay_sdk._wire.api import Api
-from relay_sdk._wire.request import Request
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -40,7 +39,7 @@ def find_api(policy: Policy, queue: str, id: str | None = None) -> Flow[Api]:
             from relay_sdk._wire import v2
 
             if policy.choice == "v2" or (
-                yield from retrying(policy, v2.is_spoken(place(queue, id)))
+                yield from retrying(policy, v2.is_spoken(place(queue, id)).ask)
             ):
                 policy.spoken.api = v2
                 return v2
@@ -52,7 +51,7 @@ def find_api(policy: Policy, queue: str, id: str | None = None) -> Flow[Api]:
 
 def retrying(
     policy: Policy,
-    request: Request[R],
+    ask: Callable[[], Flow[R]],
     settle: Callable[[JobExistsError | JobLostError], Flow[R]] | None = None,
 ) -> Flow[R]:
     """Ask until the answer is definite or the backoff is spent.
@@ -64,7 +63,7 @@ def retrying(
     unsure = False
     while True:
         try:
-            return (yield from request.ask())
+            return (yield from ask())
         except (TransportError, ServerBusyError) as error:
             wait = next(waits, None)
             if isinstance(error, TransportError):
@@ -89,7 +88,7 @@ def take(policy: Policy, queue: str, num_jobs: int, timeout: float | None) -> Fl
     api = yield from find_api(policy, queue)
     request = api.next_jobs(queue, num_jobs)
     for wait in policy.next_backoff:
-        jobs = yield from retrying(policy, request)
+        jobs = yield from retrying(policy, request.ask)
         if jobs:
             return jobs
         left = wait if deadline is None else deadline - policy.clock.monotonic()
@@ -111,7 +110,7 @@ def enqueue(policy: Policy, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) ->
     done = 0
     for batch, request in zip(batches, requests, strict=True):
         try:
-            yield from retrying(policy, request, partial(settle_by_looking, policy, batch))
+            yield from retrying(policy, request.ask, partial(settle_by_looking, policy, batch))
         except RelayError as error:
             if done:
                 error.add_note(f"{done} of the {len(raws)} jobs were enqueued before this")
@@ -122,19 +121,19 @@ def enqueue(policy: Policy, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) ->
 def get(policy: Policy, queue: str, id: str) -> Flow[RawJob]:
     """Read a job as the server has it."""
     api = yield from find_api(policy, queue, id)
-    return (yield from retrying(policy, api.get(queue, id)))
+    return (yield from retrying(policy, api.get(queue, id).ask))
 
 
 def exists(policy: Policy, queue: str, id: str) -> Flow[bool]:
     """Look whether there is a job."""
     api = yield from find_api(policy, queue, id)
-    return (yield from retrying(policy, api.exists(queue, id)))
+    return (yield from retrying(policy, api.exists(queue, id).ask))
 
 
 def remove(policy: Policy, queue: str, id: str) -> Flow[None]:
     """Delete a job, whoever holds it."""
     api = yield from find_api(policy, queue, id)
-    yield from retrying(policy, api.remove(queue, id))
+    yield from retrying(policy, api.remove(queue, id).ask)
 
 
 def to_raws(jobs: Sequence[Job[Any, Any]]) -> list[RawJob]:

@@ -1,5 +1,6 @@
 """A job that was handed to this process, and what may be done with it: once, as flows."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -47,6 +48,7 @@ class Run:
         self.lost: str | None = None
         self.stopping: bool = False
         self._ending = False
+        self._failing = False
         self._policy = policy
         self._retries = iter(policy.retry_backoff)
         self._ours_until = policy.clock.monotonic() + raw.timeout
@@ -73,9 +75,11 @@ class Run:
         asked = self._policy.clock.monotonic()
         api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
         try:
-            yield from retrying(self._policy, api.heartbeat(self.raw, state))
+            # Each attempt sends what is known then: others have their turn between two.
+            yield from retrying(self._policy, lambda: api.heartbeat(self.raw, self.state).ask())
         except RequestRejectedError:
-            self.state = before
+            if self.state is state:
+                self.state = before
             raise
         except JobLostError as error:
             self.lost = error.reason
@@ -106,9 +110,12 @@ class Run:
                 self.lost = f"no heartbeat arrived within its timeout of {self.raw.timeout} s"
                 logger.warning("%s is lost: %s", place(self.raw.queue, self.raw.id), error)
                 return None
-            logger.warning("%s; the job is ours for another %.1f s", error, left)
+            first, self._failing = not self._failing, True
+            level = logging.WARNING if first else logging.INFO
+            logger.log(level, "%s; the job is ours for another %.1f s", error, left)
             wait = next(self._retries, self._policy.retry_backoff.maximum)
             return min(usual, left, wait)
+        self._failing = False
         self._ours_until = asked + self.raw.timeout
         self._retries = iter(self._policy.retry_backoff)
         return usual
@@ -126,7 +133,7 @@ class Run:
         """End the run and the job."""
         self.check_ours()
         api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
-        yield from self._end(retrying(self._policy, api.complete(self.raw)))
+        yield from self._end(retrying(self._policy, api.complete(self.raw).ask))
 
     def again(
         self,
@@ -160,7 +167,7 @@ class Run:
         self.check_ours()
         api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
         request = api.requeue(self.raw, jobs, mode)
-        yield from self._end(retrying(self._policy, request, partial(self._settle, jobs)))
+        yield from self._end(retrying(self._policy, request.ask, partial(self._settle, jobs)))
 
     def _end(self, flow: Flow[None]) -> Flow[None]:
         self._ending = True

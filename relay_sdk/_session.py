@@ -20,7 +20,11 @@ class Session:
 
     def run(self, flow: Flow[R], stop: threading.Event | None = None) -> R:
         """Run a flow; its waits raise `Stopped` when `stop` is set."""
-        return run(flow, self.http.send, partial(self.policy.clock.sleep, stop=stop))
+        return run(flow, self.http.send, partial(self.sleep, stop=stop))
+
+    def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
+        """Wait as the flows do."""
+        self.policy.clock.sleep(seconds, stop)
 
 
 class AsyncSession:
@@ -32,4 +36,8 @@ class AsyncSession:
 
     async def run(self, flow: Flow[R]) -> R:
         """Run a flow."""
-        return await arun(flow, self.http.send, self.policy.clock.asleep)
+        return await arun(flow, self.http.send, self.sleep)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait as the flows do."""
+        await self.policy.clock.asleep(seconds)

@@ -22,11 +22,13 @@ def stop_on_signals(stop: Callable[[], object]) -> Generator[None]:
         return
     # A signal handler may interrupt whoever holds a lock; putting into this queue needs none.
     news: SimpleQueue[bool] = SimpleQueue()
+    came: list[bool] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}
     ours = [number for number in SIGNALS if before[number] not in (signal.SIG_IGN, None)]
 
     def caught(_: int, __: FrameType | None) -> None:
         restore()
+        came.append(True)
         news.put(True)
 
     def restore() -> None:
@@ -46,4 +48,5 @@ def stop_on_signals(stop: Callable[[], object]) -> Generator[None]:
     finally:
         restore()
         news.put(False)
-        thread.join()
+        if not came:  # else it is in `stop`, which may be waiting for this thread
+            thread.join()

@@ -33,7 +33,7 @@ def next_attempt(job: RawJob, retry: Backoff) -> tuple[float, int] | None:
     """
     limit = retry.retries or 0
     retries = MAX_RETRIES if job.max_retries is None else job.max_retries
-    if retries > MAX_RETRIES - limit:
+    if retries >= MAX_RETRIES - limit:
         left, then = limit - (MAX_RETRIES - retries), retries - 1
     else:
         # API v1 does not tell how many remain.

@@ -1,6 +1,7 @@
 """A worker on tasks, for asyncio and trio."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from inspect import iscoroutinefunction
 from math import inf
@@ -90,7 +91,12 @@ class AsyncWorker:
         pulse = AsyncPulse(self._policy.clock)
         async with BlockingPortal() as portal, create_task_group() as beats:
             beats.start_soon(pulse.run)
-            with stop_on_signals(lambda: portal.start_task_soon(self.stop)):
+
+            def stop() -> None:
+                with suppress(RuntimeError):  # it has ended already
+                    portal.start_task_soon(self.stop)
+
+            with stop_on_signals(stop):
                 async with create_task_group() as jobs:
                     await self._work(jobs, pulse)
                     await self._end()

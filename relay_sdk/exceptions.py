@@ -37,7 +37,7 @@ class _StatusError(RelayError):
     def __init__(self, about: str, status: int, message: str, advice: str = "") -> None:
         text = f"{about}: the server answered {status}"
         text += f": {message}" if message else " without a text"
-        super().__init__(f"{text}. {advice}" if advice else text)
+        super().__init__(f"{text.rstrip('.')}. {advice}" if advice else text)
         self.status = status
         self.message = message
 

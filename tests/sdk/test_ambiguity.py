@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay_sdk import JobExistsError, JobLostError, TransportError
+from relay_sdk._flow import Reply
 from relay_sdk._operations import enqueue
 from relay_sdk._run import Run
 
@@ -106,6 +108,15 @@ def test_big_numbers_are_compared_to_the_last_digit() -> None:
         flow = enqueue(policy(), [job], "unique")
         played = play(flow, LOST_REPLY, exists_already(), shown(payload=there))
         assert (played.error is None) is same
+
+
+def test_what_python_cannot_read_is_compared_as_text() -> None:
+    digits = b'{"n": %b}' % (b"9" * 5000)
+    run = Run(policy("v1"), received())
+    run.raw = msgspec.structs.replace(run.raw, payload=msgspec.Raw(digits))
+    there = shown(run_at="2031-01-01T00:00:00Z")
+    same = Reply(200, {}, there.content.replace(b'"payload":1', b'"payload":' + digits))
+    assert play(run.again(MOMENT, None), LOST_REPLY, NOT_FOUND, same).error is None
 
 
 def test_a_lost_look_is_repeated() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from relay_sdk import RequestRejectedError, ServerBusyError, TransportError, UnexpectedStatusError
+from relay_sdk._flow import Reply
 from relay_sdk._operations import exists, find_api, take
 from relay_sdk._wire import v1, v2
 
@@ -23,11 +24,12 @@ def test_a_server_without_the_route_speaks_v1() -> None:
     assert play(find_api(policy("auto"), "emails"), reply(404)).result is v1
 
 
-def test_a_client_asks_once() -> None:
+@pytest.mark.parametrize(("answer", "version"), [(reply(404), "v1"), (reply(400, SMALL), "v2")])
+def test_a_client_asks_once(answer: Reply, version: str) -> None:
     shared = policy("auto")
-    assert play(exists(shared, "emails", "x"), reply(404), reply(200)).result is True
+    assert play(exists(shared, "emails", "x"), answer, reply(200)).result is True
     later = play(take(shared, "emails", 1, 0), reply(204))
-    assert [call.target for call in later.calls] == ["/v1/queues/emails/jobs?num_jobs=1"]
+    assert [call.target for call in later.calls] == [f"/{version}/queues/emails/jobs?num_jobs=1"]
 
 
 @pytest.mark.parametrize("choice", ["v1", "v2"])

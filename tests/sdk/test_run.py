@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from relay_sdk import JobLostError, PayloadError, RequestRejectedError, ServerBusyError
-from relay_sdk._flow import Reply
+from relay_sdk._flow import Call, Reply, Sleep
 from relay_sdk._run import Run
 from relay_sdk.testing import Clock
 
@@ -61,6 +61,22 @@ def test_a_refused_state_is_not_sent_again() -> None:
     played = play(known.heartbeat(state("1")), reply(422, "no"))
     assert isinstance(played.error, RequestRejectedError)
     assert body(DONE, of=known) == b'"old"'
+
+
+@pytest.mark.parametrize("end", [DONE, reply(422, "no")], ids=["repeated", "refused"])
+def test_a_heartbeat_that_waits_for_its_next_attempt_does_not_undo_a_newer_one(end: Reply) -> None:
+    """While it waits, another thread may send one."""
+    known = run(state="old")
+    older = known.heartbeat(state("1"))
+    next(older)
+    assert isinstance(older.send(reply(503)), Sleep)
+    assert body(DONE, of=known, new="2") == b"2"
+    call = next(older)
+    assert isinstance(call, Call)
+    assert call.content == b"2"
+    with pytest.raises((StopIteration, RequestRejectedError)):
+        older.send(end)
+    assert body(DONE, of=known) == b"2"
 
 
 def test_a_state_the_server_would_drop_is_refused_before_sending() -> None:
