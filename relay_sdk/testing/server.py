@@ -1,0 +1,163 @@
+"""A server in this process and its clients, without sockets or waiting."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from math import inf
+from typing import TypeVar
+
+import httpx
+from anyio.lowlevel import checkpoint
+from attrs import evolve, field, frozen
+
+from relay_sdk._clock import Stopped
+from relay_sdk._flow import Flow
+from relay_sdk._http import AsyncHttp, Http
+from relay_sdk._policy import ApiChoice, Policy
+from relay_sdk._session import AsyncSession, Session
+from relay_sdk.backoff import Backoff
+from relay_sdk.client import NEXT_BACKOFF, AsyncClient, Client
+from relay_sdk.local import App
+from relay_sdk.testing.clock import Clock
+
+R = TypeVar("R")
+
+URL = "http://in.process"
+AT_ONCE = 1e-6
+"""Seconds between looks for jobs that timed out."""
+
+NEXT_DUE = """
+SELECT min(at) FROM (SELECT coalesce(expires_at + 1, run_at) AS at FROM jobs) WHERE at > ?"""
+
+
+class Idle(BaseException):
+    """A call would wait for ever: no job is scheduled, and none is running that could time out.
+
+    It is no `Exception`, so that a loop which survives errors ends too.
+    """
+
+
+class InProcessServer(App):
+    """An empty server in this process, with a clock and clients of its own.
+
+    Time stands still. You move it by `clock.advance` and by calls that wait: `next` moves it to
+    when a job is due or a run has timed out, at most by its `timeout`, and raises `Idle` when there
+    is no such moment; a retry moves it by the wait before it. What goes on beside your calls, such
+    as automatic heartbeats or a worker between two looks, moves nothing: it waits until the clock
+    was moved far enough, or that long has really passed.
+
+    A run that times out is noticed at once, where a real server takes some seconds.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or Clock(datetime.now(UTC), skip=False)
+        super().__init__(clock=self.clock.now, reap_interval=AT_ONCE)
+
+    def client(self, *, api: ApiChoice = "auto") -> Client:
+        """Make a client for threads."""
+        client = Client(
+            URL,
+            http_client=httpx.Client(transport=transport(self)),
+            next_backoff=_UntilDue(seconds=self._until_due),
+            api=api,
+            clock=self.clock,
+        )
+        session = client.session
+        client.session = _Session(_at_workers_pace(session.policy), session.http, self._wait)
+        return client
+
+    def async_client(self, *, api: ApiChoice = "auto") -> AsyncClient:
+        """Make a client for tasks, in any number of event loops."""
+        client = AsyncClient(
+            URL,
+            http_client=httpx.AsyncClient(transport=transport(self)),
+            next_backoff=_UntilDue(seconds=self._until_due),
+            api=api,
+            clock=self.clock,
+        )
+        session = client.session
+        client.session = _AsyncSession(_at_workers_pace(session.policy), session.http, self._wait)
+        return client
+
+    def _until_due(self) -> float:
+        """Count the seconds until the next moment at which a queue may have a job."""
+        now = self._now()
+        with self._lock:
+            (at,) = self.store.connection.execute(NEXT_DUE, (now,)).fetchone()
+        return inf if at is None else (at - now) / 10**6
+
+    def _wait(self, seconds: float) -> None:
+        if seconds < inf:
+            self.clock.skip(seconds)
+            return
+        with self._lock:
+            counts = self.store.connection.execute(
+                "SELECT queue, count(*) FROM jobs GROUP BY queue ORDER BY queue"
+            ).fetchall()
+        held = ", ".join(f"{count} in queue {queue!r}" for queue, count in counts)
+        raise Idle(
+            f"no job will come by waiting (jobs on the server: {held or 'none'}). Enqueue one "
+            "first, or pass a timeout. If another thread or task is to enqueue it meanwhile, use "
+            "a LocalServer (fixture relay_server), where time is real"
+        )
+
+
+def transport(app: App) -> httpx.MockTransport:
+    """Make an httpx transport, for threads and tasks, that calls a server in this process."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        response = app(
+            request.method,
+            request.url.raw_path.decode("ascii"),
+            {name.lower(): value for name, value in request.headers.items()},
+            request.content,
+        )
+        return httpx.Response(
+            response.status, headers=dict(response.headers), content=response.body
+        )
+
+    return httpx.MockTransport(answer)
+
+
+@frozen
+class _UntilDue(Backoff):
+    """Asks again when there may be something new, and not before."""
+
+    seconds: Callable[[], float] = field(kw_only=True)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.seconds, None)
+
+
+def _at_workers_pace(policy: Policy) -> Policy:
+    # A worker does not know what is due: it looks now and then.
+    return evolve(policy, next_backoff=NEXT_BACKOFF)
+
+
+class _Session(Session):
+    """Moves the clock by the waits of a call."""
+
+    def __init__(self, policy: Policy, http: Http, wait: Callable[[float], None]) -> None:
+        super().__init__(policy, http)
+        self._wait = wait
+
+    def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
+        if stop is not None and stop.is_set():
+            raise Stopped
+        self._wait(seconds)
+
+
+class _AsyncSession(AsyncSession):
+    """Moves the clock by the waits of a call; other tasks run before each."""
+
+    def __init__(self, policy: Policy, http: AsyncHttp, wait: Callable[[float], None]) -> None:
+        super().__init__(policy, http)
+        self._wait = wait
+
+    async def run(self, flow: Flow[R]) -> R:
+        await checkpoint()
+        return await super().run(flow)
+
+    async def sleep(self, seconds: float) -> None:
+        self._wait(seconds)
+        await checkpoint()
