@@ -113,12 +113,17 @@ def tool(name: str) -> Path:
     return Path(sys.executable).with_name(name)
 
 
-def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_packages_and_the_plugin_and_nothing_else(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         names = archive.namelist()
     info = f"relay_job_sdk-{version('relay-job-sdk')}.dist-info"
 
-    assert {name.split("/")[0] for name in names} == {"relay_sdk", "relay_api", info}
+    assert {name.split("/")[0] for name in names} == {
+        "relay_api",
+        "relay_sdk",
+        "relay_sdk_pytest.py",
+        info,
+    }
     assert {
         "relay_sdk/py.typed",
         "relay_sdk/local/schema.sql",
@@ -129,7 +134,7 @@ def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
     assert modules == {
         path.relative_to(folder).as_posix()
         for folder in (ROOT, ROOT / "generated")
-        for path in folder.glob("relay_*/**/*.py")
+        for path in [*folder.glob("relay_*.py"), *folder.glob("relay_*/**/*.py")]
     }
 
 

@@ -11,4 +11,4 @@ def main() -> None:
         if error.name not in ("typer", "rich"):
             raise
         sys.exit("relay-sdk: the command line needs typer: pip install 'relay-job-sdk[cli]'")
-    app()
+    app(prog_name="relay-sdk")

@@ -7,15 +7,17 @@ import typer
 
 from relay_sdk.cli.options import JobId, Json, QueueName, Url, Verbose, connect, verbatim
 from relay_sdk.cli.outcome import NO, mistakes
-from relay_sdk.cli.output import fields, say, show, show_json, start_log
+from relay_sdk.cli.output import fields, say, show, show_json, show_table, start_log
 
 
 def next_jobs(
     queue: QueueName,
     url: Url,
-    number: Annotated[int, typer.Option("-n", "--number", min=1, help="Take up to N jobs.")] = 1,
+    number: Annotated[
+        int, typer.Option("-n", "--number", metavar="N", min=1, help="Take up to N jobs.")
+    ] = 1,
     wait: Annotated[
-        float, typer.Option("--wait", min=0, help="Seconds to wait until there is a job.")
+        float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait until there is a job.")
     ] = 0,
     complete: Annotated[
         bool, typer.Option("--complete", help="Complete each job once it is printed.")
@@ -52,15 +54,8 @@ def get(
     if json:
         show_json(fields(job))
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    for name, value in fields(job).items():
-        text = msgspec.json.format(msgspec.json.encode(value)).decode()
-        table.add_row(Text(name, style="bold"), Text(text, overflow="fold"))
-    Console().print(table)
+    text = {name: msgspec.json.encode(value) for name, value in fields(job).items()}
+    show_table([(name, msgspec.json.format(value).decode()) for name, value in text.items()])
 
 
 def exists(

@@ -11,7 +11,9 @@ from relay_sdk.job import Queue
 
 Url: TypeAlias = Annotated[
     str,
-    typer.Option("--url", envvar="RELAY_URL", show_envvar=True, help="Where the server is."),
+    typer.Option(
+        "--url", metavar="URL", envvar="RELAY_URL", show_envvar=True, help="Where the server is."
+    ),
 ]
 Verbose: TypeAlias = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log to stderr what is done, not only trouble.")

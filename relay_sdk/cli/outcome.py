@@ -42,8 +42,9 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             say(str(error))
             raise typer.Exit(MISTAKE) from error
         except RelayError as error:
-            say(". ".join([str(error), *getattr(error, "__notes__", [])]))
             away = isinstance(error, TransportError | ServerBusyError)
+            advice = ["To find out why: relay-sdk doctor"] if away else []
+            say(". ".join([str(error), *getattr(error, "__notes__", []), *advice]))
             raise typer.Exit(AWAY if away else NO) from error
         except KeyboardInterrupt as error:
             say("interrupted")

@@ -1,6 +1,8 @@
 """Data goes to stdout, words to people go to stderr."""
 
 import logging
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +25,22 @@ def show_json(value: object) -> None:
     """Print one line of JSON."""
     # Stored JSON text may have line breaks of its own.
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=-1))
+
+
+def show_table(rows: Sequence[tuple[str, str]]) -> None:
+    """Print names and values for a person to read; plain lines where that is no terminal."""
+    if not sys.stdout.isatty():
+        for name, value in rows:
+            show(f"{name}: {value}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
+    Console().print(table)
 
 
 def fields(job: Job[Any, Any] | RawJob) -> dict[str, Any]:

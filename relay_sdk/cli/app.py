@@ -1,0 +1,57 @@
+"""The commands, their names and their examples."""
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from relay_sdk.cli.doctor import doctor
+from relay_sdk.cli.enqueue import enqueue
+from relay_sdk.cli.jobs import exists, get, next_jobs, remove
+from relay_sdk.cli.outcome import reported
+from relay_sdk.cli.serve import serve
+from relay_sdk.cli.work import work
+
+STATUSES = """\b
+Exit status:
+  0    done, or yes
+  1    no: no such job, none ready, refused, something is wrong
+  2    a mistake in the command or its input
+  3    the server cannot be reached, or is busy: try again
+  130  interrupted"""
+
+app: typer.Typer = typer.Typer(
+    name="relay-sdk",
+    help="Talk to Relay, the HTTP job server, at --url or $RELAY_URL.",
+    epilog=STATUSES,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _add(name: str, command: Callable[..., None], *examples: str, **settings: Any) -> None:
+    lines = ["\b", "Examples:", *(f"  relay-sdk {name} {example}" for example in examples)]
+    app.command(name, epilog="\n".join(lines), **settings)(reported(command))
+
+
+_add(
+    "serve",
+    serve,
+    "--db jobs.db --port 8080",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+_add(
+    "enqueue",
+    enqueue,
+    "emails jobs.jsonl",
+    "emails mails.json --payload --id-field number",
+    "emails - --payload --id-prefix 2030-01-01- < mails.jsonl",
+)
+_add("next", next_jobs, "emails -n 10 --wait 5", "emails -n 1000 --complete > done.jsonl")
+_add("get", get, "emails welcome-1", "emails welcome-1 --json")
+_add("exists", exists, "emails welcome-1 && echo still there")
+_add("remove", remove, "emails welcome-1")
+_add("work", work, "mails:worker --concurrency 4", "mails:worker --processes 3 --verbose")
+_add("doctor", doctor, "--url http://127.0.0.1:8080", "--json")

@@ -1,0 +1,50 @@
+"""The command that finds out why the server cannot be used."""
+
+from typing import Annotated
+
+import attrs
+import typer
+
+from relay_sdk.cli.options import Json, Url
+from relay_sdk.cli.outcome import NO, mistakes
+from relay_sdk.cli.output import show_json, show_table
+from relay_sdk.cli.probe import Report, examine
+
+
+def doctor(
+    url: Url,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="Wait for an answer.")
+    ] = 5.0,
+    json: Json = False,
+) -> None:
+    """Find out whether the server can be used, and if not, why.
+
+    No job is taken or changed. Status 0 when all is well, 1 when something is wrong.
+    """
+    with mistakes("--url: "):
+        report = examine(url, timeout)
+    if json:
+        show_json({**attrs.asdict(report), "ok": not report.problems})
+    else:
+        show_table(_rows(report))
+    if report.problems:
+        raise typer.Exit(NO)
+
+
+def _rows(report: Report) -> list[tuple[str, str]]:
+    rows = [("server", report.url)]
+    if report.latency is not None:
+        rows.append(("latency", f"{report.latency * 1000:.1f} ms"))
+    if report.clock_difference is not None:
+        rows.append(("clock", _clock(report.clock_difference)))
+    if report.api:
+        rows.append(("API", ", ".join(report.api)))
+    if report.database is not None:
+        rows.append(("database", "answers" if report.database else "does not answer"))
+    return rows + [("problem", problem) for problem in report.problems or ["none"]]
+
+
+def _clock(difference: float) -> str:
+    order = "ahead of" if difference > 0 else "behind"
+    return f"{abs(difference):.1f} s {order} this machine's, give or take 0.5 s"

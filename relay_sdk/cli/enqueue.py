@@ -1,0 +1,154 @@
+"""The command that enqueues a file of jobs."""
+
+import sys
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from relay_sdk.cli.journal import Journal
+from relay_sdk.cli.lines import Reading
+from relay_sdk.cli.options import Json, QueueName, Url, Verbose, connect, verbatim
+from relay_sdk.cli.outcome import Mistake
+from relay_sdk.cli.output import say, show, show_json, start_log
+from relay_sdk.cli.progress import progress
+from relay_sdk.cli.records import Form, Record, read_records
+from relay_sdk.cli.sending import Sender, batches
+from relay_sdk.exceptions import RelayError
+
+
+def enqueue(
+    queue: QueueName,
+    url: Url,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE|-]",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            allow_dash=True,
+            help="JSON Lines or a JSON array; stdin otherwise.",
+        ),
+    ] = None,
+    payload: Annotated[
+        bool,
+        typer.Option("--payload", help="Each line or element is a payload, not a whole job."),
+    ] = False,
+    id_field: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --payload: the payload's field that is the id."),
+    ] = None,
+    id_prefix: Annotated[
+        str, typer.Option(metavar="TEXT", help="With --payload: put this before each id.")
+    ] = "",
+    form: Annotated[
+        Form | None,
+        typer.Option("--format", help="Otherwise seen by whether the input begins with [."),
+    ] = None,
+    timeout: Annotated[
+        int, typer.Option(metavar="SECONDS", min=0, max=2**31 - 1, help="For jobs that do not say.")
+    ] = 60,
+    max_retries: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, max=2**15 - 1, help="For jobs that do not say; else without limit."
+        ),
+    ] = None,
+    batch: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Jobs a request, up to 1 MiB.")
+    ] = 1000,
+    count: Annotated[
+        bool,
+        typer.Option(
+            help="Find out which jobs of a batch existed, if any did: a request for each of it."
+        ),
+    ] = True,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Enqueue the jobs of a file. Those that exist are left as they are.
+
+    A whole job is {"id": "a1", "payload": ...}, with "timeout", "max_retries", "state" and "run_at"
+    if wanted. With --payload and no --id-field, a job's id is made from its text and its place in
+    the input.
+
+    After an interruption, run the same command again: it goes on from there. How far it came is
+    kept in FILE.relay-enqueue until all is done. For stdin only the ids are a guard: a job that was
+    done meanwhile is enqueued again.
+    """
+    start_log(verbose)
+    if not payload and (id_field is not None or id_prefix):
+        raise Mistake("--id-field and --id-prefix need --payload")
+    reading = Reading(
+        queue=verbatim(queue),
+        timeout=timeout,
+        max_retries=max_retries,
+        payload=payload,
+        id_field=id_field,
+        id_prefix=id_prefix,
+    )
+    if file == Path("-"):
+        file = None
+    journal = None
+    if file is not None and file.is_file():
+        journal = Journal(file, [url, queue, form, payload, id_field, id_prefix])
+    with connect(url) as relay, Sender(relay, queue, count) as sender, _open(file) as stream:
+        records = read_records(stream, form)
+        if journal is not None:
+            records = journal.skip(records)
+        with progress(stream) as show_total, _told(sender):
+            _send(batches(records, batch), reading, sender, journal, show_total)
+    if journal is not None:
+        journal.end()
+    if json:
+        show_json({"accepted": sender.accepted, "existing": sender.existing, "sent": sender.untold})
+    else:
+        show(sender.summary())
+
+
+def _send(
+    groups: Iterable[list[Record]],
+    reading: Reading,
+    sender: Sender,
+    journal: Journal | None,
+    show_total: Callable[[int], None],
+) -> None:
+    for group in groups:
+        jobs = [reading.job(record) for record in group]
+        try:
+            sender.send(jobs)
+        except RelayError as error:
+            error.add_note(f"It was about {group[0].where} to {group[-1].where}")
+            raise
+        if journal is not None:
+            journal.passed(group)
+        show_total(sender.total)
+
+
+@contextmanager
+def _open(file: Path | None) -> Generator[BinaryIO]:
+    if file is None:
+        if sys.stdin.isatty():
+            say("reading from the terminal; Ctrl-D ends the input")
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        raise Mistake(f"cannot read {file}: {error.strerror}") from error
+    with stream:
+        yield stream
+
+
+@contextmanager
+def _told(sender: Sender) -> Generator[None]:
+    """Say how far it came when it ends early."""
+    try:
+        yield
+    except BaseException:
+        if sender.total:
+            say(f"ended early after {sender.summary()}. The same command again goes on from there")
+        raise

@@ -1,0 +1,108 @@
+"""What a server says to harmless questions, and what that means."""
+
+import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from statistics import median
+
+from attrs import define, field
+
+from relay_sdk._flow import Call, Reply
+from relay_sdk._http import Address, Http
+from relay_sdk.cli.trouble import why_no_reply, why_not_relay
+from relay_sdk.exceptions import TransportError
+
+PINGS = 5
+CLOSE = 2.0
+"""Seconds that two clocks may differ; the header that tells has whole seconds."""
+
+
+@define
+class Report:
+    """What was found out. `problems` are what is wrong, and what to do about it."""
+
+    url: str
+    latency: float | None = None
+    api: list[str] = field(factory=list[str])
+    database: bool | None = None
+    clock_difference: float | None = None
+    problems: list[str] = field(factory=list[str])
+
+
+def examine(url: str, timeout: float) -> Report:
+    """Ask a server how it is. Nothing is changed there, and no job is taken."""
+    address = Address(url, timeout, None)
+    http = Http(address, None)
+    report = Report(address.url)
+    try:
+        if _is_alive(http, report):
+            _find_versions(http, report)
+            if report.api:
+                _look_up(http, report)
+    except TransportError as error:
+        report.problems.append(why_no_reply(error, address.url, timeout))
+    finally:
+        http.close()
+    return report
+
+
+def _is_alive(http: Http, report: Report) -> bool:
+    times = list[float]()
+    for _ in range(PINGS):
+        start, now = time.perf_counter(), datetime.now(UTC)
+        reply = http.send(Call("GET", "/health"))
+        times.append(time.perf_counter() - start)
+        if reply.status != 200 or reply.content:
+            report.problems.append(why_not_relay(reply, report.url))
+            return False
+        report.clock_difference = _difference(reply, now, times[-1])
+    report.latency = median(times)
+    if report.clock_difference is not None and abs(report.clock_difference) > CLOSE:
+        order = "ahead of" if report.clock_difference > 0 else "behind"
+        report.problems.append(
+            f"the server's clock is {abs(report.clock_difference):.1f} s {order} this machine's: "
+            "jobs with a run_at will be early or late by that; let both keep time by NTP"
+        )
+    return True
+
+
+def _difference(reply: Reply, sent: datetime, took: float) -> float | None:
+    """Tell by how many seconds the server's clock is ahead, from its whole seconds."""
+    try:
+        date = parsedate_to_datetime(reply.headers.get("date", ""))
+    except ValueError:
+        return None
+    # Half of the way there, half of a second cut off.
+    return (date - sent).total_seconds() - took / 2 + 0.5
+
+
+def _find_versions(http: Http, report: Report) -> None:
+    strange = list[Reply]()
+    for version in ("v1", "v2"):
+        # No server gives jobs to this: it is refused, or nobody's wish for none.
+        reply = http.send(Call("GET", f"/{version}/queues/relay_sdk/jobs?num_jobs=0"))
+        refused = reply.status == 400 and reply.text.startswith("Failed to deserialize query")
+        if refused or reply.status == 204 or reply.text.startswith("Backend error:"):
+            report.api.append(version)
+        elif reply.status != 404 or reply.content:
+            strange.append(reply)
+    if not report.api:
+        report.problems.extend(why_not_relay(reply, report.url) for reply in strange)
+        if not strange:
+            report.problems.append(
+                "it answers /health, but speaks neither API v1 nor v2: it is not Relay, or the "
+                "URL has a path that leads elsewhere"
+            )
+
+
+def _look_up(http: Http, report: Report) -> None:
+    """Look for a job that is not there: the only question that the database has to answer."""
+    reply = http.send(Call("GET", f"/{report.api[-1]}/queues/relay_sdk/jobs/doctor"))
+    report.database = reply.status in (200, 404)
+    if reply.text.startswith("Backend error:"):
+        report.problems.append(
+            f"the server runs, but its database does not answer: {reply.text}. Look whether "
+            "PostgreSQL is up, and reached by the server's DATABASE_URL"
+        )
+    elif not report.database:
+        report.problems.append(why_not_relay(reply, report.url))

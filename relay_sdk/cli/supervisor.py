@@ -1,0 +1,173 @@
+"""Several processes of one command: those that die are replaced, all stop together."""
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from types import FrameType
+from typing import TypeAlias
+
+from relay_sdk.backoff import Backoff
+from relay_sdk.cli.outcome import MISTAKE
+from relay_sdk.cli.output import say
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+RESTART = Backoff(0.5, maximum=30.0, factor=2)
+SETTLED = 10.0
+"""Seconds after which a process counts as having started well."""
+
+_News: TypeAlias = "_Process | signal.Signals"
+
+
+class _Process:
+    """One of the processes, through all its restarts."""
+
+    def __init__(self, number: int, command: Sequence[str], news: "SimpleQueue[_News]") -> None:
+        self.number = number
+        self.due: float | None = 0.0
+        self.starts: int = 0
+        self._command = command
+        self._news = news
+        self._waits: Iterator[float] = iter(RESTART)
+        self._started = 0.0
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._popen is not None
+
+    def start(self) -> None:
+        """Start it, in a session of its own: a Ctrl-C is for the supervisor to pass on."""
+        self.due = None
+        self.starts += 1
+        self._started = time.monotonic()
+        self._popen = subprocess.Popen(  # noqa: S603 the command is this program itself
+            self._command, stdin=subprocess.PIPE, start_new_session=True
+        )
+        say(f"process {self.number} is {self._popen.pid}")
+        threading.Thread(target=self._wait, args=(self._popen,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Ask it to stop. The pipe does so too when the supervisor is killed."""
+        self.due = None
+        if self._popen is not None and self._popen.stdin is not None:
+            self._popen.stdin.close()
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._popen is not None:
+            self._popen.kill()
+
+    def ended(self) -> int:
+        """Take its end; give its status, below 0 for a signal."""
+        popen, self._popen = self._popen, None
+        if popen is None or popen.returncode is None:
+            raise RuntimeError(f"process {self.number} has not ended")
+        if popen.stdin is not None:
+            popen.stdin.close()
+        return popen.returncode
+
+    def plan_restart(self) -> float:
+        """Set when it is to be started again; give the seconds until then."""
+        now = time.monotonic()
+        if now - self._started >= SETTLED:
+            self._waits = iter(RESTART)
+        wait = next(self._waits)
+        self.due = now + wait
+        return wait
+
+    def _wait(self, popen: subprocess.Popen[bytes]) -> None:
+        popen.wait()
+        self._news.put(self)
+
+
+class Supervisor:
+    """Keeps processes of one command running until a signal."""
+
+    def __init__(self, command: Sequence[str], processes: int) -> None:
+        self._news: SimpleQueue[_News] = SimpleQueue()
+        self._processes = [
+            _Process(number, command, self._news) for number in range(1, processes + 1)
+        ]
+        self._stopping = False
+        self._status = 0
+
+    def run(self) -> int:
+        """Run until all have stopped; give the exit status."""
+        with self._signals():
+            while True:
+                self._start_due()
+                if not any(each.running or each.due is not None for each in self._processes):
+                    return self._status
+                try:
+                    news = self._news.get(timeout=self._wait())
+                except Empty:
+                    continue
+                if isinstance(news, _Process):
+                    self._ended(news)
+                else:
+                    self._signal(news)
+
+    def _start_due(self) -> None:
+        for process in self._processes:
+            if process.due is not None and process.due <= time.monotonic():
+                try:
+                    process.start()
+                except OSError as error:
+                    wait = process.plan_restart()
+                    say(f"cannot start process {process.number}: {error}; again in {wait:.1f} s")
+
+    def _wait(self) -> float | None:
+        due = [process.due for process in self._processes if process.due is not None]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _ended(self, process: _Process) -> None:
+        code = process.ended()
+        if self._stopping:
+            return
+        if code == MISTAKE and process.starts == 1:
+            # It has said what; no restart puts that right.
+            self._stop(MISTAKE)
+            return
+        wait = process.plan_restart()
+        say(f"process {process.number} {_end(code)}; starting it again in {wait:.1f} s")
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self._stopping:
+            say(f"{number.name}: stopping when the running jobs have ended")
+            self._stop(0)
+            return
+        self._status = 128 + number
+        for process in self._processes:
+            process.kill()
+
+    def _stop(self, status: int) -> None:
+        self._stopping = True
+        self._status = status
+        for process in self._processes:
+            process.stop()
+
+    @contextmanager
+    def _signals(self) -> Generator[None]:
+        def caught(number: int, _: FrameType | None) -> None:
+            # This may interrupt whoever holds a lock; putting into this queue needs none.
+            self._news.put(signal.Signals(number))
+
+        before = {number: signal.signal(number, caught) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _end(code: int) -> str:
+    if code >= 0:
+        return f"ended with status {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"

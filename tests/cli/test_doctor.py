@@ -1,0 +1,260 @@
+import json
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from relay_sdk import Client, Queue
+from relay_sdk.local import LocalServer
+
+from .conftest import Run
+
+Answer = tuple[int, Mapping[str, str], str]
+
+REFUSED = (400, {}, "Failed to deserialize query string: ...")
+HEALTHY = {"/health": (200, {}, ""), "/v2/queues/relay_sdk/jobs?num_jobs=0": REFUSED}
+
+
+@contextmanager
+def answering(
+    answers: Mapping[str, Answer], date: datetime | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """Serve fixed answers; anything else is 404. Give the URL and what was asked."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            asked.append(f"{self.command} {self.path}")
+            status, headers, body = answers.get(self.path) or answers.get("*") or (404, {}, "")
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return format_datetime(date or datetime.now(UTC), usegmt=True)
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Accept connections on a port, and talk as told."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    talk(connection)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield listener.getsockname()[1]
+        # Closing alone would not wake who waits for the next connection.
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_good_server_is_all_well(run: Run) -> None:
+    human, machine = run("doctor"), run("doctor", "--json")
+
+    assert human.exit_code == machine.exit_code == 0
+    assert "API: v1, v2\n" in human.stdout
+    assert "database: answers\n" in human.stdout
+    assert "problem: none\n" in human.stdout
+    found = json.loads(machine.stdout)
+    assert (found["ok"], found["api"], found["database"]) == (True, ["v1", "v2"], True)
+    assert found["problems"] == []
+    assert found["latency"] > 0
+    assert abs(found["clock_difference"]) < 2
+
+
+def test_no_job_is_taken(run: Run, relay: Client) -> None:
+    relay.enqueue(Queue("relay_sdk").job("doctor", 1))
+
+    assert run("doctor").exit_code == 0
+
+    assert len(relay.next("relay_sdk", timeout=0)) == 1
+
+
+def test_relay_rs_speaks_v1_alone(offline: Run) -> None:
+    answers = {"/health": (200, {}, ""), "/v1/queues/relay_sdk/jobs?num_jobs=0": (204, {}, "")}
+    with answering(answers) as (url, asked):
+        found = json.loads(offline("doctor", "--url", url, "--json").stdout)
+
+    assert (found["ok"], found["api"]) == (True, ["v1"])
+    assert asked[-1] == "GET /v1/queues/relay_sdk/jobs/doctor"
+
+
+@pytest.mark.parametrize(("hours", "words"), [(1, "ahead of"), (-1, "behind")])
+def test_a_clock_that_differs_is_a_problem(offline: Run, hours: int, words: str) -> None:
+    with answering(HEALTHY, datetime.now(UTC) + timedelta(hours=hours)) as (url, _):
+        result = offline("doctor", "--url", url)
+        found = json.loads(offline("doctor", "--url", url, "--json").stdout)
+
+    assert result.exit_code == 1
+    assert re.search(rf"the server's clock is 3\d\d\d\.\d s {words} this machine's", result.stdout)
+    assert abs(found["clock_difference"] - hours * 3600) < 60
+
+
+DOWN = "Backend error: db error: connection refused. Is retryable: false."
+PAGE = "<html><head><title>Sign in</title></head></html>"
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        (
+            {**HEALTHY, "/v2/queues/relay_sdk/jobs/doctor": (422, {}, DOWN)},
+            "the server runs, but its database does not answer: Backend error: db error",
+        ),
+        (
+            {
+                "/health": (200, {}, ""),
+                "/v1/queues/relay_sdk/jobs?num_jobs=0": (500, {}, DOWN),
+                "/v1/queues/relay_sdk/jobs/doctor": (422, {}, DOWN),
+            },
+            "its database does not answer",
+        ),
+        ({"*": (200, {"content-type": "text/html"}, PAGE)}, "with a web page, 'Sign in', so that"),
+        ({"*": (404, {"content-type": "text/html"}, PAGE)}, "with a web page, 'Sign in', so that"),
+        ({"*": (308, {"location": "https://x/health"}, "")}, "a redirect to https://x/health: use"),
+        ({"*": (401, {}, "")}, "a proxy wants a login"),
+        ({"*": (502, {}, "")}, "a proxy is there, but Relay behind it is not"),
+        ({}, "an HTTP server, but not Relay. Are host, port and path right?"),
+        ({"/health": (200, {}, "")}, "it answers /health, but speaks neither API v1 nor v2"),
+        ({"/health": (200, {}, ""), "*": (418, {}, "tea")}, "answered 418: tea. Relay does not"),
+        ({"/health": (200, {}, "OK")}, "answered 200: OK. Relay does not say that"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(
+    offline: Run, answers: Mapping[str, Answer], words: str
+) -> None:
+    with answering(answers) as (url, _):
+        result = offline("doctor", "--url", url)
+        machine = json.loads(offline("doctor", "--url", url, "--json").stdout)
+
+    assert result.exit_code == 1
+    assert words in result.stdout
+    assert not machine["ok"]
+
+
+def test_nothing_that_listens(offline: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    result = offline("doctor", "--url", f"http://127.0.0.1:{port}")
+
+    assert result.exit_code == 1
+    assert f"nothing listens at 127.0.0.1 port {port}: is the server running" in result.stdout
+
+
+def test_a_name_that_is_not_known(offline: Run) -> None:
+    result = offline("doctor", "--url", "http://nowhere.invalid")
+
+    assert "the name in nowhere.invalid port 80 is not known" in result.stdout
+
+
+def test_a_server_that_does_not_answer(offline: Run) -> None:
+    with listening(lambda connection: connection.makefile("rb").read() and None) as port:
+        result = offline("doctor", "--url", f"http://127.0.0.1:{port}", "--timeout", "0.1")
+
+    assert "took the request and did not answer within 0.1 s" in result.stdout
+
+
+def test_a_port_that_speaks_something_else(offline: Run) -> None:
+    with listening(lambda connection: connection.sendall(b"220 mail\r\n")) as port:
+        result = offline("doctor", "--url", f"http://127.0.0.1:{port}")
+
+    assert f"what listens at 127.0.0.1 port {port} does not answer in HTTP" in result.stdout
+    assert "should the URL begin with https://?" in result.stdout
+
+
+def test_tls_where_there_is_none(run: Run, server: LocalServer) -> None:
+    result = run("doctor", "--url", server.url.replace("http:", "https:"))
+
+    assert "If the server has no TLS, the URL begins with http://" in result.stdout
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl for a certificate")
+def test_a_certificate_that_is_not_trusted(offline: Run, tmp_path: Path) -> None:
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            "key",
+            "-out",
+            "cert",
+        ],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+
+    def shake(connection: socket.socket) -> None:
+        try:
+            context.wrap_socket(connection, server_side=True).close()
+        except OSError:
+            return
+
+    with listening(shake) as port:
+        result = offline("doctor", "--url", f"https://127.0.0.1:{port}")
+
+    assert f"the certificate of 127.0.0.1 port {port} is not trusted: self-signed" in result.stdout
+
+
+def test_a_proxy_of_the_environment_is_mentioned(
+    offline: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+
+    result = offline("doctor", "--url", "http://relay.invalid")
+
+    assert "Requests go through the proxy that HTTP_PROXY names" in result.stdout
+
+
+def test_a_url_that_is_none_is_a_mistake(offline: Run) -> None:
+    result = offline("doctor", "--url", "localhost:8080")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--url: base_url 'localhost:8080' must look like" in result.stderr

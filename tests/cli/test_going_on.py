@@ -1,0 +1,120 @@
+"""What an interrupted enqueue leaves, and how the next one goes on."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from relay_sdk import Client
+from relay_sdk.local import LocalServer
+
+from .conftest import Run, lines
+from .programs import line_with, posix, program, wait_until
+
+
+def test_jobs_that_were_done_meanwhile_are_not_enqueued_again(
+    run: Run, relay: Client, tmp_path: Path
+) -> None:
+    file = tmp_path / "jobs.jsonl"
+    good = lines(*({"id": str(number), "payload": number} for number in range(25)))
+    file.write_text(good + "oops\n" + lines({"id": "last", "payload": 0}))
+
+    broken = run("enqueue", "q", "jobs.jsonl", "--batch", "10")
+    for helper in relay.next("q", 100):
+        helper.complete()
+    file.write_text(good + lines({"id": "last", "payload": 0}))
+    mended = run("enqueue", "q", "jobs.jsonl", "--batch", "7")
+
+    assert broken.exit_code == 2
+    assert "ended early after 20 accepted, 0 existing. The same command again" in broken.stderr
+    assert "going on after 20 jobs that an earlier run has enqueued" in mended.stderr
+    assert mended.stdout == "6 accepted, 0 existing\n"
+    assert {helper.job.id for helper in relay.next("q", 100)} == {
+        *map(str, range(20, 25)),
+        "last",
+    }
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("change", ["queue", "text", "shorter", "option"])
+def test_what_is_not_the_same_input_does_not_go_on(
+    run: Run, relay: Client, tmp_path: Path, change: str
+) -> None:
+    file = tmp_path / "jobs.jsonl"
+    jobs = [{"id": str(number), "payload": number} for number in range(4)]
+    file.write_text(lines(*jobs) + "oops")
+    run("enqueue", "q", "jobs.jsonl", "--batch", "2")
+    for helper in relay.next("q", 100):
+        helper.complete()
+
+    if change == "text":
+        file.write_text(lines(*reversed(jobs)))
+    if change == "shorter":
+        file.write_text(lines(jobs[0]))
+    queue = "other" if change == "queue" else "q"
+    options = ["--payload"] if change == "option" else []
+    result = run("enqueue", queue, "jobs.jsonl", *options)
+
+    assert result.exit_code == 2
+    assert "jobs.jsonl.relay-enqueue is of a run that was interrupted after 4 jobs" in result.stderr
+    assert relay.next(queue, timeout=0) == []
+
+
+def test_a_place_that_cannot_be_kept_is_told_once(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "jobs.jsonl").write_text(lines(*({"id": str(n), "payload": n} for n in range(4))))
+    (tmp_path / "jobs.jsonl.relay-enqueue.new").mkdir()
+
+    result = run("enqueue", "q", "jobs.jsonl", "--batch", "1")
+
+    assert result.stdout == "4 accepted, 0 existing\n"
+    assert result.stderr.count("cannot keep the place in") == 1
+
+
+@pytest.mark.skipif(not posix, reason="needs signals")
+def test_a_kill_in_the_middle_loses_and_doubles_nothing(
+    server: LocalServer, relay: Client, tmp_path: Path
+) -> None:
+    file = tmp_path / "jobs.jsonl"
+    file.write_text(lines(*range(20_000)))
+    command = ("enqueue", "q", "jobs.jsonl", "--payload", "--batch", "50")
+    seen: list[int] = []
+
+    with program(tmp_path, *command, url=server.url) as process:
+        wait_until(lambda: (tmp_path / "jobs.jsonl.relay-enqueue").exists(), "the first batch")
+        # What a worker does meanwhile, as the server forgets it.
+        for helper in relay.next("q", 20, timeout=60):
+            seen.append(helper.job.payload)
+            helper.complete()
+        process.kill()
+        process.wait()
+    place = json.loads((tmp_path / "jobs.jsonl.relay-enqueue").read_bytes())
+    with program(tmp_path, *command, url=server.url) as process:
+        out, errors = process.communicate(timeout=60)
+
+    assert 0 < place["records"] < 20_000
+    assert f"going on after {place['records']:,} jobs" in errors
+    assert process.returncode == 0, errors
+    assert out.endswith(" existing\n")
+    seen += [helper.job.payload for helper in relay.next("q", 20_000)]
+    assert sorted(seen) == list(range(20_000))
+
+
+@pytest.mark.skipif(not posix, reason="needs signals")
+def test_ctrl_c_ends_it_with_words(server: LocalServer, tmp_path: Path) -> None:
+    with program(
+        tmp_path, "enqueue", "q", "--batch", "1", url=server.url, stdin=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        process.stdin.write(lines({"id": "a", "payload": 1}, {"id": "b", "payload": 1}))
+        process.stdin.flush()
+        with Client(server.url) as relay:
+            wait_until(lambda: relay.exists("q", "a"), "the first job")
+        process.send_signal(signal.SIGINT)
+        errors = line_with(process.stderr, "ended early after 1 accepted, 0 existing")
+        errors += line_with(process.stderr, "interrupted")
+        errors += process.communicate(timeout=60)[1]
+
+    assert process.returncode == 130
+    assert "Traceback" not in errors

@@ -1,0 +1,258 @@
+import os
+import re
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from relay_sdk import Client, Queue
+from relay_sdk.local import LocalServer
+
+from .conftest import Run
+from .programs import line_with, posix, program, wait_until
+
+pytestmark = pytest.mark.skipif(not posix, reason="needs signals")
+
+QUEUE = Queue("q")
+
+MODULE = """
+import os
+from pathlib import Path
+from threading import Event
+from relay_sdk import AsyncClient, AsyncWorker, Client, Worker
+
+def note(helper):
+    with open("done.txt", "a") as file:
+        file.write(f"{helper.job.payload} {os.getpid()}\\n")
+
+def hold(helper):
+    note(helper)
+    while not Path("go").exists():
+        Event().wait(0.02)
+
+async def anote(helper):
+    note(helper)
+
+client = Client()
+worker = Worker(client, "q", note, concurrency=2)
+holding = Worker(client, "q", hold, concurrency=8)
+tasks = AsyncWorker(AsyncClient(), "q", anote)
+
+class Shop:
+    worker = worker
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "jobs.py").write_text(MODULE)
+    return tmp_path
+
+
+@pytest.fixture
+def fast() -> Iterator[LocalServer]:
+    with LocalServer(reap_interval=0.1) as server:
+        yield server
+
+
+@pytest.fixture
+def imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what the command does to this process when it imports."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    for name in ("jobs", "wrong", "faulty", "leaving"):
+        sys.modules.pop(name, None)
+
+
+def done(folder: Path) -> list[str]:
+    """What the handlers noted: a job's payload and the process."""
+    file = folder / "done.txt"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def payloads(folder: Path) -> Counter[str]:
+    return Counter(line.split()[0] for line in done(folder))
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A process without a parent may stay as a zombie for as long as nobody takes its status.
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("target", ["jobs:worker", "jobs:tasks", "jobs:Shop.worker"])
+def test_a_worker_runs_until_a_signal(
+    folder: Path, server: LocalServer, relay: Client, target: str
+) -> None:
+    relay.enqueue_batch([QUEUE.job(str(number), number) for number in range(20)])
+
+    with program(folder, "work", target, "--url", server.url) as process:
+        wait_until(lambda: not any(relay.exists("q", str(n)) for n in range(20)), "all are done")
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, out, errors) == (0, "", "")
+    assert payloads(folder) == Counter(map(str, range(20)))
+
+
+def test_concurrency_is_overridden(folder: Path, server: LocalServer, relay: Client) -> None:
+    relay.enqueue_batch([QUEUE.job(str(number), number) for number in range(9)])
+
+    with program(folder, "work", "jobs:holding", "--concurrency", "3", url=server.url) as process:
+        wait_until(lambda: len(done(folder)) == 3, "three are running")
+        assert len(relay.next("q", 9)) == 6
+        (folder / "go").touch()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert len(done(folder)) == 3
+
+
+def test_a_killed_process_is_replaced_and_no_job_is_lost(folder: Path, fast: LocalServer) -> None:
+    """The killed process holds jobs; they come again when their timeout has passed."""
+    with Client(fast.url) as relay:
+        relay.enqueue_batch([QUEUE.job(str(n), n, timeout=1) for n in range(24)])
+        with program(folder, "work", "jobs:holding", "--processes", "3", url=fast.url) as process:
+            pids = [int(line_with(process.stderr, "process").split()[-1]) for _ in range(3)]
+            wait_until(lambda: len({*payloads(folder)}) == 24, "all are running")
+            os.kill(pids[0], signal.SIGKILL)
+            line_with(process.stderr, "process 1 was ended by SIGKILL; starting it again in")
+            new = int(line_with(process.stderr, "process 1 is").split()[-1])
+            (folder / "go").touch()
+            wait_until(
+                lambda: not any(relay.exists("q", str(n)) for n in range(24)), "all are done"
+            )
+            process.send_signal(signal.SIGTERM)
+            errors = process.communicate(timeout=60)[1]
+
+    assert (process.returncode, new in pids) == (0, False)
+    assert "SIGTERM: stopping" in errors
+    assert payloads(folder).keys() == {*map(str, range(24))}
+    # What the killed process ran, it ran in vain.
+    assert sum(count > 1 for count in payloads(folder).values()) >= 1
+    assert not any(alive(pid) for pid in [*pids, new])
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_lets_the_jobs_of_all_processes_end(
+    folder: Path, server: LocalServer, relay: Client, name: str
+) -> None:
+    relay.enqueue_batch([QUEUE.job(str(number), number) for number in range(16)])
+
+    with program(
+        folder, "work", "jobs:holding", "--processes", "2", url=server.url, start_new_session=True
+    ) as process:
+        wait_until(lambda: len(done(folder)) == 16, "all are running")
+        # As a terminal does with Ctrl-C, to all of the group.
+        os.killpg(process.pid, signal.Signals[name])
+        line_with(process.stderr, f"{name}: stopping when the running jobs have ended")
+        (folder / "go").touch()
+        process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert not any(relay.exists("q", str(number)) for number in range(16))
+    assert len(done(folder)) == 16
+
+
+def test_a_second_signal_ends_all_at_once(folder: Path, server: LocalServer, relay: Client) -> None:
+    relay.enqueue(QUEUE.job("a", 1))
+
+    with program(folder, "work", "jobs:holding", "--processes", "2", url=server.url) as process:
+        pids = [int(line_with(process.stderr, "process").split()[-1]) for _ in range(2)]
+        wait_until(lambda: len(done(folder)) == 1, "it is running")
+        process.send_signal(signal.SIGINT)
+        line_with(process.stderr, "SIGINT: stopping")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert relay.exists("q", "a")
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_processes_stop_when_their_supervisor_is_killed(
+    folder: Path, server: LocalServer, relay: Client
+) -> None:
+    relay.enqueue(QUEUE.job("a", 1))
+
+    with program(folder, "work", "jobs:holding", "--processes", "2", url=server.url) as process:
+        pids = [int(line_with(process.stderr, "process").split()[-1]) for _ in range(2)]
+        wait_until(lambda: len(done(folder)) == 1, "it is running")
+        process.kill()
+        (folder / "go").touch()
+        wait_until(lambda: not any(alive(pid) for pid in pids), "they have stopped")
+
+    assert not relay.exists("q", "a")
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("jobs", "'jobs' should look like module:worker"),
+        ("jobs:", "'jobs:' should look like module:worker"),
+        ("nowhere:worker", "cannot import 'nowhere': ModuleNotFoundError: No module named"),
+        ("jobs:nobody", "'jobs:nobody': module 'jobs' has no attribute 'nobody'"),
+        ("jobs:note", "'jobs:note' is no Worker or AsyncWorker, but of type function"),
+        ("wrong:worker", r"cannot import 'wrong': SyntaxError: .*wrong.py, line 1"),
+        ("faulty:worker", r"cannot import 'faulty': ZeroDivisionError: .*faulty.py, line 2\)"),
+        ("leaving:worker", r"cannot import 'leaving': SystemExit: usage.*leaving.py, line 1\)"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    folder: Path, offline: Run, imports: None, target: str, message: str
+) -> None:
+    (folder / "wrong.py").write_text("def = 1")
+    (folder / "faulty.py").write_text("import relay_sdk\n1 / 0\n")
+    (folder / "leaving.py").write_text("raise SystemExit('usage: leaving')")
+
+    result = offline("work", target)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+    assert re.match(f"relay-sdk: {message}", result.stderr), result.stderr
+
+
+def test_a_client_without_a_url_is_a_mistake_at_its_line(
+    folder: Path, offline: Run, imports: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RELAY_URL")
+
+    result = offline("work", "jobs:worker")
+
+    assert result.exit_code == 2
+    assert "ValueError: no server: pass base_url, or set RELAY_URL" in result.stderr
+    assert f"{folder / 'jobs.py'}, line 19)" in result.stderr
+
+
+def test_a_mistake_ends_all_processes_and_starts_no_other(folder: Path) -> None:
+    with program(
+        folder, "work", "jobs:note", "--processes", "2", url="http://127.0.0.1:1"
+    ) as process:
+        errors = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 2
+    assert "is no Worker or AsyncWorker" in errors
+    assert "again" not in errors
+
+
+def test_a_module_of_the_user_does_not_stand_in_for_one_of_python(
+    folder: Path, server: LocalServer
+) -> None:
+    (folder / "queue.py").write_text("raise RuntimeError('not me')")
+
+    with program(folder, "work", "jobs:worker", "--processes", "1", url=server.url) as process:
+        with Client(server.url) as relay:
+            relay.enqueue(QUEUE.job("a", 1))
+            wait_until(lambda: not relay.exists("q", "a"), "it is done")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+    assert process.returncode == 0
