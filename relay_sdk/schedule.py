@@ -77,11 +77,9 @@ class Recurring:
             raise ValueError(f"{self.rule!r} must be one rule without COUNT, with INTERVAL above 0")
         now = datetime.now(UTC)
         try:
-            found = self.after(now, now)
+            self.after(now, now)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{self.rule!r} is no RFC 5545 rule: {error}") from error
-        if found is None and "UNTIL" not in parts:
-            raise ValueError(f"{self.rule!r} has no moments")
+            raise ValueError(f"{self.rule!r} cannot be used: {error}") from error
 
     def after(self, due: datetime, now: datetime) -> datetime | None:
         """Give the moment that follows the one a run was due at; `None` when the rule has ended."""
@@ -99,7 +97,12 @@ class Recurring:
         if "UNTIL" not in parts:
             rule += f";UNTIL={last + _HORIZONS[frequency]:%Y%m%dT%H%M%SZ}"
         moments = (moment.astimezone(UTC) for moment in rrulestr(rule, dtstart=start))
-        return next((moment for moment in moments if moment > last), None)
+        found = next((moment for moment in moments if moment > last), None)
+        if found is None and "UNTIL" not in parts:
+            # It has not ended, it is only too far: nothing may be completed because of that.
+            days = _HORIZONS[frequency].days
+            raise ValueError(f"{self.rule!r} has no moment in the {days} days after {last}")
+        return found
 
 
 def _parts(rule: str) -> dict[str, str]:
