@@ -1,8 +1,7 @@
 """When a job runs again: `helper.reschedule(Every(timedelta(minutes=5)))`."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal, Protocol, TypeAlias
-from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 
@@ -66,10 +65,7 @@ class Recurring:
 
     def __attrs_post_init__(self) -> None:
         check_choice("missed", self.missed, Missed)
-        try:
-            ZoneInfo(self.zone)
-        except (KeyError, OSError, ValueError) as error:
-            raise ValueError(f"there is no time zone {self.zone!r}") from error
+        _zone(self.zone)
         parts = _parts(self.rule)
         if parts.get("FREQ") not in _HORIZONS:
             raise ValueError(f"{self.rule!r}: FREQ must be one of {', '.join(_HORIZONS)}")
@@ -88,7 +84,7 @@ class Recurring:
         parts = _parts(self.rule)
         frequency = parts["FREQ"]
         last = max(due, now) if self.missed == "skip" else due
-        start = due.astimezone(ZoneInfo(self.zone)).replace(second=0, microsecond=0, fold=0)
+        start = due.astimezone(_zone(self.zone)).replace(second=0, microsecond=0, fold=0)
         if frequency != "MINUTELY":
             start = start.replace(minute=0)
         if frequency not in ("MINUTELY", "HOURLY"):
@@ -103,6 +99,16 @@ class Recurring:
             days = _HORIZONS[frequency].days
             raise ValueError(f"{self.rule!r} has no moment in the {days} days after {last}")
         return found
+
+
+def _zone(name: str) -> tzinfo:
+    """Find a time zone. Few programs need one, so what knows them is imported late."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError) as error:
+        raise ValueError(f"there is no time zone {name!r}") from error
 
 
 def _parts(rule: str) -> dict[str, str]:
