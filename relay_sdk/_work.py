@@ -1,6 +1,6 @@
 """What workers on threads and on tasks decide alike."""
 
-from collections.abc import Iterator
+import logging
 from itertools import islice
 
 from relay_sdk._checks import check_seconds, check_whole
@@ -11,6 +11,7 @@ from relay_sdk.job import MAX_RETRIES, RawJob
 
 AWAY = Backoff(0.5, maximum=5.0)
 ONCE = Backoff(retries=0)
+MOST_JOBS = 1_000_000
 MOST_RETRIES = 1000
 LAST_CALL = 5.0
 """Seconds that handlers have to end after they were told to."""
@@ -18,7 +19,7 @@ LAST_CALL = 5.0
 
 def check_settings(concurrency: int, grace: float, retry: Backoff | None) -> None:
     """Refuse a worker that could not work."""
-    check_whole("concurrency", concurrency, 1, 1_000_000)
+    check_whole("concurrency", concurrency, 1, MOST_JOBS)
     check_seconds("grace", grace)
     if retry is not None and not (retry.retries and retry.retries <= MOST_RETRIES):
         raise ValueError(f"retry needs a number of retries, from 1 to {MOST_RETRIES}")
@@ -47,29 +48,33 @@ def next_attempt(job: RawJob, retry: Backoff) -> tuple[float, int] | None:
 class Pace:
     """How long to wait before the next look into empty queues, or for a server that is away."""
 
-    def __init__(self, idle: Backoff) -> None:
+    def __init__(self, idle: Backoff, queues: int) -> None:
         self._idle = idle
         self._waits = iter(idle)
-        self._away: Iterator[float] | None = None
+        self._queues = queues
+        self._failing: set[str] = set()
+        self._away = iter(AWAY)
 
     def found(self) -> None:
         """A job came: be quick again."""
         self._waits = iter(self._idle)
 
-    def failed(self, error: RelayError) -> None:
-        """The server is away; say so once."""
-        if self._away is None:
-            self._away = iter(AWAY)
-            logger.warning("the server is away, and is waited for: %s", error)
+    def failed(self, queue: str, error: RelayError) -> None:
+        """A queue could not be asked; say so, if it is the first."""
+        level = logging.INFO if self._failing else logging.WARNING
+        logger.log(level, "the server is away, and is waited for: %s", error)
+        self._failing.add(queue)
 
-    def answered(self) -> None:
-        """The server answered; say so if it was away."""
-        if self._away is not None:
-            self._away = None
-            logger.warning("the server is back")
+    def answered(self, queue: str) -> None:
+        """A queue was asked; say so, if it was the last that could not be."""
+        if queue in self._failing:
+            self._failing.remove(queue)
+            self._away = iter(AWAY)
+            if not self._failing:
+                logger.warning("the server is back")
 
     def wait(self) -> float:
-        """Give the seconds to wait now."""
-        if self._away is not None:
+        """Give the seconds to wait now; one queue that fails does not slow the others."""
+        if len(self._failing) == self._queues:
             return next(self._away)
         return next(self._waits, self._idle.maximum)

@@ -15,12 +15,12 @@ from attrs import evolve
 
 from relay_sdk._async_pulse import AsyncPulse
 from relay_sdk._async_task import AsyncFailing, AsyncReport, AsyncTask
-from relay_sdk._checks import place
+from relay_sdk._checks import check_whole, place
 from relay_sdk._lease import AsyncLease
 from relay_sdk._log import logger
 from relay_sdk._operations import take
 from relay_sdk._signals import stop_on_signals
-from relay_sdk._work import LAST_CALL, ONCE, Pace, check_settings
+from relay_sdk._work import LAST_CALL, MOST_JOBS, ONCE, Pace, check_settings
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import AsyncClient
 from relay_sdk.exceptions import RelayError
@@ -34,7 +34,8 @@ class AsyncWorker:
     A handler that is a plain function runs in a thread. The handler of a lost job is cancelled,
     and `on_error` is told a `JobLostError`; one that is still running after `grace` seconds of
     stopping is cancelled too, and has 5 seconds to clean up. A plain function is not cancelled: it
-    looks at `helper.lost` and `helper.stopping`. `async with AsyncWorker(...)` works until the
+    looks at `helper.lost` and `helper.stopping`, and one that does not keeps the process alive, on
+    asyncio, until a second signal. `async with AsyncWorker(...)` works until the
     block is left. `concurrency` may be set before that.
     """
 
@@ -88,6 +89,7 @@ class AsyncWorker:
 
     async def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were left."""
+        check_whole("concurrency", self.concurrency, 1, MOST_JOBS)
         pulse = AsyncPulse(self._policy.clock)
         async with BlockingPortal() as portal, create_task_group() as beats:
             beats.start_soon(pulse.run)
@@ -127,17 +129,15 @@ class AsyncWorker:
             await self._group.__aexit__(None, None, None)
 
     async def _work(self, jobs: TaskGroup, pulse: AsyncPulse) -> None:
-        pace = Pace(self._policy.next_backoff)
+        pace = Pace(self._policy.next_backoff, len(self._routes))
         queues = list(self._routes)
         while await self._wait_for_slot():
             more = False
-            try:
-                for queue in queues:
+            for queue in queues:
+                try:
                     more |= await self._take(queue, pace, pulse, jobs)
-                pace.answered()
-            except RelayError as error:
-                more = False
-                pace.failed(error)
+                except RelayError as error:
+                    pace.failed(queue, error)
             # Another queue is first next time.
             queues.append(queues.pop(0))
             if not more and not self._stopping:
@@ -150,6 +150,7 @@ class AsyncWorker:
             return True
         # A request that is on its way is let finish: its jobs are claimed.
         raws = await self._session.run(take(self._policy, queue, free, 0))
+        pace.answered(queue)
         for raw in raws:
             pace.found()
             task = self._routes[queue](raw)

@@ -9,7 +9,7 @@ from typing import Self
 
 from attrs import evolve
 
-from relay_sdk._checks import place
+from relay_sdk._checks import check_whole, place
 from relay_sdk._clock import Stopped
 from relay_sdk._lease import Lease
 from relay_sdk._log import logger
@@ -17,7 +17,7 @@ from relay_sdk._operations import take
 from relay_sdk._pulse import Pulse
 from relay_sdk._signals import stop_on_signals
 from relay_sdk._task import Failing, Report, Task
-from relay_sdk._work import LAST_CALL, ONCE, Pace, check_settings
+from relay_sdk._work import LAST_CALL, MOST_JOBS, ONCE, Pace, check_settings
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import Client
 from relay_sdk.exceptions import RelayError
@@ -86,6 +86,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were left."""
+        check_whole("concurrency", self.concurrency, 1, MOST_JOBS)
         pulse = Pulse(self._policy.clock)
         try:
             with stop_on_signals(self.stop):
@@ -118,17 +119,15 @@ class Worker:
             self._thread.join()
 
     def _work(self, pulse: Pulse) -> None:
-        pace = Pace(self._policy.next_backoff)
+        pace = Pace(self._policy.next_backoff, len(self._routes))
         queues = list(self._routes)
         while self._wait_for_slot():
             more = False
-            try:
-                for queue in queues:
+            for queue in queues:
+                try:
                     more |= self._take(queue, pace, pulse)
-                pace.answered()
-            except RelayError as error:
-                more = False
-                pace.failed(error)
+                except RelayError as error:
+                    pace.failed(queue, error)
             # Another queue is first next time.
             queues.append(queues.pop(0))
             if not more and not self._pause(pace.wait(), self._stop):
@@ -141,6 +140,7 @@ class Worker:
             return True
         # A request that is on its way is let finish: its jobs are claimed.
         raws = self._session.run(take(self._policy, queue, free, 0))
+        pace.answered(queue)
         for raw in raws:
             pace.found()
             task = self._routes[queue](raw)

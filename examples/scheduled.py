@@ -1,0 +1,28 @@
+"""Write a report every Monday at nine in Berlin, however many of these programs run."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from relay_sdk import Client, JobHelper, Queue, Recurring, Worker
+
+
+@dataclass
+class Report:
+    title: str
+
+
+REPORTS = Queue("reports", payload=Report)
+MONDAYS = Recurring("FREQ=WEEKLY;BYDAY=MO;BYHOUR=9", "Europe/Berlin")
+
+
+def write(helper: JobHelper[Report]) -> None:
+    print(f"{helper.job.payload.title}, due {helper.job.run_at}", flush=True)
+    helper.reschedule(run_at=MONDAYS)
+
+
+if __name__ == "__main__":
+    with Client() as relay:  # the server is at $RELAY_URL
+        now = datetime.now(UTC)
+        first = REPORTS.job("weekly", Report("This week"), run_at=MONDAYS.after(now, now))
+        relay.enqueue(first, mode="ignore")  # the job that is there already stays as it is
+        Worker(relay, REPORTS, write).run()

@@ -1,0 +1,146 @@
+"""The short programs in examples/ do what they say, with a server in `$RELAY_URL`."""
+
+import importlib
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+
+from relay_sdk import Client, Queue
+from relay_sdk.local import LocalServer
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+PATIENCE = 30
+
+Process = subprocess.Popen[str]
+
+
+@pytest.fixture
+def relay(monkeypatch: pytest.MonkeyPatch) -> Generator[Client]:
+    with LocalServer() as server, Client(server.url) as client:
+        monkeypatch.setenv("RELAY_URL", server.url)
+        yield client
+
+
+@pytest.fixture
+def start(relay: Client) -> Generator[Callable[..., Process]]:
+    """Start an example; kill it in the end."""
+    processes: list[Process] = []
+
+    def start(name: str, *arguments: str) -> Process:
+        command = [sys.executable, str(EXAMPLES / name), *arguments]
+        pipe = subprocess.PIPE
+        processes.append(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        with process:
+            process.kill()
+
+
+def lines(process: Process, count: int) -> list[str]:
+    assert process.stdout
+    return [process.stdout.readline().strip() for _ in range(count)]
+
+
+def stop(process: Process) -> None:
+    """Press Ctrl-C: it must end well, with nothing more to say."""
+    process.send_signal(signal.SIGINT)
+    out, log = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, log) == (0, "", "")
+
+
+def until(condition: Callable[[], object]) -> None:
+    for _ in range(PATIENCE * 50):
+        if condition():
+            return
+        threading.Event().wait(0.02)
+    raise AssertionError("it did not come true")
+
+
+def test_the_async_worker_goes_on_from_the_saved_state(
+    relay: Client, start: Callable[..., Process]
+) -> None:
+    email = {"subject": "Hello", "to": ["a@example.org", "b@example.org"]}
+    relay.enqueue(Queue("emails").job("welcome", email, state={"sent": 1}))
+    process = start("async_worker.py")
+    assert lines(process, 1) == ["To: b@example.org, subject: Hello"]
+    until(lambda: not relay.exists("emails", "welcome"))
+    stop(process)
+
+
+def test_the_report_is_written_once_and_scheduled_for_next_monday(
+    relay: Client, start: Callable[..., Process]
+) -> None:
+    first = start("scheduled.py")
+    until(lambda: relay.exists("reports", "weekly"))
+    job = relay.get("reports", "weekly")
+    assert job.run_at
+    monday = job.run_at.astimezone(ZoneInfo("Europe/Berlin"))
+    assert (monday.weekday(), monday.hour, monday.minute) == (0, 9, 0)
+    assert timedelta() < job.run_at - datetime.now(UTC) <= timedelta(days=7, hours=1)
+
+    due = job.run_at - timedelta(days=7)
+    last_week = Queue("reports").job("weekly", job.payload, run_at=due)
+    relay.enqueue(last_week, mode="replace")
+    assert lines(first, 1) == [f"This week, due {due}"]
+    until(lambda: relay.get("reports", "weekly").run_at == job.run_at)
+
+    # One that starts while the job waits for Monday does not run it before.
+    second = start("scheduled.py")
+    stop(first)
+    relay.enqueue(last_week, mode="replace")
+    assert lines(second, 1) == [f"This week, due {due}"]
+    until(lambda: relay.get("reports", "weekly").run_at == job.run_at)
+    stop(second)
+
+
+def test_the_pipeline_takes_each_order_to_its_invoice(
+    relay: Client, start: Callable[..., Process]
+) -> None:
+    process = start("pipeline.py", "pen", "paper")
+    said = " ".join(lines(process, 2))  # two threads print, and may share a line
+    assert "paper: 5.00" in said
+    assert "pen: 3.00" in said
+    for name in ("pen", "paper"):
+        assert not relay.exists("orders", name)
+        until(lambda name=name: not relay.exists("invoices", name))
+    stop(process)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.mark.anyio
+async def test_the_web_application_enqueues_and_refuses_a_duplicate(
+    relay: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
+    app = importlib.import_module("fastapi_producer").app
+    email = {"subject": "Hello", "to": ["a@example.org"]}
+    async with app.router.lifespan_context(app) as state:
+
+        async def serve(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope | {"state": dict(state)}, receive, send)
+
+        way = httpx.ASGITransport(serve)
+        async with httpx.AsyncClient(transport=way, base_url="http://web") as web:
+            assert (await web.put("/mails/welcome", json=email)).status_code == 202
+            again = await web.put("/mails/welcome", json=email)
+            wrong = await web.put("/mails/other", json={"subject": 1})
+    assert again.status_code == 409
+    assert "job 'welcome' already exists in queue 'emails'" in again.json()["detail"]
+    assert wrong.status_code == 422
+    assert relay.get("emails", "welcome").payload == email
+    assert not relay.exists("emails", "other")

@@ -1,0 +1,135 @@
+"""A server that is away, restarts or is busy is waited for; nothing is lost."""
+
+import logging
+
+import httpx
+import pytest
+
+from relay_sdk import Queue
+
+from .rig import Helper, Rig
+
+pytestmark = pytest.mark.anyio
+
+
+def refuse(request: httpx.Request) -> httpx.Response | None:
+    raise httpx.ConnectError("connection refused", request=request)
+
+
+def busy(request: httpx.Request) -> httpx.Response | None:
+    return httpx.Response(503, text="Backend error: too many. Is retryable: true.")
+
+
+def database(request: httpx.Request) -> httpx.Response | None:
+    return httpx.Response(500, text="Backend error: no connection. Is retryable: false.")
+
+
+@pytest.mark.parametrize("trouble", [refuse, busy, database])
+async def test_a_minute_without_a_server_is_survived(
+    rig: Rig, trouble: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None:
+        done.append(helper.raw.id)
+        if helper.raw.id == "long":
+            await gate.passed()
+
+    done: list[str] = []
+    gate = rig.gate()
+    rig.producer.enqueue(Queue("q").job("long", 1, timeout=300))
+    worker = rig.worker("q", handle, concurrency=3)
+    async with rig.running(worker):
+        await rig.until(lambda: done)
+        rig.server.trouble = trouble
+        asked = len(rig.server.asked)
+        await rig.until(lambda: "the server is away" in caplog.text, tick=0.1)
+        began = rig.clock.monotonic()
+        gate.open()  # the completion meets it too
+        await rig.until(lambda: rig.clock.monotonic() - began > 60, tick=0.5)
+        assert len(rig.server.asked) - asked < 120
+        rig.producer.enqueue(Queue("q").job("new", 1))
+        rig.server.trouble = lambda _: None
+        await rig.until(lambda: not rig.jobs("q", "long", "new"), tick=0.1)
+    assert done == ["long", "new"]
+    assert caplog.text.count("the server is away") == 1
+    assert caplog.text.count("the server is back") == 1
+    assert not [record for record in caplog.records if record.levelno > logging.WARNING]
+
+
+async def test_an_outage_with_many_running_jobs_does_not_flood_the_log(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+
+    gate = rig.gate()
+    ids = [str(number) for number in range(20)]
+    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=180) for id in ids])
+    async with rig.running(rig.worker("q", handle, concurrency=50)):
+        await rig.until(lambda: gate.waiting == 20)
+        rig.server.trouble = busy
+        began = rig.clock.monotonic()
+        await rig.until(lambda: rig.clock.monotonic() - began > 90, tick=0.5)
+        rig.server.trouble = lambda _: None
+        gate.open()
+        await rig.until(lambda: not rig.jobs("q", *ids), tick=0.2)
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) <= 2 + 2 * len(ids)
+
+
+async def test_a_completion_whose_reply_is_lost_is_sent_again(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None: ...
+
+    def lose(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "DELETE" and rig.server.count("DELETE") <= 3:
+            raise httpx.ReadError("reset by peer", request=request)
+        return None
+
+    rig.server.trouble = lose
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=300))
+    async with rig.running(rig.worker("q", handle)):
+        await rig.until(lambda: not rig.jobs("q", "a"), tick=0.1)
+    assert rig.server.count("DELETE") == 4
+
+
+async def test_a_worker_may_be_started_before_its_server(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None: ...
+
+    rig.server.trouble = refuse
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    async with rig.running(rig.worker("q", handle, client=rig.client(api="auto"))):
+        await rig.until(lambda: "the server is away" in caplog.text)
+        rig.server.trouble = lambda _: None
+        await rig.until(lambda: not rig.jobs("q", "a"), tick=0.1)
+    assert caplog.text.count("the server is back") == 1
+
+
+async def test_a_worker_that_waits_for_its_server_can_be_stopped(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None: ...
+
+    rig.server.trouble = refuse
+    worker = rig.worker("q", handle)
+    async with rig.running(worker):
+        await rig.until(lambda: "the server is away" in caplog.text, tick=0.1)
+        worker.stop()
+
+
+async def test_a_queue_that_is_refused_does_not_silence_the_others(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        done.append(helper.raw.id)
+
+    def trouble(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "GET" and "/broken/" in request.url.path:
+            return httpx.Response(500, text="fault")
+        return None
+
+    done: list[str] = []
+    ids = [str(number) for number in range(5)]
+    rig.server.trouble = trouble
+    rig.producer.enqueue_batch([Queue("good").job(id, 1) for id in ids])
+    worker = rig.worker("broken", handle, concurrency=1).add("good", rig.adapted(handle))
+    async with rig.running(worker):
+        await rig.until(lambda: len(done) == 5, tick=0.1)

@@ -1,0 +1,122 @@
+"""`with Worker(...)` and `async with AsyncWorker(...)` work until the block is left."""
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from relay_sdk import Queue
+
+from .rig import AnyWorker, Helper, Rig
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def working(worker: AnyWorker) -> AsyncIterator[object]:
+    """Enter the block of either worker; threads are waited for without stopping the tasks."""
+    if not isinstance(worker, AbstractContextManager):
+        async with worker as entered:
+            yield entered
+        return
+    entered = worker.__enter__()
+    try:
+        yield entered
+    finally:
+        await anyio.to_thread.run_sync(worker.__exit__, None, None, None)
+
+
+async def test_it_works_in_the_block_and_has_ended_after_it(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+
+    gate = rig.gate()
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    worker = rig.worker("q", handle)
+    async with working(worker) as entered:
+        assert entered is worker
+        await rig.until(lambda: gate.waiting)
+        gate.open()
+    assert rig.jobs("q", "a") == []
+    polls = rig.server.polls()
+    rig.clock.advance(60)
+    await anyio.wait_all_tasks_blocked()
+    assert rig.server.polls() == polls
+
+
+async def test_leaving_the_block_waits_for_running_jobs(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+
+    gate = rig.gate()
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    async with working(rig.worker("q", handle)):
+        await rig.until(lambda: gate.waiting)
+        opener = threading.Timer(0.05, gate.open)
+        opener.start()
+    opener.join()
+    assert rig.jobs("q", "a") == []
+
+
+async def test_an_exception_in_the_block_comes_out_as_itself(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+
+    gate = rig.gate()
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    error = LookupError()
+    with pytest.raises(LookupError) as raised:
+        async with working(rig.worker("q", handle)):
+            await rig.until(lambda: gate.waiting)
+            gate.open()
+            raise error
+    assert raised.value is error
+    assert rig.jobs("q", "a") == []
+
+
+async def test_a_worker_may_be_stopped_in_its_block(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+
+    gate = rig.gate()
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    worker = rig.worker("q", handle, grace=60)
+    async with working(worker):
+        await rig.until(lambda: gate.waiting)
+        worker.stop()
+        opener = threading.Timer(0.05, gate.open)
+        opener.start()
+    opener.join()
+    assert rig.jobs("q", "a") == []
+
+
+async def test_a_block_that_is_left_at_once_leaves_nothing(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None: ...
+
+    before = set(threading.enumerate())
+    async with working(rig.worker("q", handle)):
+        pass
+    left = {thread.name for thread in set(threading.enumerate()) - before}
+    assert {name for name in left if not name.startswith("AnyIO")} == set()
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_a_block_may_be_cancelled(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        started.append(helper)
+        await anyio.sleep_forever()
+
+    started: list[Helper] = []
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    tasks = len(anyio.get_running_tasks())
+    with anyio.CancelScope() as scope:
+        async with rig.worker("q", handle, grace=600):
+            await rig.until(lambda: started)
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    assert len(anyio.get_running_tasks()) == tasks
+    assert rig.jobs("q", "a") == ["a"]

@@ -1,0 +1,208 @@
+"""What becomes of a job when its handler has returned, raised, or ended the job itself."""
+
+import logging
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from relay_sdk import JobLostError, PayloadError, Queue, Worker
+
+from .rig import Helper, Rig, do
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_job_whose_handler_returns_is_completed(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        seen.append((helper.job.id, helper.job.payload))
+
+    seen: list[Any] = []
+    rig.producer.enqueue(Queue("q").job("a", {"n": 1}))
+    async with rig.running(rig.worker("q", handle)):
+        await rig.until(lambda: not rig.jobs("q", "a"))
+    assert seen == [("a", {"n": 1})]
+
+
+async def test_a_job_whose_handler_raises_is_logged_reported_and_left(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None:
+        raise LookupError("no such customer")
+
+    async def report(helper: Helper, error: Exception) -> None:
+        reports.append((helper.raw.queue, helper.raw.id, error))
+
+    reports: list[Any] = []
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    async with rig.running(rig.worker("q", handle, on_error=report)):
+        await rig.until(lambda: reports)
+    ((queue, id, error),) = reports
+    assert (queue, id, str(error)) == ("q", "a", "no such customer")
+    assert rig.jobs("q", "a") == ["a"]
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.getMessage() == "the handler of job 'a' in queue 'q' failed"
+    assert record.exc_info
+    assert record.exc_info[1] is error
+
+
+async def test_a_job_that_was_left_comes_again_after_its_timeout_with_its_state(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        states.append(helper.job.state)
+        if len(states) == 1:
+            await do(helper.heartbeat({"page": 3}))
+            raise LookupError
+
+    states: list[Any] = []
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=30))
+    async with rig.running(rig.worker("q", handle)):
+        await rig.until(lambda: states)
+        rig.clock.advance(29)
+        assert len(states) == 1
+        await rig.until(lambda: not rig.jobs("q", "a"), tick=0.2)
+    assert states == [None, {"page": 3}]
+
+
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("end", ["complete", "reschedule", "requeue", "remove"])
+async def test_a_handler_that_has_ended_its_job_has_the_last_word(
+    rig: Rig, end: str, raises: bool
+) -> None:
+    async def handle(helper: Helper) -> None:
+        if end == "requeue":
+            await do(helper.requeue([Queue("other").job("b", 1)]))
+        else:
+            await do(getattr(helper, end)())
+        rig.server.asked.clear()
+        ended.append(helper)
+        if raises:
+            raise LookupError
+
+    ended: list[Helper] = []
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    worker = rig.worker("q", handle, concurrency=1)
+    async with rig.running(worker):
+        await rig.until(lambda: ended)
+        worker.stop()
+    assert {line.split()[0] for line in rig.server.asked} <= {"GET"}
+    assert rig.jobs("q", "a") == (["a"] if end == "reschedule" else [])
+    assert rig.jobs("other", "b") == (["b"] if end == "requeue" else [])
+
+
+@dataclass
+class Email:
+    to: str
+
+
+async def test_a_payload_that_does_not_fit_is_reported_and_the_others_go_on(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        done.append(helper.job.payload.to)
+
+    async def report(helper: Helper, error: Exception) -> None:
+        reports.append((helper.raw.id, error))
+
+    done: list[str] = []
+    reports: list[tuple[str, Exception]] = []
+    plain = Queue("q")
+    rig.producer.enqueue_batch(
+        [plain.job("1", {"to": "a"}), plain.job("2", {"to": 2}), plain.job("3", {"to": "c"})]
+    )
+    worker = rig.worker(Queue("q", payload=Email), handle, on_error=report, concurrency=1)
+    async with rig.running(worker):
+        await rig.until(lambda: len(done) == 2)
+    ((id, error),) = reports
+    assert id == "2"
+    assert isinstance(error, PayloadError)
+    assert error.raw == b'{"to":2}'
+    assert sorted(done) == ["a", "c"]
+    assert rig.jobs("q", "1", "2", "3") == ["2"]
+
+
+async def test_a_report_that_fails_is_logged_and_stops_nothing(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None:
+        if helper.raw.id == "bad":
+            raise LookupError
+
+    async def report(helper: Helper, error: Exception) -> None:
+        raise ZeroDivisionError
+
+    rig.producer.enqueue(Queue("q").job("bad", 1))
+    async with rig.running(rig.worker("q", handle, on_error=report, concurrency=1)):
+        await rig.until(lambda: "the report about job 'bad' in queue 'q' failed" in caplog.text)
+        rig.producer.enqueue(Queue("q").job("good", 1))
+        await rig.until(lambda: not rig.jobs("q", "good"), tick=0.1)
+    assert rig.jobs("q", "bad") == ["bad"]
+
+
+async def test_a_handler_that_exits_ends_neither_the_worker_nor_its_job(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None:
+        if helper.raw.id == "bad":
+            raise SystemExit(3)
+
+    rig.producer.enqueue(Queue("q").job("bad", 1))
+    async with rig.running(rig.worker("q", handle, concurrency=1)):
+        await rig.until(lambda: "job 'bad' in queue 'q'" in caplog.text)
+        rig.producer.enqueue(Queue("q").job("good", 1))
+        await rig.until(lambda: not rig.jobs("q", "good"), tick=0.1)
+    assert rig.jobs("q", "bad") == ["bad"]
+
+
+async def test_an_error_about_another_job_is_a_failure_like_any_other(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None:
+        raise JobLostError("other", "b", "it was removed")
+
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    async with rig.running(rig.worker("q", handle)):
+        await rig.until(lambda: "job 'a' in queue 'q'" in caplog.text)
+    assert "the handler of job 'a' in queue 'q' failed" in caplog.text
+    assert "was lost" not in caplog.text
+
+
+async def test_a_handler_may_be_called_long_after_the_worker_is_gone_without_harm(
+    rig: Rig,
+) -> None:
+    async def handle(helper: Helper) -> None:
+        kept.append(helper)
+
+    kept: list[Helper] = []
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    async with rig.running(rig.worker("q", handle)):
+        await rig.until(lambda: not rig.jobs("q", "a"))
+    rig.producer.enqueue(Queue("q").job("a", 2))
+    with pytest.raises(JobLostError, match="has ended its run"):
+        await do(kept[0].complete())
+    assert rig.jobs("q", "a") == ["a"]
+
+
+class Later:
+    """What a coroutine is, without its complaint that nobody has run it."""
+
+    def __await__(self) -> Generator[None]:
+        yield
+
+
+@pytest.mark.parametrize("kind", ["sync"])
+async def test_a_worker_on_threads_completes_no_job_whose_handler_it_cannot_run(rig: Rig) -> None:
+    async def handle(helper: Any) -> None: ...
+
+    def report(helper: Any, error: Exception) -> None:
+        errors.append(error)
+
+    def untyped(helper: Any) -> Any:
+        return Later()
+
+    errors: list[Exception] = []
+    with pytest.raises(TypeError, match="an async handler needs an AsyncWorker"):
+        Worker(rig.client(), "q", handle)  # type: ignore[arg-type]
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    async with rig.running(Worker(rig.client(), "q", untyped, on_error=report)):
+        await rig.until(lambda: errors)
+    assert isinstance(errors[0], TypeError)
+    assert rig.jobs("q", "a") == ["a"]

@@ -1,0 +1,152 @@
+"""A plain function, or what only looks like one, as the handler of an AsyncWorker."""
+
+import threading
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import pytest
+
+from relay_sdk import AsyncWorker, JobLostError, Queue
+
+from .rig import Rig
+
+LEFT = "job 'a' in queue 'q' was cancelled; it is left to its timeout"
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", ["asyncio", "trio"])]
+
+
+async def test_a_plain_function_runs_in_a_thread_and_blocks_no_other_job(rig: Rig) -> None:
+    def block(helper: Any) -> None:
+        threads.append(threading.current_thread())
+        blocked.wait(20)
+
+    async def quick(helper: Any) -> None:
+        done.append(helper)
+
+    threads: list[threading.Thread] = []
+    blocked = threading.Event()
+    done: list[Any] = []
+    rig.producer.enqueue_batch([Queue("slow").job(str(n), 1) for n in range(3)])
+    worker = AsyncWorker(rig.client(), "slow", block, concurrency=4).add("quick", quick)
+    async with rig.running(worker):
+        await rig.until(lambda: len(threads) == 3)
+        assert threading.main_thread() not in threads
+        rig.producer.enqueue(Queue("quick").job("a", 1))
+        await rig.until(lambda: done, tick=0.1)
+        blocked.set()
+        await rig.until(lambda: not rig.jobs("slow", "0", "1", "2"))
+
+
+async def test_a_plain_function_is_kept_alive_and_may_call_its_helper(rig: Rig) -> None:
+    def handle(helper: Any) -> None:
+        anyio.from_thread.run(helper.heartbeat, {"page": 1})
+        waiting.set()
+        assert go_on.wait(20)
+        anyio.from_thread.run(helper.reschedule)
+
+    waiting, go_on = threading.Event(), threading.Event()
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=30))
+    worker = AsyncWorker(rig.client(), "q", handle, concurrency=1)
+    async with rig.running(worker):
+        await rig.until(waiting.is_set)
+        await rig.until(lambda: rig.server.count("PATCH") >= 4, tick=1)
+        worker.stop()
+        go_on.set()
+    assert rig.producer.get("q", "a").state == {"page": 1}
+    assert rig.server.count("PUT") == 1
+    assert rig.server.count("DELETE") == 0
+
+
+async def test_a_plain_function_sees_that_its_job_is_lost(rig: Rig) -> None:
+    def handle(helper: Any) -> None:
+        helpers.append(helper)
+        assert go_on.wait(20)
+
+    helpers: list[Any] = []
+    go_on = threading.Event()
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=30))
+    async with rig.running(AsyncWorker(rig.client(), "q", handle)):
+        await rig.until(lambda: helpers)
+        rig.producer.remove("q", "a")
+        await rig.until(lambda: helpers[0].lost, tick=1)
+        go_on.set()
+    assert rig.server.count("DELETE") == 0
+
+
+async def test_a_plain_function_that_raises_is_reported(rig: Rig) -> None:
+    def handle(helper: Any) -> None:
+        raise LookupError
+
+    async def report(helper: Any, error: Exception) -> None:
+        reports.append((helper.raw.id, type(error)))
+
+    reports: list[Any] = []
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    async with rig.running(AsyncWorker(rig.client(), "q", handle, on_error=report)):
+        await rig.until(lambda: reports)
+    assert reports == [("a", LookupError)]
+    assert rig.jobs("q", "a") == ["a"]
+
+
+async def test_a_plain_function_is_told_of_the_stop_and_then_left(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handle(helper: Any) -> None:
+        helpers.append(helper)
+        assert go_on.wait(20)
+
+    helpers: list[Any] = []
+    go_on = threading.Event()
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = AsyncWorker(rig.client(), "q", handle, grace=10)
+    async with rig.running(worker):
+        await rig.until(lambda: helpers)
+        worker.stop()
+        await rig.until(lambda: helpers[0].stopping, tick=0.2)
+        await rig.until(lambda: LEFT in caplog.text, tick=0.2)
+    go_on.set()
+    assert rig.jobs("q", "a") == ["a"]
+
+
+class Handler:
+    """An object whose call is a coroutine, as is that of the functions made from it."""
+
+    def __init__(self) -> None:
+        self.started: list[Any] = []
+        self.ended: list[type[BaseException]] = []
+
+    async def __call__(self, helper: Any) -> None:
+        self.started.append(helper)
+        try:
+            await anyio.sleep_forever()
+        except BaseException as error:
+            self.ended.append(type(error))
+            raise
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(lambda handler: handler, id="object"),
+        pytest.param(lambda handler: lambda helper: handler(helper), id="lambda"),
+        pytest.param(lambda handler: partial(handler), id="partial"),
+        pytest.param(lambda handler: handler.__call__, id="method"),
+    ],
+)
+async def test_whatever_gives_an_awaitable_is_cancelled_when_its_job_is_lost(
+    rig: Rig, made: Any
+) -> None:
+    async def report(helper: Any, error: Exception) -> None:
+        errors.append(error)
+
+    handler = Handler()
+    errors: list[Exception] = []
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=30))
+    async with rig.running(AsyncWorker(rig.client(), "q", made(handler), on_error=report)):
+        await rig.until(lambda: handler.started)
+        rig.producer.remove("q", "a")
+        await rig.until(lambda: handler.started[0].lost, tick=1)
+        await rig.until(lambda: errors)
+    assert isinstance(errors[0], JobLostError)

@@ -1,0 +1,120 @@
+"""A job that queues itself again runs on schedule, once, however many programs enqueue it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from relay_sdk import Backoff, Every, Queue, Recurring, Schedule
+from relay_sdk.testing import Clock
+
+from .rig import Helper, Rig, do
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("api", ["v1", "v2"])]
+
+HOUR = timedelta(hours=1)
+DAY = 86_400  # seconds
+
+
+class Runs:
+    """When a job that reschedules itself ran, and what it was due at."""
+
+    def __init__(self, rig: Rig, schedule: Schedule) -> None:
+        self._rig = rig
+        self._schedule = schedule
+        self.times: list[datetime] = []
+        self.due: list[datetime | None] = []
+
+    async def handle(self, helper: Helper) -> None:
+        self.times.append(self._rig.clock.now())
+        self.due.append(helper.job.run_at)
+        state = (helper.job.state or 0) + 1
+        await do(helper.reschedule(run_at=self._schedule, state=state))
+
+    async def until(self, count: int, tick: float) -> None:
+        await self._rig.until(lambda: len(self.times) >= count, tick=tick)
+
+
+async def test_a_fixed_interval_does_not_drift(rig: Rig, clock: Clock) -> None:
+    runs = Runs(rig, Every(HOUR))
+    start = clock.now() + HOUR
+    rig.producer.enqueue(Queue("q").job("hourly", 1, timeout=DAY, run_at=start))
+    async with rig.running(rig.worker("q", runs.handle)):
+        await runs.until(5, tick=300)
+    assert runs.due == [start + number * HOUR for number in range(len(runs.due))]
+    job = rig.producer.get("q", "hourly")
+    assert (job.payload, job.state) == (1, len(runs.due))
+
+
+@pytest.mark.parametrize(("missed", "expected"), [("skip", 2), ("catch_up", 11)])
+async def test_runs_that_no_worker_was_there_for(
+    rig: Rig, clock: Clock, missed: str, expected: int
+) -> None:
+    runs = Runs(rig, Every(HOUR, missed=missed))  # type: ignore[arg-type]
+    start = clock.now()
+    rig.producer.enqueue(Queue("q").job("hourly", 1, timeout=DAY, run_at=start))
+    clock.advance(9.5 * 3600)
+    async with rig.running(rig.worker("q", runs.handle)):
+        await runs.until(expected, tick=300)
+    assert runs.due[:expected] == (
+        [start + number * HOUR for number in range(11)]
+        if missed == "catch_up"
+        else [start, start + 10 * HOUR]
+    )
+
+
+async def test_a_daily_job_passes_the_change_to_summer_time(rig: Rig, clock: Clock) -> None:
+    runs = Runs(rig, Recurring("FREQ=DAILY;BYHOUR=9", "Europe/Berlin"))
+    first = datetime(2030, 3, 29, 8, tzinfo=UTC)
+    clock.advance((first - clock.now()).total_seconds())
+    rig.producer.enqueue(Queue("q").job("daily", 1, timeout=DAY, run_at=first), mode="ignore")
+    async with rig.running(rig.worker("q", runs.handle)):
+        await runs.until(4, tick=3600)
+    assert [due.isoformat() if due else None for due in runs.due[:4]] == [
+        "2030-03-29T08:00:00+00:00",
+        "2030-03-30T08:00:00+00:00",
+        "2030-03-31T07:00:00+00:00",
+        "2030-04-01T07:00:00+00:00",
+    ]
+
+
+async def test_when_the_rule_has_ended_the_job_is_completed(rig: Rig, clock: Clock) -> None:
+    runs = Runs(rig, Recurring("FREQ=DAILY;BYHOUR=0;UNTIL=20300103T000000Z"))
+    rig.producer.enqueue(Queue("q").job("daily", 1, timeout=DAY, run_at=clock.now()))
+    async with rig.running(rig.worker("q", runs.handle)):
+        await rig.until(lambda: not rig.jobs("q", "daily"), tick=3600)
+    assert [due.day for due in runs.due if due] == [1, 2, 3]
+
+
+async def test_a_job_that_every_instance_enqueues_at_its_start_runs_once(
+    rig: Rig, clock: Clock
+) -> None:
+    runs = Runs(rig, Every(HOUR))
+    first = clock.now() + HOUR
+    workers = [rig.worker("q", runs.handle) for _ in range(3)]
+    for _ in workers:
+        rig.producer.enqueue(Queue("q").job("hourly", 1, timeout=DAY, run_at=first), mode="ignore")
+    async with rig.running(workers[0]), rig.running(workers[1]), rig.running(workers[2]):
+        await runs.until(1, tick=300)
+        # One that starts later finds the job that waits for its next hour.
+        rig.producer.enqueue(
+            Queue("q").job("hourly", 1, timeout=DAY, run_at=clock.now()), mode="ignore"
+        )
+        await runs.until(3, tick=300)
+    assert runs.due == [first + number * HOUR for number in range(len(runs.due))]
+
+
+async def test_a_run_that_fails_is_tried_again_and_the_job_goes_on(rig: Rig, clock: Clock) -> None:
+    async def handle(helper: Helper) -> None:
+        failures.append(helper)
+        if len(failures) == 1:
+            raise LookupError
+        await runs.handle(helper)
+
+    runs = Runs(rig, Recurring("FREQ=HOURLY"))
+    failures: list[Helper] = []
+    start = clock.now() + HOUR
+    rig.producer.enqueue(Queue("q").job("hourly", 1, timeout=DAY, run_at=start))
+    retry = Backoff(60, maximum=60, retries=3)
+    async with rig.running(rig.worker("q", handle, retry=retry)):
+        await runs.until(3, tick=300)
+    assert runs.due[1:3] == [start + HOUR, start + 2 * HOUR]

@@ -1,0 +1,142 @@
+"""With `retry`, a job that failed is queued again after a growing wait, and given up in the end."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from relay_sdk import Backoff, Queue
+
+from .rig import Helper, Rig, do
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("api", ["v1", "v2"])]
+
+RETRY = Backoff(10, maximum=1000, factor=2, jitter=0, retries=3)
+
+
+async def fail(helper: Helper) -> None:
+    raise LookupError(helper.raw.id)
+
+
+class Reports:
+    """What on_error and on_give_up were told, by job, and when."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self.errors: list[float] = []
+        self.given_up: list[str] = []
+
+    async def error(self, helper: Helper, error: Exception) -> None:
+        assert isinstance(error, LookupError)
+        self.errors.append(self._rig.clock.monotonic())
+
+    async def give_up(self, helper: Helper, error: Exception) -> None:
+        assert isinstance(error, LookupError)
+        self.given_up.append(helper.raw.id)
+
+    def worker(self, **options: Any) -> Any:
+        usual = {"retry": RETRY, "on_error": self.error, "on_give_up": self.give_up}
+        return self._rig.worker("q", fail, **usual | options)
+
+
+@pytest.mark.parametrize("max_retries", [None, 3, 20_000, 32_767])
+async def test_it_is_given_up_after_the_stated_number(rig: Rig, max_retries: int | None) -> None:
+    reports = Reports(rig)
+    rig.producer.enqueue(Queue("q").job("a", 1, max_retries=max_retries, timeout=3600))
+    async with rig.running(reports.worker()):
+        await rig.until(lambda: not rig.jobs("q", "a"), tick=5)
+    assert len(reports.errors) == 4
+    assert reports.given_up == ["a"]
+
+
+@pytest.mark.parametrize("max_retries", [0, 1])
+async def test_the_retries_of_the_job_itself_are_a_limit_too(rig: Rig, max_retries: int) -> None:
+    reports = Reports(rig)
+    rig.producer.enqueue(Queue("q").job("a", 1, max_retries=max_retries, timeout=3600))
+    async with rig.running(reports.worker()):
+        await rig.until(lambda: not rig.jobs("q", "a"), tick=5)
+    assert len(reports.errors) == max_retries + 1
+    assert reports.given_up == ["a"]
+
+
+async def test_the_waits_grow(rig: Rig) -> None:
+    reports = Reports(rig)
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=3600))
+    async with rig.running(reports.worker()):
+        for expected, wait in enumerate((10, 20, 40), 2):
+            await rig.until(lambda: rig.producer.get("q", "a").run_at > rig.clock.now())
+            due = rig.producer.get("q", "a").run_at
+            assert due is not None
+            assert (due - rig.clock.now()).total_seconds() == pytest.approx(wait, abs=2)
+            rig.clock.advance(wait - 2)
+            assert len(reports.errors) == expected - 1
+            await rig.until(lambda n=expected: len(reports.errors) == n, tick=0.2)
+
+
+async def test_the_count_survives_the_worker(rig: Rig) -> None:
+    reports = Reports(rig)
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=3600))
+    for runs in (1, 2, 3, 4):
+        async with rig.running(reports.worker()):
+            await rig.until(lambda n=runs: len(reports.errors) == n, tick=5)
+    assert reports.given_up == ["a"]
+    assert not rig.jobs("q", "a")
+
+
+async def test_payload_state_and_timeout_are_kept(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        job = helper.job
+        seen.append((job.payload, job.state, job.timeout))
+        if len(seen) < 3:
+            await do(helper.heartbeat({"page": len(seen)}))
+            raise LookupError
+
+    seen: list[Any] = []
+    rig.producer.enqueue(Queue("q").job("a", {"n": [1.5, None]}, timeout=77))
+    async with rig.running(rig.worker("q", handle, retry=RETRY)):
+        await rig.until(lambda: not rig.jobs("q", "a"), tick=5)
+    payload = {"n": [1.5, None]}
+    assert seen == [(payload, None, 77), (payload, {"page": 1}, 77), (payload, {"page": 2}, 77)]
+
+
+async def test_without_on_give_up_it_is_removed_and_logged(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.producer.enqueue(Queue("q").job("a", 1, max_retries=0))
+    async with rig.running(Reports(rig).worker(on_give_up=None)):
+        await rig.until(lambda: not rig.jobs("q", "a"))
+    errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert errors == [
+        "the handler of job 'a' in queue 'q' failed",
+        "job 'a' in queue 'q' is given up",
+    ]
+
+
+async def test_a_job_is_kept_when_giving_it_up_fails(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def give_up(helper: Helper, error: Exception) -> None:
+        raise ConnectionError("the dead letters cannot be reached")
+
+    rig.producer.enqueue(Queue("q").job("a", 1, max_retries=0))
+    async with rig.running(Reports(rig).worker(on_give_up=give_up)):
+        await rig.until(lambda: "the dead letters cannot be reached" in caplog.text)
+    assert rig.jobs("q", "a") == ["a"]
+
+
+async def test_a_job_that_on_error_has_ended_is_neither_retried_nor_given_up(rig: Rig) -> None:
+    async def report(helper: Helper, error: Exception) -> None:
+        await do(helper.complete())
+
+    reports = Reports(rig)
+    rig.producer.enqueue_batch([Queue("q").job("a", 1), Queue("q").job("b", 1, max_retries=0)])
+    async with rig.running(reports.worker(on_error=report)):
+        await rig.until(lambda: not rig.jobs("q", "a", "b"))
+    assert reports.given_up == []
+    assert rig.server.count("PUT") == 0
+
+
+@pytest.mark.parametrize("retries", [None, 0, 1001])
+def test_a_retry_without_a_number_is_refused(rig: Rig, retries: int | None) -> None:
+    with pytest.raises(ValueError, match="retry needs a number of retries"):
+        rig.worker("q", fail, retry=Backoff(retries=retries))

@@ -1,0 +1,163 @@
+"""SIGTERM and SIGINT stop a worker in the main thread; what was set for them before comes back."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from relay_sdk import AsyncWorker, Client, Queue, Worker
+from relay_sdk._signals import stop_on_signals
+
+from .rig import Rig, Server
+
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.fixture(autouse=True)
+def own() -> Iterator[Any]:
+    """A handler of the program, which is to be there again; the signals that came to it."""
+    came: list[int] = []
+
+    def own(number: int, _: object) -> None:
+        came.append(number)
+
+    before = {number: signal.signal(number, own) for number in SIGNALS}
+    yield came
+    assert {signal.getsignal(number) for number in SIGNALS} == {own}
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with httpx.Client(transport=server, verify=False) as http:
+        yield Client("http://server", http_client=http, api="v2")
+
+
+class Stopping(Worker):
+    """Tells when it was stopped."""
+
+    stopped: threading.Event
+
+    def stop(self) -> None:
+        super().stop()
+        self.stopped.set()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_stops_a_worker_on_threads(client: Client, own: list[int], number: int) -> None:
+    def handle(helper: Any) -> None:
+        done.append(helper.job.id)
+        os.kill(os.getpid(), number)
+        assert stopped.wait(20)
+
+    done: list[str] = []
+    stopped = threading.Event()
+    client.enqueue_batch([Queue("q").job(str(n), 1) for n in range(10)])
+    worker = Stopping(client, "q", handle, concurrency=1)
+    worker.stopped = stopped
+    worker.run()
+    assert done == ["0"]
+    assert own == []
+    assert not client.exists("q", "0")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_a_signal_stops_a_worker_on_tasks(
+    rig: Rig, own: list[int], number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Any) -> None:
+        done.append(helper.job.id)
+        os.kill(os.getpid(), number)
+        await rig.until(lambda: "1 jobs are running" in caplog.text)
+
+    caplog.set_level(logging.INFO, "relay_sdk")
+    done: list[str] = []
+    rig.producer.enqueue_batch([Queue("q").job(str(n), 1) for n in range(10)])
+    with anyio.fail_after(20):
+        await AsyncWorker(rig.client(), "q", handle, concurrency=1).run()
+    assert done == ["0"]
+    assert own == []
+    assert rig.jobs("q", "0") == []
+
+
+def test_jobs_that_come_with_the_signal_are_run(client: Client, server: Server) -> None:
+    def interrupt(request: httpx.Request) -> None:
+        server.trouble = lambda _: None
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopped.wait(20)
+
+    done: list[str] = []
+    stopped = threading.Event()
+    client.enqueue_batch([Queue("q").job(id, 1) for id in "abc"])
+    worker = Stopping(client, "q", lambda helper: done.append(helper.raw.id))
+    worker.stopped = stopped
+    server.trouble = interrupt
+    worker.run()
+    assert sorted(done) == ["a", "b", "c"]
+    assert not any(client.exists("q", id) for id in "abc")
+
+
+def test_the_second_signal_goes_to_who_had_it_before(client: Client, own: list[int]) -> None:
+    def handle(helper: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        while signal.getsignal(signal.SIGTERM) is not before:
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        while own == []:
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGTERM)
+    client.enqueue(Queue("q").job("a", 1))
+    Worker(client, "q", handle, concurrency=1).run()
+    assert own == [signal.SIGTERM, signal.SIGINT]
+
+
+def test_the_handlers_come_back_when_it_was_stopped_from_code(client: Client) -> None:
+    worker = Worker(client, "q", lambda helper: None)
+    timer = threading.Timer(0.05, worker.stop)
+    timer.start()
+    worker.run()
+    timer.join()
+
+
+def test_in_another_thread_signals_are_left_alone(client: Client, own: list[int]) -> None:
+    with Worker(client, "q", lambda helper: None):
+        signal.raise_signal(signal.SIGTERM)
+        assert own == [signal.SIGTERM]
+
+
+def test_leaving_does_not_wait_for_a_stop_that_waits_for_this_thread() -> None:
+    """As a stop does that has to run in this thread's event loop."""
+
+    def stop() -> None:
+        stopping.set()
+        freed.append(left.wait(3))
+
+    stopping, left = threading.Event(), threading.Event()
+    freed: list[bool] = []
+    with stop_on_signals(stop):
+        signal.raise_signal(signal.SIGTERM)
+        assert stopping.wait(3)
+    left.set()
+    assert freed in ([], [True])
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    """As a supervisor, or nohup, wants it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stop_on_signals(lambda: None):
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) is not before
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,138 @@
+"""What an AsyncWorker adds when it stops: handlers are cancelled, and so may `run` itself be."""
+
+import threading
+from typing import Any
+
+import anyio
+import pytest
+
+from relay_sdk import Queue
+
+from .rig import Gate, Helper, Rig
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", ["asyncio", "trio"])]
+
+
+async def test_after_the_grace_a_handler_is_cancelled_and_its_job_left_and_named(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None:
+        started.append(helper)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append((rig.clock.monotonic(), helper.stopping))
+
+    started: list[Helper] = []
+    ended: list[tuple[float, bool]] = []
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle, grace=30)
+    async with rig.running(worker):
+        await rig.until(lambda: started)
+        began = rig.clock.monotonic()
+        worker.stop()
+        await rig.until(lambda: ended, tick=0.2)
+    ((when, stopping),) = ended
+    assert when - began >= 30
+    assert stopping
+    assert rig.jobs("q", "a") == ["a"]
+    assert "job 'a' in queue 'q' was cancelled; it is left to its timeout" in caplog.text
+
+
+async def test_a_cancelled_handler_may_save_its_state_in_a_shield(rig: Rig) -> None:
+    async def handle(helper: Any) -> None:
+        started.append(helper)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await helper.heartbeat({"page": 3})
+
+    started: list[Helper] = []
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle, grace=0)
+    async with rig.running(worker):
+        await rig.until(lambda: started)
+        worker.stop()
+    assert rig.producer.get("q", "a").state == {"page": 3}
+
+
+async def test_a_handler_that_does_not_end_after_that_is_left_and_named(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None:
+        started.append(helper)
+        while not rig.clock.monotonic() > 100:
+            try:
+                await anyio.sleep_forever()
+            except anyio.get_cancelled_exc_class():
+                cancelled.append(helper)
+                if len(cancelled) == 2:
+                    raise
+
+    started: list[Helper] = []
+    cancelled: list[Helper] = []
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle, grace=0)
+    async with rig.running(worker):
+        await rig.until(lambda: started)
+        worker.stop()
+        await rig.until(lambda: len(cancelled) == 2, tick=0.5)
+    assert "job 'a' in queue 'q'" in caplog.text
+    assert rig.jobs("q", "a") == ["a"]
+
+
+async def test_run_may_be_cancelled_from_outside_and_leaves_nothing_behind(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None:
+        started.append(helper.raw.id)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append(helper.raw.id)
+
+    started: list[str] = []
+    ended: list[str] = []
+    rig.producer.enqueue_batch([Queue("q").job(str(n), 1, timeout=600) for n in range(5)])
+    threads = set(threading.enumerate())
+    tasks = len(anyio.get_running_tasks())
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.worker("q", handle).run)
+        await rig.until(lambda: len(started) == 5)
+        group.cancel_scope.cancel()
+    assert sorted(ended) == sorted(started)
+    assert len(anyio.get_running_tasks()) == tasks
+    assert set(threading.enumerate()) <= threads
+    for id in started:
+        assert f"job '{id}' in queue 'q'" in caplog.text
+    assert rig.server.count("DELETE") == 0
+
+
+async def test_run_may_be_cancelled_while_it_waits_for_a_reply(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None: ...
+
+    def delay(request: object) -> Gate:
+        return gate
+
+    gate = rig.gate()
+    rig.server.delay = delay
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.worker("q", handle).run)
+        await rig.until(lambda: gate.waiting)
+        group.cancel_scope.cancel()
+
+
+async def test_no_task_is_left(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+
+    gate = rig.gate()
+    rig.producer.enqueue_batch([Queue("q").job(str(n), 1) for n in range(5)])
+    before = len(anyio.get_running_tasks())
+    worker = rig.worker("q", handle)
+    async with rig.running(worker):
+        await rig.until(lambda: gate.waiting == 5)
+        worker.stop()
+        gate.open()
+    assert len(anyio.get_running_tasks()) == before
