@@ -15,7 +15,7 @@ from relay_sdk._lease import AsyncLease
 from relay_sdk._log import logger
 from relay_sdk._work import AWAY, next_attempt
 from relay_sdk.backoff import Backoff
-from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
+from relay_sdk.exceptions import ServerBusyError, TransportError
 from relay_sdk.helper import AsyncJobHelper
 
 AsyncReport: TypeAlias = Callable[[AsyncJobHelper[Any, Any], Exception], Awaitable[None]]
@@ -129,6 +129,6 @@ class AsyncTask:
             except (TransportError, ServerBusyError) as error:
                 logger.warning("%s", error)
                 await self.lease.session.policy.clock.asleep(next(waits))
-            except RelayError:
+            except Exception:
                 logger.exception("the end of %s could not be told; it is left", self.where)
                 return

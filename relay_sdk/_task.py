@@ -15,7 +15,7 @@ from relay_sdk._lease import Lease
 from relay_sdk._log import logger
 from relay_sdk._work import AWAY, next_attempt
 from relay_sdk.backoff import Backoff
-from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
+from relay_sdk.exceptions import ServerBusyError, TransportError
 from relay_sdk.helper import JobHelper
 
 Report: TypeAlias = Callable[[JobHelper[Any, Any], Exception], None]
@@ -104,6 +104,6 @@ class Task:
                     self.lease.session.policy.clock.sleep(next(waits), self.leave)
                 except Stopped:
                     return
-            except RelayError:
+            except Exception:
                 logger.exception("the end of %s could not be told; it is left", self.where)
                 return

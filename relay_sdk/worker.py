@@ -149,21 +149,28 @@ class Worker:
                 self._idle.clear()
             pulse.add(task.lease)
             name = f"relay_sdk {raw.id:.40}"
-            threading.Thread(
-                target=self._run_task, args=(task, pulse), name=name, daemon=True
-            ).start()
+            try:
+                threading.Thread(
+                    target=self._run_task, args=(task, pulse), name=name, daemon=True
+                ).start()
+            except RuntimeError:
+                logger.exception("no thread for %s; it is left to its timeout", task.where)
+                self._forget(task, pulse)
         return len(raws) == free
 
     def _run_task(self, task: Task, pulse: Pulse) -> None:
         try:
             task.run()
         finally:
-            pulse.drop(task.lease)
-            with self._changed:
-                self._running.discard(task)
-                if not self._running:
-                    self._idle.set()
-                self._changed.notify_all()
+            self._forget(task, pulse)
+
+    def _forget(self, task: Task, pulse: Pulse) -> None:
+        pulse.drop(task.lease)
+        with self._changed:
+            self._running.discard(task)
+            if not self._running:
+                self._idle.set()
+            self._changed.notify_all()
 
     def _wait_for_slot(self) -> bool:
         """Block until a slot is free; false when the worker is to stop."""
