@@ -61,7 +61,7 @@ def bodies(draw: st.DrawFn) -> bytes:
     return body
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     methods,
     templates,
@@ -90,7 +90,7 @@ def test_no_request_is_the_fault_of_the_server(
         assert response.headers["content-type"] == "text/plain; charset=utf-8"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from([1, 2]), json_types, bodies())
 def test_a_nearly_valid_batch_is_taken_or_refused(
     app: App, version: int, content_type: str, body: bytes
@@ -105,7 +105,7 @@ def test_a_nearly_valid_batch_is_taken_or_refused(
         json.loads(listed.body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.text(max_size=10),
     st.text(max_size=40),

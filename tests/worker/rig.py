@@ -167,8 +167,11 @@ class Rig:
             try:
                 yield
             except BaseException:
+                # Fail at once, and not when the grace is over.
                 for gate in self._gates:
                     gate.open()
+                worker.stop()
+                self.clock.advance(1000)
                 group.cancel_scope.cancel()
                 raise
             finally:

@@ -64,9 +64,7 @@ async def test_a_strange_queue_is_a_queue(relay: AnyClient, queue: str) -> None:
         assert not await do(relay.exists(strange, queue))
 
 
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(queue=strings, id=strings)
 async def test_any_string_is_a_queue_and_an_id(relay: AnyClient, queue: str, id: str) -> None:
     await lives_through(relay, f"{queue}{uuid4()}", id)
