@@ -6,7 +6,7 @@ from functools import partial
 from inspect import iscoroutinefunction
 from math import inf
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from anyio import CancelScope, CapacityLimiter, Event, create_task_group
 from anyio.abc import TaskGroup
@@ -90,6 +90,16 @@ class AsyncWorker:
     async def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were left."""
         check_whole("concurrency", self.concurrency, 1, MOST_JOBS)
+        try:
+            await self._run()
+        except BaseExceptionGroup as group:
+            # One thing that went wrong comes out as itself, not in a group for each task group.
+            error: Any = group
+            while len(getattr(error, "exceptions", ())) == 1:
+                error = error.exceptions[0]
+            raise error from None
+
+    async def _run(self) -> None:
         pulse = AsyncPulse(self._policy.clock)
         async with BlockingPortal() as portal, create_task_group() as beats:
             beats.start_soon(pulse.run)

@@ -3,12 +3,16 @@
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Any
 
 import anyio
 import anyio.to_thread
+import httpx
 import pytest
 
-from relay_sdk import Queue
+from relay_sdk import AsyncClient, AsyncWorker, Queue
+from relay_sdk.local import App
+from relay_sdk.testing import transport
 
 from .rig import AnyWorker, Helper, Rig
 
@@ -120,3 +124,17 @@ async def test_a_block_may_be_cancelled(rig: Rig) -> None:
     assert scope.cancelled_caught
     assert len(anyio.get_running_tasks()) == tasks
     assert rig.jobs("q", "a") == ["a"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_what_goes_wrong_comes_out_as_itself(backend: str) -> None:
+    async def handle(helper: Any) -> None: ...
+
+    async def run() -> None:
+        with App() as app:
+            http = httpx.AsyncClient(transport=transport(app))
+            await http.aclose()
+            await AsyncWorker(AsyncClient("http://server", http_client=http), "q", handle).run()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        anyio.run(run, backend=backend)
