@@ -23,6 +23,14 @@ PATIENCE = 30
 Process = subprocess.Popen[str]
 
 
+@pytest.fixture(autouse=True)
+def heard() -> Generator[None]:
+    """Let the programs hear Ctrl-C even where these tests do not, as below nohup."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def relay(monkeypatch: pytest.MonkeyPatch) -> Generator[Client]:
     with LocalServer() as server, Client(server.url) as client:

@@ -40,6 +40,12 @@ class Call:
     def queue(self) -> str:
         return storable.no_nul(self.path["queue"])
 
+    def queue_of_next(self) -> str:
+        """Read the queue of a `next`; the real server blames its database for a NUL, with 500."""
+        if "\0" in self.path["queue"]:
+            raise Refused(400, "Invalid URL: NUL in `queue`")
+        return self.path["queue"]
+
     @property
     def id(self) -> str:
         return storable.no_nul(self.path["id"])

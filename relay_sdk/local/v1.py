@@ -40,8 +40,9 @@ def reschedule(call: Call) -> Response:
 
 def next_jobs(call: Call) -> Response:
     """Claim ready jobs."""
+    queue = call.queue_of_next()
     limit = call.num_jobs()
-    return array(map(_write_job, call.store.claim(call.queue, limit, call.now)))
+    return array(map(_write_job, call.store.claim(queue, limit, call.now)))
 
 
 def exists(call: Call) -> Response:

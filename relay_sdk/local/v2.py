@@ -32,8 +32,9 @@ def enqueue(call: Call) -> Response:
 
 def next_jobs(call: Call) -> Response:
     """Claim ready jobs, each with a new run id."""
+    queue = call.queue_of_next()
     limit = call.num_jobs()
-    return array(map(_write_job, call.store.claim(call.queue, limit, call.now)))
+    return array(map(_write_job, call.store.claim(queue, limit, call.now)))
 
 
 def get(call: Call) -> Response:

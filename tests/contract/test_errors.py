@@ -45,7 +45,6 @@ def test_an_error_is_plain_text_and_no_json(api: Api) -> None:
 def test_a_backend_error_tells_newer_clients_whether_to_retry(api: Api) -> None:
     texts = [
         api.enqueue(api.job(payload="\0")).text,
-        api.next(queue="\0").text,
         api.get("\0").text,
         api.remove("\0").text,
     ]

@@ -83,9 +83,7 @@ def test_no_request_is_the_fault_of_the_server(
 
     response = app(method, target, {"content-type": content_type}, body)
 
-    if response.status >= 500:
-        assert method == "GET"
-        assert response.body.startswith(b"Backend error: db error: ERROR: invalid byte sequence")
+    assert response.status < 500
     if response.status >= 400 and response.body:
         assert response.headers["content-type"] == "text/plain; charset=utf-8"
 

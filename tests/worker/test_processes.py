@@ -20,6 +20,14 @@ Process = subprocess.Popen[str]
 Start = Callable[..., Process]
 
 
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Let the programs hear Ctrl-C even where these tests do not, as below nohup."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def relay(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     with LocalServer(reap_interval=0.2) as server, Client(server.url) as client:
