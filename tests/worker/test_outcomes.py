@@ -1,13 +1,12 @@
 """What becomes of a job when its handler has returned, raised, or ended the job itself."""
 
 import logging
-from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from relay_sdk import JobLostError, PayloadError, Queue, Worker
+from relay_sdk import JobLostError, PayloadError, Queue
 
 from .rig import Helper, Rig, do
 
@@ -165,44 +164,24 @@ async def test_an_error_about_another_job_is_a_failure_like_any_other(
     assert "was lost" not in caplog.text
 
 
-async def test_a_handler_may_be_called_long_after_the_worker_is_gone_without_harm(
-    rig: Rig,
-) -> None:
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("api", ["v1", "v2"])
+async def test_a_helper_that_outlives_its_run_can_do_no_harm(rig: Rig, raises: bool) -> None:
     async def handle(helper: Helper) -> None:
         kept.append(helper)
+        if raises:
+            raise LookupError
+
+    async def report(helper: Helper, error: Exception) -> None:
+        failed.append(error)
 
     kept: list[Helper] = []
+    failed: list[Exception] = []
     rig.producer.enqueue(Queue("q").job("a", 1))
-    async with rig.running(rig.worker("q", handle)):
-        await rig.until(lambda: not rig.jobs("q", "a"))
-    rig.producer.enqueue(Queue("q").job("a", 2))
-    with pytest.raises(JobLostError, match="has ended its run"):
-        await do(kept[0].complete())
-    assert rig.jobs("q", "a") == ["a"]
-
-
-class Later:
-    """What a coroutine is, without its complaint that nobody has run it."""
-
-    def __await__(self) -> Generator[None]:
-        yield
-
-
-@pytest.mark.parametrize("kind", ["sync"])
-async def test_a_worker_on_threads_completes_no_job_whose_handler_it_cannot_run(rig: Rig) -> None:
-    async def handle(helper: Any) -> None: ...
-
-    def report(helper: Any, error: Exception) -> None:
-        errors.append(error)
-
-    def untyped(helper: Any) -> Any:
-        return Later()
-
-    errors: list[Exception] = []
-    with pytest.raises(TypeError, match="an async handler needs an AsyncWorker"):
-        Worker(rig.client(), "q", handle)  # type: ignore[arg-type]
-    rig.producer.enqueue(Queue("q").job("a", 1))
-    async with rig.running(Worker(rig.client(), "q", untyped, on_error=report)):
-        await rig.until(lambda: errors)
-    assert isinstance(errors[0], TypeError)
+    async with rig.running(rig.worker("q", handle, on_error=report)):
+        await rig.until(lambda: failed if raises else not rig.jobs("q", "a"))
+    rig.producer.enqueue(Queue("q").job("a", 2), mode="ignore")
+    for call in (kept[0].complete, kept[0].heartbeat, kept[0].reschedule):
+        with pytest.raises(JobLostError, match="has ended its run"):
+            await do(call())
     assert rig.jobs("q", "a") == ["a"]

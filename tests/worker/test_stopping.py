@@ -42,7 +42,7 @@ async def test_jobs_that_come_in_the_moment_of_stopping_are_run(rig: Rig) -> Non
     gate = rig.gate()
     rig.server.delay = delay
     rig.producer.enqueue_batch([Queue("q").job(str(n), 1) for n in range(3)])
-    worker = rig.worker("q", handle, concurrency=4)
+    worker = rig.worker("q", handle, concurrency=4).add("other", rig.adapted(handle))
     async with rig.running(worker):
         await rig.until(lambda: gate.waiting)
         worker.stop()

@@ -3,6 +3,7 @@
 import threading
 from itertools import pairwise
 
+import anyio
 import pytest
 
 from relay_sdk import Backoff, Queue
@@ -145,6 +146,20 @@ async def test_each_queue_has_its_own_handler_and_they_share_the_slots(rig: Rig)
         assert sorted(ran) == [("one", "1"), ("two", "2"), ("two", "2")]
         gate.open()
         await rig.until(lambda: len(ran) == 6, tick=0.1)
+
+
+async def test_a_queue_is_not_asked_when_another_has_filled_the_slots(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+
+    gate = rig.gate()
+    rig.producer.enqueue_batch([Queue("1").job(str(n), 1) for n in range(3)])
+    worker = rig.worker("1", handle, concurrency=2).add("2", rig.adapted(handle))
+    async with rig.running(worker):
+        await rig.until(lambda: gate.waiting == 2)
+        await anyio.wait_all_tasks_blocked()
+        assert rig.server.asked == ["GET /v2/queues/1/jobs?num_jobs=2"]
+        gate.open()
 
 
 async def test_the_api_version_is_asked_for_once(rig: Rig) -> None:
