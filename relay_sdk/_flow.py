@@ -18,12 +18,16 @@ R = TypeVar("R")
 
 @frozen
 class Call:
-    """A request: `target` is the percent-encoded path with its query."""
+    """A request: `target` is the percent-encoded path with its query.
+
+    `within` bounds the whole exchange, in seconds; `None` is the client's timeout.
+    """
 
     method: str
     target: str
     headers: Mapping[str, str] = field(factory=dict[str, str])
     content: bytes | None = None
+    within: float | None = None
 
 
 @frozen

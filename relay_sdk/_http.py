@@ -41,7 +41,7 @@ class Address:
             self.url + call.target,
             headers={**self.headers, **call.headers},
             content=call.content,
-            timeout=self.timeout,
+            timeout=self.timeout if call.within is None else call.within,
         )
 
     @contextmanager

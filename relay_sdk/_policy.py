@@ -26,4 +26,5 @@ class Policy:
     retry_backoff: Backoff
     clock: Clock
     choice: ApiChoice
+    timeout: float = 10.0
     spoken: Spoken = field(factory=Spoken)

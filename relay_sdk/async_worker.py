@@ -27,6 +27,9 @@ from relay_sdk.exceptions import RelayError
 from relay_sdk.helper import AsyncJobHelper
 from relay_sdk.job import P, Queue, RawJob, S, as_queue
 
+# A client shows its session to nobody else.
+# pyright: reportPrivateUsage=false
+
 
 class AsyncWorker:
     """Takes jobs and runs each in a task, `concurrency` of them at a time: `Worker`, awaited.
@@ -53,8 +56,8 @@ class AsyncWorker:
     ) -> None:
         check_settings(concurrency, grace, retry)
         self.concurrency: int = concurrency
-        self._session = client.session
-        self._policy = evolve(client.session.policy, retry_backoff=ONCE)
+        self._session = client._session
+        self._policy = evolve(client._session.policy, retry_backoff=ONCE)
         self._grace = grace
         self._failing = AsyncFailing(retry, on_error, on_give_up)
         self._threads = CapacityLimiter(inf)  # the slots are the limit

@@ -28,10 +28,15 @@ class _Client:
     """What the two clients share: checking arguments."""
 
     def __init__(
-        self, next_backoff: Backoff, retry_backoff: Backoff, clock: Clock | None, api: ApiChoice
+        self,
+        next_backoff: Backoff,
+        retry_backoff: Backoff,
+        clock: Clock | None,
+        api: ApiChoice,
+        timeout: float,
     ) -> None:
         check_choice("api", api, ApiChoice)
-        self._policy = Policy(next_backoff, retry_backoff, clock or SystemClock(), api)
+        self._policy = Policy(next_backoff, retry_backoff, clock or SystemClock(), api, timeout)
 
     def _enqueue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
@@ -72,8 +77,8 @@ class Client(_Client):
         api: ApiChoice = "auto",
         clock: Clock | None = None,
     ) -> None:
-        super().__init__(next_backoff, retry_backoff, clock, api)
-        self.session: Session = Session(
+        super().__init__(next_backoff, retry_backoff, clock, api, timeout)
+        self._session: Session = Session(
             self._policy, Http(Address(base_url, timeout, headers), http_client)
         )
 
@@ -90,7 +95,7 @@ class Client(_Client):
 
     def close(self) -> None:
         """Close the connections."""
-        self.session.http.close()
+        self._session.http.close()
 
     def enqueue(self, job: Job[Any, Any], *, mode: EnqueueMode = "unique") -> None:
         """Enqueue a job; it is on the server's disk when this returns.
@@ -99,7 +104,7 @@ class Client(_Client):
         keeps that job without an error, "replace" overwrites it (not on API v1:
         `UnsupportedError`). `PayloadError`, `ValueError` or `TypeError` when it cannot be sent.
         """
-        self.session.run(self._enqueue([job], mode))
+        self._session.run(self._enqueue([job], mode))
 
     def enqueue_batch(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "ignore") -> None:
         """Enqueue jobs of any queues and types, as `enqueue` does one.
@@ -108,7 +113,7 @@ class Client(_Client):
         batch above 2 MiB goes in several requests; an error tells how many jobs went before it.
         Two jobs of one queue and id are refused (`ValueError`).
         """
-        self.session.run(self._enqueue(jobs, mode))
+        self._session.run(self._enqueue(jobs, mode))
 
     def next(
         self,
@@ -128,10 +133,10 @@ class Client(_Client):
         if stop is not None and stop.is_set():
             return []
         try:
-            jobs = self.session.run(flow, stop)
+            jobs = self._session.run(flow, stop)
         except Stopped:
             return []
-        return [JobHelper(Lease(self.session, raw), declared) for raw in jobs]
+        return [JobHelper(Lease(self._session, raw), declared) for raw in jobs]
 
     def iter(
         self, queue: Queue[P, S] | str, *, stop: threading.Event | None = None
@@ -145,19 +150,21 @@ class Client(_Client):
         """Read a job, waiting or running: `JobNotFoundError`, or `PayloadError`."""
         declared = as_queue(queue)
         check_key(declared.name, id)
-        return from_raw(declared, self.session.run(operations.get(self._policy, declared.name, id)))
+        return from_raw(
+            declared, self._session.run(operations.get(self._policy, declared.name, id))
+        )
 
     def exists(self, queue: Queue[Any, Any] | str, id: str) -> bool:
         """Look whether a job is in the queue, waiting or running."""
         name = as_queue(queue).name
         check_key(name, id)
-        return self.session.run(operations.exists(self._policy, name, id))
+        return self._session.run(operations.exists(self._policy, name, id))
 
     def remove(self, queue: Queue[Any, Any] | str, id: str) -> None:
         """Delete a job, also from under the worker that runs it. No error when there is none."""
         name = as_queue(queue).name
         check_key(name, id)
-        self.session.run(operations.remove(self._policy, name, id))
+        self._session.run(operations.remove(self._policy, name, id))
 
 
 class AsyncClient(_Client):
@@ -179,8 +186,8 @@ class AsyncClient(_Client):
         api: ApiChoice = "auto",
         clock: Clock | None = None,
     ) -> None:
-        super().__init__(next_backoff, retry_backoff, clock, api)
-        self.session: AsyncSession = AsyncSession(
+        super().__init__(next_backoff, retry_backoff, clock, api, timeout)
+        self._session: AsyncSession = AsyncSession(
             self._policy, AsyncHttp(Address(base_url, timeout, headers), http_client)
         )
 
@@ -197,7 +204,7 @@ class AsyncClient(_Client):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self.session.http.aclose()
+        await self._session.http.aclose()
 
     async def enqueue(self, job: Job[Any, Any], *, mode: EnqueueMode = "unique") -> None:
         """Enqueue a job; it is on the server's disk when this returns.
@@ -206,7 +213,7 @@ class AsyncClient(_Client):
         keeps that job without an error, "replace" overwrites it (not on API v1:
         `UnsupportedError`). `PayloadError`, `ValueError` or `TypeError` when it cannot be sent.
         """
-        await self.session.run(self._enqueue([job], mode))
+        await self._session.run(self._enqueue([job], mode))
 
     async def enqueue_batch(
         self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "ignore"
@@ -217,7 +224,7 @@ class AsyncClient(_Client):
         batch above 2 MiB goes in several requests; an error tells how many jobs went before it.
         Two jobs of one queue and id are refused (`ValueError`).
         """
-        await self.session.run(self._enqueue(jobs, mode))
+        await self._session.run(self._enqueue(jobs, mode))
 
     async def next(
         self, queue: Queue[P, S] | str, num_jobs: int = 1, *, timeout: float | None = None
@@ -228,8 +235,8 @@ class AsyncClient(_Client):
         is cancelled while it is on its way, the jobs in it stay claimed until their timeout.
         """
         declared = as_queue(queue)
-        jobs = await self.session.run(self._take(declared, num_jobs, timeout))
-        return [AsyncJobHelper(AsyncLease(self.session, raw), declared) for raw in jobs]
+        jobs = await self._session.run(self._take(declared, num_jobs, timeout))
+        return [AsyncJobHelper(AsyncLease(self._session, raw), declared) for raw in jobs]
 
     def iter(self, queue: Queue[P, S] | str) -> AsyncIterator[AsyncJobHelper[P, S]]:
         """Take jobs one by one, for ever."""
@@ -239,20 +246,20 @@ class AsyncClient(_Client):
         """Read a job, waiting or running: `JobNotFoundError`, or `PayloadError`."""
         declared = as_queue(queue)
         check_key(declared.name, id)
-        raw = await self.session.run(operations.get(self._policy, declared.name, id))
+        raw = await self._session.run(operations.get(self._policy, declared.name, id))
         return from_raw(declared, raw)
 
     async def exists(self, queue: Queue[Any, Any] | str, id: str) -> bool:
         """Look whether a job is in the queue, waiting or running."""
         name = as_queue(queue).name
         check_key(name, id)
-        return await self.session.run(operations.exists(self._policy, name, id))
+        return await self._session.run(operations.exists(self._policy, name, id))
 
     async def remove(self, queue: Queue[Any, Any] | str, id: str) -> None:
         """Delete a job, also from under the worker that runs it. No error when there is none."""
         name = as_queue(queue).name
         check_key(name, id)
-        await self.session.run(operations.remove(self._policy, name, id))
+        await self._session.run(operations.remove(self._policy, name, id))
 
 
 @frozen

@@ -24,6 +24,9 @@ from relay_sdk.exceptions import RelayError
 from relay_sdk.helper import JobHelper
 from relay_sdk.job import P, Queue, RawJob, S, as_queue
 
+# A client shows its session to nobody else.
+# pyright: reportPrivateUsage=false
+
 
 class Worker:
     """Takes jobs and runs each in a thread of its own, `concurrency` of them at a time.
@@ -54,8 +57,8 @@ class Worker:
     ) -> None:
         check_settings(concurrency, grace, retry)
         self.concurrency: int = concurrency
-        self._session = client.session
-        self._policy = evolve(client.session.policy, retry_backoff=ONCE)
+        self._session = client._session
+        self._policy = evolve(client._session.policy, retry_backoff=ONCE)
         self._grace = grace
         self._failing = Failing(retry, on_error, on_give_up)
         self._routes: dict[str, Callable[[RawJob], Task]] = {}

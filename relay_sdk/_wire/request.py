@@ -10,7 +10,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 
 from relay_sdk._flow import Call, Flow, Reply, send
 from relay_sdk.exceptions import (
@@ -71,10 +71,10 @@ class Request(Generic[R]):
     meanings: Mapping[int, Callable[[Reply], R]]
     patient: bool = False
 
-    def ask(self) -> Flow[R]:
-        """Send the call once; give what the reply means, or raise it."""
+    def ask(self, within: float | None = None) -> Flow[R]:
+        """Send the call once, within some seconds; give what the reply means, or raise it."""
         try:
-            reply = yield from send(self.call)
+            reply = yield from send(evolve(self.call, within=within))
         except TransportError as error:
             raise TransportError(f"{self.about}: {error}", sent=error.sent) from error
         meaning = self.meanings.get(reply.status)

@@ -29,6 +29,9 @@ AT_ONCE = 1e-6
 NEXT_DUE = """
 SELECT min(at) FROM (SELECT coalesce(expires_at + 1, run_at) AS at FROM jobs) WHERE at > ?"""
 
+# A client shows its session to nobody else.
+# pyright: reportPrivateUsage=false
+
 
 class Idle(BaseException):
     """A call would wait for ever: no job is scheduled, and none is running that could time out.
@@ -62,8 +65,8 @@ class InProcessServer(App):
             api=api,
             clock=self.clock,
         )
-        session = client.session
-        client.session = _Session(_at_workers_pace(session.policy), session.http, self._wait)
+        session = client._session
+        client._session = _Session(_at_workers_pace(session.policy), session.http, self._wait)
         return client
 
     def async_client(self, *, api: ApiChoice = "auto") -> AsyncClient:
@@ -75,8 +78,8 @@ class InProcessServer(App):
             api=api,
             clock=self.clock,
         )
-        session = client.session
-        client.session = _AsyncSession(_at_workers_pace(session.policy), session.http, self._wait)
+        session = client._session
+        client._session = _AsyncSession(_at_workers_pace(session.policy), session.http, self._wait)
         return client
 
     def _until_due(self) -> float:
