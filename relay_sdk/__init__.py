@@ -1,6 +1,5 @@
 """A typed client of Relay, the HTTP job server."""
 
-from relay_sdk.async_worker import AsyncWorker
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import AsyncClient, Client
 from relay_sdk.codec import Codec
@@ -19,11 +18,12 @@ from relay_sdk.exceptions import (
 from relay_sdk.helper import AsyncJobHelper, JobHelper
 from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
 from relay_sdk.schedule import Every, Recurring, Schedule
-from relay_sdk.worker import Worker
+from relay_sdk.worker import AsyncReport, AsyncWorker, Report, Worker
 
 __all__ = [
     "AsyncClient",
     "AsyncJobHelper",
+    "AsyncReport",
     "AsyncWorker",
     "Backoff",
     "Client",
@@ -40,6 +40,7 @@ __all__ = [
     "RawJob",
     "Recurring",
     "RelayError",
+    "Report",
     "RequestRejectedError",
     "Schedule",
     "ServerBusyError",

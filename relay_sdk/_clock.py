@@ -42,6 +42,7 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
+        seconds = min(seconds, threading.TIMEOUT_MAX)
         if stop is None:
             time.sleep(seconds)
         elif stop.wait(seconds):

@@ -1,17 +1,15 @@
 """One logic for threads and tasks.
 
-What the SDK does is written once, as generators. A flow yields what it waits for, a `Call` to the
-server or a `Sleep`, and returns its result; it does no I/O itself. `run` drives a flow by
-blocking, `arun` by awaiting. Every request and every wait of the SDK passes through these two.
+What the SDK does is written once, as generators. A flow yields the steps it waits for, a `Call` to
+the server, a `Sleep`, or the `Invoke` of a function, and returns its result; it does no I/O itself.
+`run` drives a flow by blocking, `arun` by awaiting. Every request and every wait of the SDK passes
+through these two.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from attrs import field, frozen
-
-from relay_sdk.exceptions import TransportError
+from attrs import evolve, field, frozen
 
 R = TypeVar("R")
 
@@ -51,7 +49,15 @@ class Sleep:
     seconds: float
 
 
-Flow: TypeAlias = Generator[Call | Sleep, Any, R]
+@frozen
+class Invoke:
+    """A function to call, such as a handler; for tasks it may give an awaitable."""
+
+    function: Callable[[], object]
+
+
+Step: TypeAlias = Call | Sleep | Invoke
+Flow: TypeAlias = Generator[Step, Any, R]
 
 
 def send(call: Call) -> Flow[Reply]:
@@ -65,48 +71,56 @@ def sleep(seconds: float) -> Flow[None]:
     yield Sleep(seconds)
 
 
-def run(flow: Flow[R], send: Callable[[Call], Reply], sleep: Callable[[float], None]) -> R:
-    """Drive a flow by blocking. What `sleep` raises ends it."""
-    resume: Callable[[], Call | Sleep] = partial(next, flow)
+def run(flow: Flow[R], wait: Callable[[Step], object]) -> R:
+    """Drive a flow by blocking: `wait` does each step, and what it raises is raised in the flow."""
     try:
+        step = next(flow)
         while True:
-            step = resume()
-            if isinstance(step, Sleep):
-                sleep(step.seconds)
-                resume = partial(flow.send, None)
-                continue
             try:
-                resume = partial(flow.send, send(step))
-            except TransportError as error:
-                resume = partial(flow.throw, error)
+                outcome = wait(step)
+            except BaseException as error:  # noqa: BLE001 it is the flow's to handle
+                step = flow.throw(error)
+            else:
+                step = flow.send(outcome)
     except StopIteration as done:
         result: R = done.value
         return result
-    finally:
-        flow.close()
 
 
-async def arun(
-    flow: Flow[R],
-    send: Callable[[Call], Awaitable[Reply]],
-    sleep: Callable[[float], Awaitable[None]],
-) -> R:
-    """Drive a flow by awaiting. Cancellation ends it."""
-    resume: Callable[[], Call | Sleep] = partial(next, flow)
+async def arun(flow: Flow[R], wait: Callable[[Step], Awaitable[object]]) -> R:
+    """Drive a flow by awaiting. Cancellation, too, is raised in the flow."""
     try:
+        step = next(flow)
         while True:
             try:
-                step = resume()
-            except StopIteration as done:
-                result: R = done.value
-                return result
-            if isinstance(step, Sleep):
-                await sleep(step.seconds)
-                resume = partial(flow.send, None)
-                continue
+                outcome = await wait(step)
+            except BaseException as error:  # noqa: BLE001 it is the flow's to handle
+                step = flow.throw(error)
+            else:
+                step = flow.send(outcome)
+    except StopIteration as done:
+        result: R = done.value
+        return result
+
+
+def bounded(flow: Flow[R], monotonic: Callable[[], float], seconds: float) -> Flow[R]:
+    """Let a flow take some seconds at most; `TimeoutError` when it would wait beyond."""
+    until = monotonic() + seconds
+    step = next(flow)
+    try:
+        while True:
+            left = until - monotonic()
+            if left <= 0 or (isinstance(step, Sleep) and step.seconds > left):
+                flow.close()
+                raise TimeoutError(f"not done within {seconds:.3g} s")
+            if isinstance(step, Call):
+                step = evolve(step, within=left if step.within is None else min(step.within, left))
             try:
-                resume = partial(flow.send, await send(step))
-            except TransportError as error:
-                resume = partial(flow.throw, error)
-    finally:
-        flow.close()
+                outcome = yield step
+            except BaseException as error:  # noqa: BLE001 it is the flow's to handle
+                step = flow.throw(error)
+            else:
+                step = flow.send(outcome)
+    except StopIteration as done:
+        result: R = done.value
+        return result

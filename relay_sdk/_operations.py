@@ -66,10 +66,9 @@ def retrying(
             return (yield from ask())
         except (TransportError, ServerBusyError) as error:
             wait = next(waits, None)
+            unsure = unsure or may_have_acted(error)
             if isinstance(error, TransportError):
-                unsure = error.sent = error.sent or unsure
-            else:
-                unsure = unsure or error.status in UNSURE
+                error.sent = unsure
             if wait is None:
                 raise
             if isinstance(error, ServerBusyError):
@@ -82,20 +81,34 @@ def retrying(
         yield from sleep(wait)
 
 
-def take(policy: Policy, queue: str, num_jobs: int, timeout: float | None) -> Flow[list[RawJob]]:
-    """Wait for jobs and take up to `num_jobs` of them; none after `timeout` seconds."""
+def may_have_acted(error: RelayError) -> bool:
+    """Tell whether the server may have acted on a request that ended so, now or later."""
+    if isinstance(error, TransportError):
+        return error.sent
+    return isinstance(error, ServerBusyError) and error.status in UNSURE
+
+
+def take(
+    policy: Policy, queue: str, num_jobs: int, timeout: float | None
+) -> Flow[tuple[list[RawJob], float]]:
+    """Wait for jobs and take up to `num_jobs` of them; none after `timeout` seconds.
+
+    Also tell when was asked for them: their leases count from then at the earliest.
+    """
     deadline = None if timeout is None else policy.clock.monotonic() + timeout
     api = yield from find_api(policy, queue)
     request = api.next_jobs(queue, num_jobs)
+    asked = policy.clock.monotonic()
     for wait in policy.next_backoff:
+        asked = policy.clock.monotonic()
         jobs = yield from retrying(policy, request.ask)
         if jobs:
-            return jobs
+            return jobs, asked
         left = wait if deadline is None else deadline - policy.clock.monotonic()
         if left <= 0:
             break
         yield from sleep(min(wait, left))
-    return []
+    return [], asked
 
 
 def enqueue(policy: Policy, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:

@@ -1,23 +1,31 @@
-"""A job that was handed to this process, and what may be done with it: once, as flows."""
+"""A run of a job that was handed to this process: what may be done with it, as flows.
+
+Heartbeats and ends are apart: of each there is one at a time, which is seen to by whoever drives
+the flows, and no end waits for a heartbeat.
+"""
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from math import inf
 from typing import Any
 
 import msgspec
 
-from relay_sdk._checks import check_moment, place
-from relay_sdk._flow import Flow
+from relay_sdk._checks import check_moment, check_seconds, place
+from relay_sdk._failures import NONE, Count, closed, opened
+from relay_sdk._flow import Flow, sleep
 from relay_sdk._log import logger
 from relay_sdk._operations import (
     MAX_BODY,
     exists,
     find_api,
+    may_have_acted,
     remove,
     retrying,
     settle_by_looking,
+    take,
     to_raws,
 )
 from relay_sdk._policy import Policy
@@ -27,80 +35,97 @@ from relay_sdk.exceptions import (
     PayloadError,
     RelayError,
     RequestRejectedError,
+    ServerBusyError,
 )
 from relay_sdk.job import EnqueueMode, Job, RawJob
 from relay_sdk.schedule import Schedule
 
 SHORTEST_INTERVAL = 0.25
+SOON = 0.5
+"""Seconds until a state is sent again that an older one may overtake."""
+SHORTEST_PATIENCE = 0.5
+"""Seconds that a heartbeat has at least to be answered."""
 
 
 class Run:
-    """One run of a job, from the moment it was handed out until it has ended or is lost.
+    """One run of a job, with its lease: `asked` is when the request that brought it was sent.
 
     `state` is the last one known. A heartbeat without a state would erase the saved one, so every
-    heartbeat sends a state. One flow at a time: the helper sees to that.
+    heartbeat sends a state. The run is over when it has `ended` on the server, was `lost`, or the
+    worker has `left` it.
     """
 
-    def __init__(self, policy: Policy, raw: RawJob) -> None:
+    def __init__(self, policy: Policy, raw: RawJob, asked: float) -> None:
         self.raw = raw
-        self.state: msgspec.Raw = raw.state
+        self.count, self.state = opened(raw.state)
         self.ended: bool = False
+        self.left: bool = False
         self.lost: str | None = None
         self.stopping: bool = False
         self._ending = False
         self._failing = False
         self._policy = policy
+        self._late = self.state, -inf
         self._retries = iter(policy.retry_backoff)
-        self._ours_until = policy.clock.monotonic() + raw.timeout
+        self._ours_until = asked + raw.timeout
+
+    @property
+    def where(self) -> str:
+        """The job's name, for messages."""
+        return place(self.raw.queue, self.raw.id)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can be done with the job any more."""
+        return self.ended or self.left or self.lost is not None
 
     def check_ours(self) -> None:
         """Raise `JobLostError` when nothing can be done with the job any more."""
-        if self.ended:
-            raise self._lost_error("this helper has ended its run")
+        if self.ended or self.left:
+            who = "this helper" if self.ended else "the worker"
+            raise self._lost_error(f"{who} has ended its run")
         self.check_kept()
 
     def check_kept(self) -> None:
         """Raise `JobLostError` when the job was lost."""
-        if self.lost is not None:
+        if self.lost is not None and not self.ended:
             raise self._lost_error(self.lost)
 
     def heartbeat(self, new_state: msgspec.Raw | None) -> Flow[None]:
         """Keep the job for another timeout, with a new state or the known one."""
         self.check_ours()
-        state = self.state if new_state is None else new_state
+        before, state = self.state, self.state if new_state is None else new_state
         if len(bytes(state)) > MAX_BODY:
             reason = f"{len(bytes(state))} bytes, of which the server would keep nothing"
             raise PayloadError(self.raw.queue, self.raw.id, "state", reason, None)
-        before, self.state = self.state, state
-        asked = self._policy.clock.monotonic()
-        api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
+        self.state = state
         try:
-            # Each attempt sends what is known then: others have their turn between two.
-            yield from retrying(self._policy, lambda: api.heartbeat(self.raw, self.state).ask())
+            yield from retrying(self._policy, self._beat)
+            if self._unsure:
+                yield from sleep(SOON)
+                yield from retrying(self._policy, self._beat)
         except RequestRejectedError:
             if self.state is state:
                 self.state = before
             raise
         except JobLostError as error:
-            self.lost = error.reason
-            raise
-        self._ours_until = asked + self.raw.timeout
+            if not (self._ending or self.ended):
+                self.lost = error.reason
+                raise
 
     def keep_alive(self, interval: float | None) -> Flow[float | None]:
         """Send one automatic heartbeat; give the seconds until the next, `None` at the end.
 
         One that fails is tried again until the job's timeout has passed; then the job is lost.
         """
-        if self.ended or self.lost is not None:
+        if self.over:
             return None
         usual = self.interval(interval)
-        asked = self._policy.clock.monotonic()
         try:
-            api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
-            yield from api.heartbeat(self.raw, self.state).ask()
+            yield from self._beat()
         except JobLostError as error:
-            if self._ending:
-                return usual  # the trace of an end whose reply was lost
+            if self._ending or self.ended:
+                return usual  # the trace of an end whose reply is on its way, or was lost
             self.lost = error.reason
             logger.warning("%s", error)
             return None
@@ -108,17 +133,44 @@ class Run:
             left = self._ours_until - self._policy.clock.monotonic()
             if left <= 0:
                 self.lost = f"no heartbeat arrived within its timeout of {self.raw.timeout} s"
-                logger.warning("%s is lost: %s", place(self.raw.queue, self.raw.id), error)
+                logger.warning("%s is lost: %s", self.where, error)
                 return None
             first, self._failing = not self._failing, True
             level = logging.WARNING if first else logging.INFO
             logger.log(level, "%s; the job is ours for another %.1f s", error, left)
             wait = next(self._retries, self._policy.retry_backoff.maximum)
+            if isinstance(error, ServerBusyError):
+                wait = max(wait, min(error.retry_after, left / 3))
             return min(usual, left, wait)
         self._failing = False
-        self._ours_until = asked + self.raw.timeout
         self._retries = iter(self._policy.retry_backoff)
-        return usual
+        return min(usual, SOON) if self._unsure else usual
+
+    @property
+    def _unsure(self) -> bool:
+        """Whether a heartbeat that got no answer may yet arrive, and bring back an older state."""
+        state, until = self._late
+        return state != self.state and self._policy.clock.monotonic() < until
+
+    def _beat(self) -> Flow[None]:
+        """Send the known state once. The lease counts from now, not from the reply."""
+        if self.ended:
+            return
+        asked = self._policy.clock.monotonic()
+        patience = max((self._ours_until - asked) / 3, SHORTEST_PATIENCE)
+        api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
+        request = api.heartbeat(self.raw, closed(self.count, self.state))
+        before = self._late
+        if not self._unsure:
+            self._late = self.state, asked + self._policy.timeout
+        try:
+            yield from request.ask(within=min(patience, self._policy.timeout))
+        except RelayError as error:
+            if not may_have_acted(error):
+                self._late = before
+            raise
+        self._late = before
+        self._ours_until = asked + self.raw.timeout
 
     def interval(self, chosen: float | None) -> float:
         """Seconds between automatic heartbeats: three in a timeout, unless the user has chosen."""
@@ -127,7 +179,7 @@ class Run:
     def due_after(self, schedule: Schedule) -> datetime | None:
         """Give the moment that a schedule has for the next run."""
         now = self._policy.clock.now()
-        return schedule.after(self.raw.run_at or now, now)
+        return schedule.after(self.count.due or self.raw.run_at or now, now)
 
     def complete(self) -> Flow[None]:
         """End the run and the job."""
@@ -135,21 +187,33 @@ class Run:
         api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
         yield from self._end(retrying(self._policy, api.complete(self.raw).ask))
 
-    def again(
-        self,
-        run_at: datetime | None,
-        new_state: msgspec.Raw | None = None,
-        max_retries: int | None = None,
-    ) -> Flow[None]:
+    def again(self, run_at: datetime | None, new_state: msgspec.Raw | None = None) -> Flow[None]:
         """End the run and queue the same job anew, its payload untouched."""
-        moment = check_moment(f"run_at of {place(self.raw.queue, self.raw.id)}", run_at)
-        job = msgspec.structs.replace(
-            self.raw,
-            run_at=moment,
-            state=self.state if new_state is None else new_state,
-            max_retries=self.raw.max_retries if max_retries is None else max_retries,
-        )
-        yield from self._requeue([job], "replace")
+        moment = check_moment(f"run_at of {self.where}", run_at)
+        yield from self._queue_again(moment, self.state if new_state is None else new_state)
+
+    def release(
+        self,
+        new_state: msgspec.Raw | None = None,
+        delay: float = 0.0,
+        costs_retry: bool = False,
+    ) -> Flow[None]:
+        """End the run and put the job back, not done: at its old place, or after a delay.
+
+        One that costs a retry, and has none left, is removed, as after a timeout.
+        """
+        check_seconds(f"delay of {self.where}", delay)
+        count, run_at = self.count, self.raw.run_at
+        if delay:
+            run_at = self._later(delay)
+            count = Count(count.failures, count.due or self.raw.run_at)
+        if costs_retry:
+            count = Count(count.failures + 1, count.due)
+            if self.raw.max_retries is not None and count.failures > self.raw.max_retries:
+                logger.warning("%s has no retries left, and is removed", self.where)
+                yield from self.complete()
+                return
+        yield from self._queue_again(run_at, self.state if new_state is None else new_state, count)
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         """End the run and enqueue jobs in its place, all in one transaction."""
@@ -162,6 +226,12 @@ class Run:
     def exists(self) -> Flow[bool]:
         """Look whether the job is still there, whoever holds it."""
         return (yield from exists(self._policy, self.raw.queue, self.raw.id))
+
+    def _queue_again(
+        self, run_at: datetime | None, state: msgspec.Raw, count: Count = NONE
+    ) -> Flow[None]:
+        job = msgspec.structs.replace(self.raw, run_at=run_at, state=closed(count, state))
+        yield from self._requeue([job], "replace")
 
     def _requeue(self, jobs: list[RawJob], mode: EnqueueMode) -> Flow[None]:
         self.check_ours()
@@ -187,5 +257,17 @@ class Run:
             raise error
         yield from settle_by_looking(self._policy, jobs, error)
 
+    def _later(self, delay: float) -> datetime:
+        try:
+            return self._policy.clock.now() + timedelta(seconds=delay)
+        except OverflowError as error:
+            raise ValueError(f"delay of {self.where} is too long: {delay} s") from error
+
     def _lost_error(self, reason: str) -> JobLostError:
         return JobLostError(self.raw.queue, self.raw.id, reason)
+
+
+def take_runs(policy: Policy, queue: str, num_jobs: int, timeout: float | None) -> Flow[list[Run]]:
+    """Wait for jobs and take up to `num_jobs` of them; none after `timeout` seconds."""
+    jobs, asked = yield from take(policy, queue, num_jobs, timeout)
+    return [Run(policy, job, asked) for job in jobs]

@@ -2,9 +2,10 @@
 
 import threading
 from functools import partial
+from inspect import isawaitable
 from typing import TypeVar
 
-from relay_sdk._flow import Flow, arun, run
+from relay_sdk._flow import Call, Flow, Sleep, Step, arun, run
 from relay_sdk._http import AsyncHttp, Http
 from relay_sdk._policy import Policy
 
@@ -20,7 +21,16 @@ class Session:
 
     def run(self, flow: Flow[R], stop: threading.Event | None = None) -> R:
         """Run a flow; its waits raise `Stopped` when `stop` is set."""
-        return run(flow, self.http.send, partial(self.sleep, stop=stop))
+        return run(flow, partial(self.wait, stop=stop))
+
+    def wait(self, step: Step, stop: threading.Event | None = None) -> object:
+        """Do one step of a flow."""
+        if isinstance(step, Call):
+            return self.http.send(step)
+        if isinstance(step, Sleep):
+            self.sleep(step.seconds, stop)
+            return None
+        return step.function()
 
     def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
         """Wait as the flows do."""
@@ -36,7 +46,17 @@ class AsyncSession:
 
     async def run(self, flow: Flow[R]) -> R:
         """Run a flow."""
-        return await arun(flow, self.http.send, self.sleep)
+        return await arun(flow, self.wait)
+
+    async def wait(self, step: Step) -> object:
+        """Do one step of a flow."""
+        if isinstance(step, Call):
+            return await self.http.send(step)
+        if isinstance(step, Sleep):
+            await self.sleep(step.seconds)
+            return None
+        result = step.function()
+        return await result if isawaitable(result) else result
 
     async def sleep(self, seconds: float) -> None:
         """Wait as the flows do."""

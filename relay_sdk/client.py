@@ -13,12 +13,12 @@ from relay_sdk._checks import check_choice, check_key, check_seconds, check_whol
 from relay_sdk._clock import Clock, Stopped, SystemClock
 from relay_sdk._flow import Flow
 from relay_sdk._http import Address, AsyncHttp, Http
-from relay_sdk._lease import AsyncLease, Lease
 from relay_sdk._policy import ApiChoice, Policy
+from relay_sdk._run import Run, take_runs
 from relay_sdk._session import AsyncSession, Session
 from relay_sdk.backoff import Backoff
 from relay_sdk.helper import AsyncJobHelper, JobHelper
-from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, as_queue, from_raw
+from relay_sdk.job import EnqueueMode, Job, P, Queue, S, as_queue, from_raw
 
 NEXT_BACKOFF = Backoff(0.1, maximum=1.0)
 RETRY_BACKOFF = Backoff(0.1, maximum=2.0, factor=2, retries=5)
@@ -42,12 +42,12 @@ class _Client:
         check_choice("mode", mode, EnqueueMode)
         return operations.enqueue(self._policy, jobs, mode)
 
-    def _take(self, queue: Queue[P, S], num_jobs: int, timeout: float | None) -> Flow[list[RawJob]]:
+    def _take(self, queue: Queue[P, S], num_jobs: int, timeout: float | None) -> Flow[list[Run]]:
         where = place(queue.name)
         check_whole(f"num_jobs of {where}", num_jobs, 1, 2**32 - 1)
         if timeout is not None:
             check_seconds(f"timeout of {where}", timeout)
-        return operations.take(self._policy, queue.name, num_jobs, timeout)
+        return take_runs(self._policy, queue.name, num_jobs, timeout)
 
 
 class Client(_Client):
@@ -133,10 +133,10 @@ class Client(_Client):
         if stop is not None and stop.is_set():
             return []
         try:
-            jobs = self._session.run(flow, stop)
+            runs = self._session.run(flow, stop)
         except Stopped:
             return []
-        return [JobHelper(Lease(self._session, raw), declared) for raw in jobs]
+        return [JobHelper(self._session, run, declared) for run in runs]
 
     def iter(
         self, queue: Queue[P, S] | str, *, stop: threading.Event | None = None
@@ -235,8 +235,8 @@ class AsyncClient(_Client):
         is cancelled while it is on its way, the jobs in it stay claimed until their timeout.
         """
         declared = as_queue(queue)
-        jobs = await self._session.run(self._take(declared, num_jobs, timeout))
-        return [AsyncJobHelper(AsyncLease(self._session, raw), declared) for raw in jobs]
+        runs = await self._session.run(self._take(declared, num_jobs, timeout))
+        return [AsyncJobHelper(self._session, run, declared) for run in runs]
 
     def iter(self, queue: Queue[P, S] | str) -> AsyncIterator[AsyncJobHelper[P, S]]:
         """Take jobs one by one, for ever."""

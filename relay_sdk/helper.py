@@ -1,29 +1,39 @@
 """What a worker holds while it runs a job."""
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+import threading
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from datetime import datetime
 from enum import Enum
-from typing import Any, Generic, Literal
+from typing import Any, Generic, Literal, overload
 
+import anyio
 import msgspec
 
 from relay_sdk._checks import check_choice
 from relay_sdk._flow import Flow
-from relay_sdk._lease import AsyncLease, Lease
+from relay_sdk._keeper import AsyncKeeper, Keeper, Lease
 from relay_sdk._run import Run
-from relay_sdk.heartbeat import abeating, beating
+from relay_sdk._session import AsyncSession, Session
 from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, from_raw
 from relay_sdk.schedule import Schedule
 
+BUSY = 0.5
+"""Seconds until an automatic heartbeat looks again, while another one is on its way."""
 
-class Known(Enum):
-    """The state this helper knows: the one that came with the job, or the last one it sent."""
+
+class _Known(Enum):
+    """The state that came with the job, or the last one that was sent."""
 
     STATE = "known state"
 
 
-KNOWN: Literal[Known.STATE] = Known.STATE
+_KNOWN: Literal[_Known.STATE] = _Known.STATE
 
 
 class _Helper(Generic[P, S]):
@@ -35,7 +45,7 @@ class _Helper(Generic[P, S]):
         self._job: Job[P, S] | None = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of job {self.raw.id!r} in queue {self.raw.queue!r}>"
+        return f"<{type(self).__name__} of {self._run.where}>"
 
     @property
     def raw(self) -> RawJob:
@@ -53,23 +63,31 @@ class _Helper(Generic[P, S]):
         return self._job
 
     @property
+    def failures(self) -> int:
+        """How many runs of the job have failed before, for a worker with `retry`."""
+        return self._run.count.failures
+
+    @property
     def lost(self) -> bool:
         """Whether a heartbeat has found the job to be no longer ours."""
         return self._run.lost is not None
 
     @property
     def stopping(self) -> bool:
-        """Whether the worker is about to leave: save the state, and return or raise soon."""
+        """Whether the worker is about to leave: `release` the job with its state, and return.
+
+        To return without that says that the job is done.
+        """
         return self._run.stopping
 
-    def _heartbeat(self, state: S | None | Known) -> Flow[None]:
+    def _heartbeat(self, state: S | None | _Known) -> Flow[None]:
         return self._run.heartbeat(self._written(state))
 
     def _reschedule(
         self,
         job: Job[Any, Any] | None,
         run_at: datetime | Schedule | None,
-        state: S | None | Known,
+        state: S | None | _Known,
     ) -> Flow[None]:
         if job is None:
             if not (run_at is None or isinstance(run_at, datetime)):
@@ -77,67 +95,117 @@ class _Helper(Generic[P, S]):
                 if run_at is None:
                     return self._run.complete()
             return self._run.again(run_at, self._written(state))
-        if run_at is not None or state is not KNOWN:
+        if run_at is not None or state is not _KNOWN:
             raise TypeError("reschedule takes a job, or run_at and state, not both")
         return self._run.requeue([job], "replace")
+
+    def _release(self, delay: float, costs_retry: bool, state: S | None | _Known) -> Flow[None]:
+        return self._run.release(self._written(state), delay, costs_retry)
 
     def _requeue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
         return self._run.requeue(jobs, mode)
 
-    def _written(self, state: S | None | Known) -> msgspec.Raw | None:
-        return None if isinstance(state, Known) else self._queue.write_state(self.raw.id, state)
+    def _written(self, state: S | None | _Known) -> msgspec.Raw | None:
+        return None if isinstance(state, _Known) else self._queue.write_state(self.raw.id, state)
 
 
 class JobHelper(_Helper[P, S]):
     """A job that was handed to this process, for as long as its run lasts.
 
-    Safe to share between threads: its requests go one after another.
+    Safe to share between threads. Its heartbeats go one after another, and so do the calls that end
+    the job, which wait for no heartbeat.
     """
 
-    def __init__(self, lease: Lease, queue: Queue[P, S]) -> None:
-        super().__init__(lease.run, queue)
-        self._lease = lease
+    def __init__(self, session: Session, run: Run, queue: Queue[P, S]) -> None:
+        super().__init__(run, queue)
+        self._session = session
+        self._beating = threading.Lock()
+        self._ending = threading.Lock()
 
     def complete(self) -> None:
         """End the job: it is done, and gone from the server.
 
         On API v2 the server answers a run that is no longer ours just so, and keeps the job.
         """
-        self._lease.do(self._run.complete())
+        self._end(self._run.complete())
 
-    def heartbeat(self, state: S | None | Known = KNOWN) -> None:
+    @overload
+    def heartbeat(self) -> None: ...
+    @overload
+    def heartbeat(self, state: S | None) -> None: ...
+    def heartbeat(self, state: S | None | _Known = _KNOWN) -> None:
         """Keep the job for another `timeout` seconds and save its state, for the next run.
 
-        Without an argument the known state is sent again; `None` erases it. `JobLostError` when
-        the job is no longer ours.
+        Without an argument the known state is sent again; `None` erases it. Each attempt has a
+        third of what is left of the lease. `JobLostError` when the job is no longer ours.
         """
-        self._lease.do(self._heartbeat(state))
+        with self._beating:
+            self._session.run(self._heartbeat(state))
 
     def heartbeat_auto(self, interval: float | None = None) -> AbstractContextManager[None]:
         """Send the known state from a thread, every `interval` seconds (`timeout / 3`).
 
         A heartbeat that fails is tried again until `timeout` has passed; then the job counts as
         lost. When it is lost, `lost` turns true, the next call raises `JobLostError`, and so does
-        leaving the block. Leaving waits for a heartbeat that is on its way.
+        leaving the block.
         """
-        return beating(self._lease, interval)
+        _check_interval(interval)
+        return self._kept(interval)
 
+    @contextmanager
+    def _kept(self, interval: float | None) -> Generator[None]:
+        with Keeper(self._session.policy.clock) as keeper:
+            lease = Lease(self._run, lambda: self._beat(interval))
+            keeper.add(lease, self._run.interval(interval))
+            try:
+                yield
+            finally:
+                keeper.drop(lease)
+        self._run.check_kept()
+
+    @overload
+    def reschedule(self, job: Job[Any, Any]) -> None: ...
+    @overload
+    def reschedule(
+        self, *, run_at: datetime | Schedule | None = None, state: S | None = ...
+    ) -> None: ...
     def reschedule(
         self,
         job: Job[Any, Any] | None = None,
         *,
         run_at: datetime | Schedule | None = None,
-        state: S | None | Known = KNOWN,
+        state: S | None | _Known = _KNOWN,
     ) -> None:
         """Queue the same job again, at `run_at` (now) with `state` (the known one), or `job`.
 
-        `run_at` may be a schedule, such as `Every` or `Recurring`, which is counted from when this
-        run was due; when it has ended, the job is completed. Retries start over. API v1 takes a
-        `job` of the same queue and id only (`UnsupportedError`); v2 takes any, and overwrites one
-        that is there.
+        This says that the run was a success: retries start over. `run_at` may be a schedule, such
+        as `Every` or `Recurring`, which is counted from when this run was due; when it has ended,
+        the job is completed. API v1 takes a `job` of the same queue and id only
+        (`UnsupportedError`); v2 takes any, and overwrites one that is there.
         """
-        self._lease.do(self._reschedule(job, run_at, state))
+        self._end(self._reschedule(job, run_at, state))
+
+    @overload
+    def release(self, *, delay: float = 0.0, costs_retry: bool = False) -> None: ...
+    @overload
+    def release(
+        self, *, delay: float = 0.0, costs_retry: bool = False, state: S | None
+    ) -> None: ...
+    def release(
+        self,
+        *,
+        delay: float = 0.0,
+        costs_retry: bool = False,
+        state: S | None | _Known = _KNOWN,
+    ) -> None:
+        """Put the job back, not done: at its old place in the queue, or after `delay` seconds.
+
+        `state` (the known one) is saved for the next run. With `costs_retry` it counts as a failed
+        run: one that has no `max_retries` left is removed. The server's own count, of timeouts,
+        starts over.
+        """
+        self._end(self._release(delay, costs_retry, state))
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "unique") -> None:
         """End the job and enqueue others in its place, all or nothing.
@@ -145,41 +213,62 @@ class JobHelper(_Helper[P, S]):
         `JobExistsError` names the first that is there already, and leaves the job ours. API v1 can
         only queue the same job again (`UnsupportedError`).
         """
-        self._lease.do(self._requeue(jobs, mode))
+        self._end(self._requeue(jobs, mode))
 
     def remove(self) -> None:
         """Delete the job from the server, whoever holds it."""
-        self._lease.do(self._run.remove())
+        self._end(self._run.remove())
 
     def exists(self) -> bool:
         """Look whether the job is still on the server, whoever holds it."""
-        return self._lease.do(self._run.exists())
+        return self._session.run(self._run.exists())
+
+    def _end(self, flow: Flow[None]) -> None:
+        with self._ending:
+            self._session.run(flow)
+
+    def _beat(self, interval: float | None = None) -> float | None:
+        """Send an automatic heartbeat, unless another one is on its way."""
+        if not self._beating.acquire(blocking=False):
+            return min(BUSY, self._run.interval(interval))
+        try:
+            return self._session.run(self._run.keep_alive(interval))
+        finally:
+            self._beating.release()
 
 
 class AsyncJobHelper(_Helper[P, S]):
     """A job that was handed to this process, for as long as its run lasts: `JobHelper`, awaited.
 
-    Safe to share between tasks: its requests go one after another.
+    Safe to share between tasks. Its heartbeats go one after another, and so do the calls that end
+    the job, which wait for no heartbeat.
     """
 
-    def __init__(self, lease: AsyncLease, queue: Queue[P, S]) -> None:
-        super().__init__(lease.run, queue)
-        self._lease = lease
+    def __init__(self, session: AsyncSession, run: Run, queue: Queue[P, S]) -> None:
+        super().__init__(run, queue)
+        self._session = session
+        self._beating = anyio.Lock()
+        self._ending = anyio.Lock()
 
     async def complete(self) -> None:
         """End the job: it is done, and gone from the server.
 
         On API v2 the server answers a run that is no longer ours just so, and keeps the job.
         """
-        await self._lease.do(self._run.complete())
+        await self._end(self._run.complete())
 
-    async def heartbeat(self, state: S | None | Known = KNOWN) -> None:
+    @overload
+    async def heartbeat(self) -> None: ...
+    @overload
+    async def heartbeat(self, state: S | None) -> None: ...
+    async def heartbeat(self, state: S | None | _Known = _KNOWN) -> None:
         """Keep the job for another `timeout` seconds and save its state, for the next run.
 
-        Without an argument the known state is sent again; `None` erases it. `JobLostError` when
-        the job is no longer ours.
+        Without an argument the known state is sent again; `None` erases it. Each attempt has a
+        third of what is left of the lease. `JobLostError` when the job is no longer ours.
         """
-        await self._lease.do(self._heartbeat(state))
+        async with self._beating:
+            await self._session.run(self._heartbeat(state))
 
     def heartbeat_auto(self, interval: float | None = None) -> AbstractAsyncContextManager[None]:
         """Send the known state from a task, every `interval` seconds (`timeout / 3`).
@@ -187,23 +276,70 @@ class AsyncJobHelper(_Helper[P, S]):
         A heartbeat that fails is tried again until `timeout` has passed; then the job counts as
         lost. When it is lost, the block is cancelled and left with `JobLostError`.
         """
-        return abeating(self._lease, interval)
+        _check_interval(interval)
+        return self._kept(interval)
 
+    @asynccontextmanager
+    async def _kept(self, interval: float | None) -> AsyncGenerator[None]:
+        failure: BaseException | None = None
+        keeper = AsyncKeeper(self._session.policy.clock)
+        async with anyio.create_task_group() as group:
+            lease = Lease(self._run, lambda: self._beat(interval), group.cancel_scope.cancel)
+            keeper.add(lease, self._run.interval(interval))
+            group.start_soon(keeper.run)
+            try:
+                yield
+            except (anyio.get_cancelled_exc_class(), GeneratorExit):
+                raise
+            except BaseException as error:  # noqa: BLE001 raised in here, the group would wrap it
+                failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        self._run.check_kept()
+
+    @overload
+    async def reschedule(self, job: Job[Any, Any]) -> None: ...
+    @overload
+    async def reschedule(
+        self, *, run_at: datetime | Schedule | None = None, state: S | None = ...
+    ) -> None: ...
     async def reschedule(
         self,
         job: Job[Any, Any] | None = None,
         *,
         run_at: datetime | Schedule | None = None,
-        state: S | None | Known = KNOWN,
+        state: S | None | _Known = _KNOWN,
     ) -> None:
         """Queue the same job again, at `run_at` (now) with `state` (the known one), or `job`.
 
-        `run_at` may be a schedule, such as `Every` or `Recurring`, which is counted from when this
-        run was due; when it has ended, the job is completed. Retries start over. API v1 takes a
-        `job` of the same queue and id only (`UnsupportedError`); v2 takes any, and overwrites one
-        that is there.
+        This says that the run was a success: retries start over. `run_at` may be a schedule, such
+        as `Every` or `Recurring`, which is counted from when this run was due; when it has ended,
+        the job is completed. API v1 takes a `job` of the same queue and id only
+        (`UnsupportedError`); v2 takes any, and overwrites one that is there.
         """
-        await self._lease.do(self._reschedule(job, run_at, state))
+        await self._end(self._reschedule(job, run_at, state))
+
+    @overload
+    async def release(self, *, delay: float = 0.0, costs_retry: bool = False) -> None: ...
+    @overload
+    async def release(
+        self, *, delay: float = 0.0, costs_retry: bool = False, state: S | None
+    ) -> None: ...
+    async def release(
+        self,
+        *,
+        delay: float = 0.0,
+        costs_retry: bool = False,
+        state: S | None | _Known = _KNOWN,
+    ) -> None:
+        """Put the job back, not done: at its old place in the queue, or after `delay` seconds.
+
+        `state` (the known one) is saved for the next run. With `costs_retry` it counts as a failed
+        run: one that has no `max_retries` left is removed. The server's own count, of timeouts,
+        starts over.
+        """
+        await self._end(self._release(delay, costs_retry, state))
 
     async def requeue(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "unique") -> None:
         """End the job and enqueue others in its place, all or nothing.
@@ -211,12 +347,32 @@ class AsyncJobHelper(_Helper[P, S]):
         `JobExistsError` names the first that is there already, and leaves the job ours. API v1 can
         only queue the same job again (`UnsupportedError`).
         """
-        await self._lease.do(self._requeue(jobs, mode))
+        await self._end(self._requeue(jobs, mode))
 
     async def remove(self) -> None:
         """Delete the job from the server, whoever holds it."""
-        await self._lease.do(self._run.remove())
+        await self._end(self._run.remove())
 
     async def exists(self) -> bool:
         """Look whether the job is still on the server, whoever holds it."""
-        return await self._lease.do(self._run.exists())
+        return await self._session.run(self._run.exists())
+
+    async def _end(self, flow: Flow[None]) -> None:
+        async with self._ending:
+            await self._session.run(flow)
+
+    async def _beat(self, interval: float | None = None) -> float | None:
+        """Send an automatic heartbeat, unless another one is on its way."""
+        try:
+            self._beating.acquire_nowait()
+        except anyio.WouldBlock:
+            return min(BUSY, self._run.interval(interval))
+        try:
+            return await self._session.run(self._run.keep_alive(interval))
+        finally:
+            self._beating.release()
+
+
+def _check_interval(interval: float | None) -> None:
+    if interval is not None and not interval > 0:
+        raise ValueError(f"interval must be above 0 seconds, not {interval}")

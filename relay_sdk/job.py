@@ -9,6 +9,7 @@ from attrs import Factory, field, frozen
 from typing_extensions import TypeForm, TypeVar
 
 from relay_sdk._checks import check_key, check_moment, check_queue, check_whole, place
+from relay_sdk._failures import opened
 from relay_sdk.codec import Codec, Misfit, TextCodec, text_codec
 from relay_sdk.exceptions import PayloadError
 
@@ -183,6 +184,9 @@ def to_raw(job: Job) -> RawJob:
 
 def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
     """Decode a received job, or raise `PayloadError`."""
+    _, state = opened(raw.state)
+    if state is not raw.state:
+        raw = msgspec.structs.replace(raw, state=state)
     return Job(
         queue=raw.queue,
         id=raw.id,

@@ -10,11 +10,10 @@ from typing import Annotated
 
 import typer
 
-from relay_sdk.async_worker import AsyncWorker
 from relay_sdk.cli.options import Verbose
 from relay_sdk.cli.outcome import Mistake
 from relay_sdk.cli.output import start_log
-from relay_sdk.worker import Worker
+from relay_sdk.worker import AsyncWorker, Worker
 
 
 def work(

@@ -1,15 +1,12 @@
 """Workers run step by step, where the test can see them."""
 
-from typing import Any
-
-from attrs import evolve
-
-from relay_sdk._async_task import AsyncTask
+from relay_sdk._flow import Invoke, Step, arun, run
+from relay_sdk._keeper import AsyncBeat, B, Beat
 from relay_sdk._operations import take
-from relay_sdk._task import Task
-from relay_sdk.async_worker import AsyncWorker
-from relay_sdk.helper import AsyncJobHelper, JobHelper
-from relay_sdk.worker import Worker
+from relay_sdk._run import Run
+from relay_sdk.worker import AsyncWorker, Worker
+from relay_sdk.worker._base import Task
+from relay_sdk.worker._outcome import outcome
 
 LIMIT = 1000
 
@@ -29,7 +26,7 @@ def drain(worker: Worker, *, limit: int = LIMIT) -> int:
         task = _next_task(worker)
         if task is None:
             return count
-        _run(task)
+        _run(worker, task)
     raise RuntimeError(ENDLESS.format(limit=limit))
 
 
@@ -39,7 +36,7 @@ async def adrain(worker: AsyncWorker, *, limit: int = LIMIT) -> int:
         task = await _next_async_task(worker)
         if task is None:
             return count
-        await _arun(task)
+        await _arun(worker, task)
     raise RuntimeError(ENDLESS.format(limit=limit))
 
 
@@ -49,52 +46,53 @@ ENDLESS = (
 )
 
 
-def _next_task(worker: Worker) -> Task | None:
+def _next_task(worker: Worker) -> Task[Beat] | None:
     for queue, task in worker._routes.items():
-        for raw in worker._session.run(take(worker._policy, queue, 1, 0)):
-            return task(raw)
+        jobs, asked = worker._session.run(take(worker._once, queue, 1, 0))
+        for job in jobs:
+            return task(Run(worker._policy, job, asked))
     return None
 
 
-async def _next_async_task(worker: AsyncWorker) -> AsyncTask | None:
+async def _next_async_task(worker: AsyncWorker) -> Task[AsyncBeat] | None:
     for queue, task in worker._routes.items():
-        for raw in await worker._session.run(take(worker._policy, queue, 1, 0)):
-            return task(raw)
+        jobs, asked = await worker._session.run(take(worker._once, queue, 1, 0))
+        for job in jobs:
+            return task(Run(worker._policy, job, asked))
     return None
 
 
-def _run(task: Task) -> None:
+def _run(worker: Worker, task: Task[Beat]) -> None:
     raised: list[BaseException] = []
-    report = task.failing.on_error
 
-    def handle() -> object:
-        # A thread of a worker survives everything, Ctrl-C and pytest.fail included.
+    def wait(step: Step) -> object:
         try:
-            return task.handle()
+            return worker._session.wait(step)
         except BaseException as error:
-            raised.append(error)
+            _note(step, task, error, raised)
             raise
 
-    def on_error(helper: JobHelper[Any, Any], error: Exception) -> None:
-        raised.append(error)
-        if report is not None:
-            report(helper, error)
-
-    failing = evolve(task.failing, on_error=on_error)
-    evolve(task, handle=handle, failing=failing).run()
+    run(outcome(task.run, task.handle, task.failing), wait)
     for error in raised:
         raise error
 
 
-async def _arun(task: AsyncTask) -> None:
-    raised: list[Exception] = []
-    report = task.failing.on_error
+async def _arun(worker: AsyncWorker, task: Task[AsyncBeat]) -> None:
+    raised: list[BaseException] = []
 
-    async def on_error(helper: AsyncJobHelper[Any, Any], error: Exception) -> None:
-        raised.append(error)
-        if report is not None:
-            await report(helper, error)
+    async def wait(step: Step) -> object:
+        try:
+            return await worker._session.wait(step)
+        except BaseException as error:
+            _note(step, task, error, raised)
+            raise
 
-    await evolve(task, failing=evolve(task.failing, on_error=on_error)).run()
+    await arun(outcome(task.run, task.handle, task.failing), wait)
     for error in raised:
         raise error
+
+
+def _note(step: Step, task: Task[B], error: BaseException, raised: list[BaseException]) -> None:
+    """Keep what the handler raised: the worker survives it, the test is to see it."""
+    if isinstance(step, Invoke) and step.function is task.handle:
+        raised.append(error)

@@ -112,7 +112,7 @@ def test_big_numbers_are_compared_to_the_last_digit() -> None:
 
 def test_what_python_cannot_read_is_compared_as_text() -> None:
     digits = b'{"n": %b}' % (b"9" * 5000)
-    run = Run(policy("v1"), received())
+    run = Run(policy("v1"), received(), 0.0)
     run.raw = msgspec.structs.replace(run.raw, payload=msgspec.Raw(digits))
     there = shown(run_at="2031-01-01T00:00:00Z")
     same = Reply(200, {}, there.content.replace(b'"payload":1', b'"payload":' + digits))
@@ -126,7 +126,7 @@ def test_a_lost_look_is_repeated() -> None:
 
 
 def test_on_v1_a_reschedule_whose_reply_was_lost_finds_its_job() -> None:
-    run = Run(policy("v1"), received())
+    run = Run(policy("v1"), received(), 0.0)
     played = play(
         run.again(MOMENT, None), LOST_REPLY, NOT_FOUND, shown(run_at="2031-01-01T00:00:00Z")
     )
@@ -137,7 +137,7 @@ def test_on_v1_a_reschedule_whose_reply_was_lost_finds_its_job() -> None:
 
 def test_on_v1_a_reschedule_of_a_job_that_is_not_ours_is_told() -> None:
     for replies in ([NOT_FOUND], [REFUSED, NOT_FOUND], [LOST_REPLY, NOT_FOUND, reply(404)]):
-        run = Run(policy("v1"), received())
+        run = Run(policy("v1"), received(), 0.0)
         played = play(run.again(MOMENT, None), *replies)
         assert isinstance(played.error, JobLostError)
         assert run.lost is not None
@@ -145,21 +145,21 @@ def test_on_v1_a_reschedule_of_a_job_that_is_not_ours_is_told() -> None:
 
 
 def test_once_a_requeue_has_succeeded_the_next_attempt_succeeds_too() -> None:
-    run = Run(policy(), received())
+    run = Run(policy(), received(), 0.0)
     played = play(run.requeue([JOBS.job("y", 2)], "unique"), LOST_REPLY, reply(202))
     assert played.error is None
     assert run.ended
 
 
 def test_so_a_conflict_that_a_requeue_meets_is_never_its_own() -> None:
-    run = Run(policy(), received())
+    run = Run(policy(), received(), 0.0)
     played = play(run.requeue([JOBS.job("y", 2)], "unique"), LOST_REPLY, exists_already("y"))
     assert isinstance(played.error, JobExistsError)
     assert not run.ended
 
 
 def test_a_conflict_leaves_the_run_ours() -> None:
-    run = Run(policy(), received())
+    run = Run(policy(), received(), 0.0)
     played = play(run.requeue([JOBS.job("y", 2)], "unique"), exists_already("y"))
     assert isinstance(played.error, JobExistsError)
     assert not run.ended
@@ -167,7 +167,7 @@ def test_a_conflict_leaves_the_run_ours() -> None:
 
 @versions
 def test_completing_again_after_a_lost_reply_is_no_error(version: str) -> None:
-    run = Run(policy(version), received())
+    run = Run(policy(version), received(), 0.0)
     assert play(run.complete(), LOST_REPLY, reply(200)).error is None
     assert run.ended
 

@@ -1,13 +1,14 @@
 """The two drivers: what they do with results, failures, waits and cancellation."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import anyio
 import anyio.lowlevel
 import pytest
+from attrs import evolve
 
 from relay_sdk import TransportError
-from relay_sdk._flow import Call, Flow, Reply, Sleep, arun, run, send, sleep
+from relay_sdk._flow import Call, Flow, Invoke, Reply, Sleep, Step, arun, bounded, run, send, sleep
 
 from .conftest import Kind
 
@@ -27,36 +28,35 @@ class Driven:
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.left = ""
-        self.slept: list[float] = []
+        self.steps: list[Step] = []
 
     def flow(self) -> Flow[str]:
         try:
             reply = yield from send(CALL)
             yield from sleep(5)
+            yield Invoke(list)
         except TransportError as error:
             self.left = "failed"
             return str(error)
-        except GeneratorExit:
-            self.left = "closed"
+        except BaseException as error:
+            self.left = type(error).__name__
             raise
         self.left = "finished"
         return f"status {reply.status}"
 
     async def drive(
-        self, send: Callable[[Call], Reply], sleep: Callable[[float], None] | None = None
+        self, do: Callable[[Step], object] = lambda _: REPLY, flow: Flow[str] | None = None
     ) -> str:
-        sleep = sleep or self.slept.append
-        if self.kind == "sync":
-            return run(self.flow(), send, sleep)
-        return await arun(self.flow(), awaited(send), awaited(sleep))
+        def wait(step: Step) -> object:
+            self.steps.append(step)
+            return do(step)
 
+        async def await_(step: Step) -> object:
+            await anyio.lowlevel.checkpoint()
+            return wait(step)
 
-def awaited(function: Callable[..., object]) -> Callable[..., Awaitable[object]]:
-    async def call(*args: object) -> object:
-        await anyio.lowlevel.checkpoint()
-        return function(*args)
-
-    return call
+        flow = flow or self.flow()
+        return run(flow, wait) if self.kind == "sync" else await arun(flow, await_)
 
 
 @pytest.fixture
@@ -64,16 +64,19 @@ def driven(kind: Kind) -> Driven:
     return Driven(kind)
 
 
-def fail(error: Exception) -> Callable[[object], Reply]:
-    def raising(_: object) -> Reply:
-        raise error
+def fail(error: BaseException, at: type[Step] = Call) -> Callable[[Step], object]:
+    def do(step: Step) -> object:
+        if isinstance(step, at):
+            raise error
+        return REPLY
 
-    return raising
+    return do
 
 
 async def test_a_flow_gives_its_result(driven: Driven) -> None:
-    assert await driven.drive(lambda call: REPLY) == "status 200"
-    assert (driven.slept, driven.left) == ([5], "finished")
+    assert await driven.drive() == "status 200"
+    assert driven.steps == [CALL, Sleep(5), Invoke(list)]
+    assert driven.left == "finished"
 
 
 async def test_a_failure_is_raised_where_the_flow_waits(driven: Driven) -> None:
@@ -84,47 +87,63 @@ async def test_a_failure_is_raised_where_the_flow_waits(driven: Driven) -> None:
     assert isinstance(failure.__cause__, OSError)
 
 
-async def test_another_error_closes_the_flow_and_comes_out(driven: Driven) -> None:
-    with pytest.raises(ZeroDivisionError):
-        await driven.drive(fail(ZeroDivisionError()))
-    assert driven.left == "closed"
+@pytest.mark.parametrize("step", [Call, Sleep, Invoke])
+@pytest.mark.parametrize("error", [Ended, ZeroDivisionError, StopIteration, SystemExit])
+async def test_what_a_step_raises_is_raised_in_the_flow_and_comes_out(
+    driven: Driven, step: type[Step], error: type[BaseException]
+) -> None:
+    # Out of a generator, StopIteration comes as a RuntimeError.
+    expected = RuntimeError if error is StopIteration else error
+    if driven.kind != "sync" and error is StopIteration:
+        pytest.skip("a coroutine cannot raise it")
+    with pytest.raises(expected):
+        await driven.drive(fail(error(), step))
+    assert driven.left in (error.__name__, expected.__name__)
 
 
-async def test_what_a_wait_raises_closes_the_flow_and_comes_out(driven: Driven) -> None:
-    with pytest.raises(Ended):
-        await driven.drive(lambda call: REPLY, fail(Ended()))
-    assert driven.left == "closed"
-
-
-async def test_an_error_of_the_flow_comes_out(kind: Kind) -> None:
-    def flow() -> Flow[None]:
+async def test_an_error_of_the_flow_comes_out(driven: Driven) -> None:
+    def flow() -> Flow[str]:
         yield from sleep(1)
         raise Ended
 
     with pytest.raises(Ended):
-        if kind == "sync":
-            run(flow(), fail(AssertionError()), lambda seconds: None)
-        else:
-            await arun(flow(), awaited(fail(AssertionError())), awaited(lambda seconds: None))
+        await driven.drive(flow=flow())
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-@pytest.mark.parametrize("where", ["call", "sleep"])
-async def test_cancellation_closes_the_flow(driven: Driven, where: str) -> None:
-    async def forever(_: object = None) -> Reply:
-        scope.cancel()
-        await anyio.sleep_forever()
+@pytest.mark.parametrize("where", [Call, Sleep, Invoke])
+async def test_cancellation_ends_the_flow(driven: Driven, where: type[Step]) -> None:
+    async def wait(step: Step) -> object:
+        if isinstance(step, where):
+            scope.cancel()
+            await anyio.sleep_forever()
         return REPLY
 
     with anyio.CancelScope() as scope:
-        if where == "call":
-            await arun(driven.flow(), forever, awaited(driven.slept.append))
-        else:
-            await arun(driven.flow(), awaited(lambda call: REPLY), forever)
+        await arun(driven.flow(), wait)
     assert scope.cancelled_caught
-    assert driven.left == "closed"
+    assert driven.left in ("CancelledError", "Cancelled")
 
 
 def test_steps_are_values() -> None:
     assert Sleep(1) == Sleep(1)
     assert Call("GET", "/") == CALL
+
+
+async def test_a_bounded_flow_tells_its_calls_what_is_left(driven: Driven) -> None:
+    times = iter([0.0, 1.0, 2.0, 3.0, 4.0])
+    flow = bounded(driven.flow(), lambda: next(times), 10)
+    assert await driven.drive(flow=flow) == "status 200"
+    assert driven.steps == [evolve(CALL, within=9), Sleep(5), Invoke(list)]
+
+
+@pytest.mark.parametrize(("bound", "steps"), [(0.5, 0), (5, 1), (7, 2)])
+async def test_a_bounded_flow_ends_before_it_waits_too_long(
+    driven: Driven, bound: float, steps: int
+) -> None:
+    times = iter([0.0, 1.0, 2.0, 7.0])
+    flow = bounded(driven.flow(), lambda: next(times), bound)
+    with pytest.raises(TimeoutError, match=f"not done within {bound:.3g} s"):
+        await driven.drive(flow=flow)
+    assert len(driven.steps) == steps
+    assert driven.left == "GeneratorExit"

@@ -30,10 +30,10 @@ OPERATIONS: dict[str, Operation] = {
     "get": lambda policy: get(policy, "emails", "x"),
     "exists": lambda policy: exists(policy, "emails", "x"),
     "remove": lambda policy: remove(policy, "emails", "x"),
-    "complete": lambda policy: Run(policy, received()).complete(),
-    "heartbeat": lambda policy: Run(policy, received()).heartbeat(None),
-    "reschedule": lambda policy: Run(policy, received()).again(None, None),
-    "requeue": lambda policy: Run(policy, received()).requeue([JOBS.job("y", 1)], "unique"),
+    "complete": lambda policy: Run(policy, received(), 0.0).complete(),
+    "heartbeat": lambda policy: Run(policy, received(), 0.0).heartbeat(None),
+    "reschedule": lambda policy: Run(policy, received(), 0.0).again(None, None),
+    "requeue": lambda policy: Run(policy, received(), 0.0).requeue([JOBS.job("y", 1)], "unique"),
 }
 every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 every_version = pytest.mark.parametrize("version", ["v1", "v2"])

@@ -15,7 +15,7 @@ GONE = reply(404, f"job with id `x` not found in queue `emails` with {RUN_ID}.")
 
 
 def run(clock: Clock | None = None, **fields: object) -> Run:
-    return Run(policy(clock=clock), received(**fields))
+    return Run(policy(clock=clock), received(**fields), 0.0)
 
 
 def state(text: str) -> msgspec.Raw:

@@ -70,8 +70,8 @@ async def wrong_values(relay: AsyncClient, helper: AsyncJobHelper[Email, Progres
     await relay.get(EMAILS, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await relay.next(Email)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await relay.next(EMAILS, stop=None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await helper.heartbeat(Email("a"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await helper.reschedule(state=Email("a"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await helper.heartbeat(Email("a"))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await helper.reschedule(state=Email("a"))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     await helper.requeue([Email("a")])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     take_progress(helper.job.payload)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

@@ -37,14 +37,7 @@ def too_many(helper: JobHelper[Email, Progress], sender: str) -> None: ...
 def takes_payload(email: Email) -> None: ...
 
 
-def gives_number(helper: JobHelper[Email, Progress]) -> int:
-    return len(helper.raw.id)
-
-
 async def asend(helper: AsyncJobHelper[Email, Progress]) -> None: ...
-
-
-async def asend_sync(helper: JobHelper[Email, Progress]) -> None: ...
 
 
 async def awrong_payload(helper: AsyncJobHelper[UrgentEmail, Progress]) -> None: ...
@@ -80,10 +73,7 @@ def threads(relay: Client, other: AsyncClient, mailer: Mailer) -> None:
     Worker(relay, EMAILS, mailer.send)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Worker(relay, EMAILS, too_many)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Worker(relay, EMAILS, takes_payload)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Worker(relay, EMAILS, gives_number)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Worker(relay, EMAILS, asend)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Worker(relay, EMAILS, asend_sync)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Worker(relay, EMAILS, lambda helper: asend_sync(helper))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Worker(relay, EMAILS, lambda helper: takes_payload(helper.job.state))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Worker(relay, EMAILS)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Worker(other, EMAILS, send)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -121,5 +111,5 @@ def schedules(helper: JobHelper[Email, Progress]) -> None:
     Every(timedelta(minutes=5), missed="forget")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Recurring("FREQ=DAILY", missed="forget")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Recurring("FREQ=DAILY", "UTC", "skip")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    helper.reschedule(run_at=timedelta(minutes=5))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    helper.reschedule(Every(timedelta(minutes=5)))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    helper.reschedule(run_at=timedelta(minutes=5))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    helper.reschedule(Every(timedelta(minutes=5)))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from relay_sdk import JobLostError, PayloadError, Queue
 
 from .rig import Helper, Rig, do
+
+HOUR = timedelta(hours=1)
 
 pytestmark = pytest.mark.anyio
 
@@ -64,13 +67,16 @@ async def test_a_job_that_was_left_comes_again_after_its_timeout_with_its_state(
 
 
 @pytest.mark.parametrize("raises", [False, True])
-@pytest.mark.parametrize("end", ["complete", "reschedule", "requeue", "remove"])
+@pytest.mark.parametrize("end", ["complete", "reschedule", "release", "requeue", "remove"])
 async def test_a_handler_that_has_ended_its_job_has_the_last_word(
     rig: Rig, end: str, raises: bool
 ) -> None:
     async def handle(helper: Helper) -> None:
         if end == "requeue":
             await do(helper.requeue([Queue("other").job("b", 1)]))
+        elif end in ("reschedule", "release"):
+            later = {"run_at": rig.clock.now() + HOUR} if end == "reschedule" else {"delay": 3600}
+            await do(getattr(helper, end)(**later))
         else:
             await do(getattr(helper, end)())
         rig.server.asked.clear()
@@ -85,7 +91,7 @@ async def test_a_handler_that_has_ended_its_job_has_the_last_word(
         await rig.until(lambda: ended)
         worker.stop()
     assert {line.split()[0] for line in rig.server.asked} <= {"GET"}
-    assert rig.jobs("q", "a") == (["a"] if end == "reschedule" else [])
+    assert rig.jobs("q", "a") == (["a"] if end in ("reschedule", "release") else [])
     assert rig.jobs("other", "b") == (["b"] if end == "requeue" else [])
 
 

@@ -12,7 +12,7 @@ from relay_sdk import AsyncWorker, JobLostError, Queue
 
 from .rig import Rig
 
-LEFT = "job 'a' in queue 'q' was cancelled; it is left to its timeout"
+LEFT = "job 'a' in queue 'q' still runs; it is put back"
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", ["asyncio", "trio"])]
 
@@ -90,7 +90,7 @@ async def test_a_plain_function_that_raises_is_reported(rig: Rig) -> None:
     assert rig.jobs("q", "a") == ["a"]
 
 
-async def test_a_plain_function_is_told_of_the_stop_and_then_left(
+async def test_a_plain_function_is_told_of_the_stop_and_its_job_then_put_back(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     def handle(helper: Any) -> None:

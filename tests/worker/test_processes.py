@@ -128,7 +128,7 @@ def test_a_plain_function_that_does_not_end_ends_with_a_second_signal(
     assert lines(process, 1) == ["began a"]
 
     process.send_signal(signal.SIGTERM)
-    log_until(process, "job 'a' in queue 'q' was cancelled; it is left to its timeout")
+    log_until(process, "job 'a' in queue 'q' still runs; it is put back")
     assert lines(process, 1) == ["left"]  # run() has returned; only the thread is still there
     process.send_signal(signal.SIGTERM)
 

@@ -13,7 +13,7 @@ from .rig import Gate, Helper, Rig
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", ["asyncio", "trio"])]
 
 
-async def test_after_the_grace_a_handler_is_cancelled_and_its_job_left_and_named(
+async def test_after_the_grace_a_handler_is_cancelled_and_its_job_named_and_put_back(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None:
@@ -35,8 +35,8 @@ async def test_after_the_grace_a_handler_is_cancelled_and_its_job_left_and_named
     ((when, stopping),) = ended
     assert 30 <= when - began < 34
     assert stopping
-    assert rig.jobs("q", "a") == ["a"]
-    assert "job 'a' in queue 'q' was cancelled; it is left to its timeout" in caplog.text
+    assert "job 'a' in queue 'q' was cancelled; it is put back" in caplog.text
+    assert [helper.raw.id for helper in rig.producer.next("q", timeout=0)] == ["a"]
 
 
 async def test_a_cancelled_handler_may_save_its_state_in_a_shield(rig: Rig) -> None:

@@ -37,7 +37,7 @@ async def test_after_the_grace_a_handler_in_a_thread_is_told_and_may_save_its_st
     assert rig.producer.get("q", "a").state == {"page": 3}
 
 
-async def test_what_still_runs_in_threads_is_left_and_named(
+async def test_what_still_runs_in_threads_is_named_and_put_back(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None:
@@ -55,9 +55,9 @@ async def test_what_still_runs_in_threads_is_left_and_named(
     await rig.until(lambda: not thread.is_alive(), tick=0.5)
     assert rig.clock.monotonic() >= 30 + LAST_CALL
     for id in "ab":
-        assert f"job '{id}' in queue 'q' still runs; it is left to its timeout" in caplog.text
+        assert f"job '{id}' in queue 'q' still runs; it is put back" in caplog.text
 
-    # Left is left: it is not completed behind the back of whoever has it now.
+    # It is not completed behind the back of whoever has it now.
     rig.server.asked.clear()
     gate.open()
     await rig.until(lambda: len(ended) == 2)

@@ -1,0 +1,109 @@
+"""What becomes of a job: its handler returns, raises, loses the job, or is told to leave."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import islice
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+from relay_sdk._flow import Flow, Invoke, sleep
+from relay_sdk._log import logger
+from relay_sdk._operations import LONGEST_RETRY_AFTER
+from relay_sdk._run import Run
+from relay_sdk.backoff import Backoff
+from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
+from relay_sdk.helper import AsyncJobHelper, JobHelper
+
+Report: TypeAlias = Callable[[JobHelper[Any, Any], Exception], object]
+"""What a `Worker` tells of a handler's exception."""
+
+AsyncReport: TypeAlias = Callable[[AsyncJobHelper[Any, Any], Exception], Awaitable[object]]
+"""What an `AsyncWorker` tells of a handler's exception."""
+
+AWAY = Backoff(0.5, maximum=5.0)
+"""Seconds between attempts to reach a server that is away."""
+
+
+class Unfinished(Exception):
+    """The handler was made to leave before it had done its job."""
+
+
+@frozen
+class Failing:
+    """What happens when a handler raises. The reports are given the exception."""
+
+    retry: Backoff | None
+    on_error: Callable[[Exception], object] | None
+    on_give_up: Callable[[Exception], object] | None
+
+
+def outcome(run: Run, handle: Callable[[], object], failing: Failing) -> Flow[None]:
+    """Call the handler, and tell the server what came of it, unless the handler has."""
+    try:
+        yield Invoke(handle)
+        run.check_kept()
+    except Unfinished:
+        logger.warning("%s was cancelled; it is put back", run.where)
+        yield from tell(run, run.release)
+    except Exception as error:
+        if run.lost is None:
+            logger.exception("the handler of %s failed", run.where)
+        yield from _report(run, failing.on_error, error)
+        yield from _retry(run, failing, error)
+    except SystemExit:
+        logger.exception("the handler of %s exited; it is left to its timeout", run.where)
+    except BaseException:
+        logger.warning("%s was cancelled", run.where)
+        raise  # to who has cancelled it, and puts it back
+    else:
+        yield from tell(run, run.complete)
+    finally:
+        if run.lost is not None:
+            logger.warning("%s was lost while it ran: %s", run.where, run.lost)
+    run.left = True  # so that a helper which outlives its run does no harm
+
+
+def _retry(run: Run, failing: Failing, error: Exception) -> Flow[None]:
+    """Put a failed job back after a wait, or give it up. Without `retry` its timeout does that."""
+    if failing.retry is None or run.over:
+        return
+    failures, limit = run.count.failures, failing.retry.retries or 0
+    if run.raw.max_retries is not None:
+        limit = min(limit, run.raw.max_retries)
+    if failures < limit:
+        wait = next(islice(failing.retry, failures, None))
+        yield from tell(run, partial(run.release, delay=wait, costs_retry=True))
+        return
+    logger.error("%s is given up", run.where)
+    if (yield from _report(run, failing.on_give_up, error)):
+        yield from tell(run, run.complete)
+
+
+def _report(run: Run, report: Callable[[Exception], object] | None, error: Exception) -> Flow[bool]:
+    """Tell the user's function of an exception; what it raises is logged."""
+    try:
+        if report is not None:
+            yield Invoke(partial(report, error))
+    except Exception:
+        logger.exception("the report about %s failed", run.where)
+        return False
+    return True
+
+
+def tell(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
+    """Tell the server how the run ends, as long as the job is ours."""
+    for wait in AWAY:
+        if run.over:
+            return
+        try:
+            yield from end()
+        except (TransportError, ServerBusyError) as error:
+            logger.warning("%s", error)
+            after = error.retry_after if isinstance(error, ServerBusyError) else 0.0
+            yield from sleep(max(wait, min(after, LONGEST_RETRY_AFTER)))
+        except RelayError:
+            logger.exception(
+                "the end of %s could not be told; it is left to its timeout", run.where
+            )
+            return

@@ -1,0 +1,251 @@
+"""A worker on tasks, on asyncio and trio."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from inspect import isawaitable, iscoroutinefunction
+from math import inf
+from types import TracebackType
+from typing import Any, Self
+
+from anyio import (
+    CancelScope,
+    CapacityLimiter,
+    Event,
+    create_task_group,
+    current_time,
+    get_cancelled_exc_class,
+    get_current_task,
+)
+from anyio.abc import TaskGroup
+from anyio.from_thread import BlockingPortal
+from anyio.to_thread import run_sync
+
+from relay_sdk._clock import Stopped
+from relay_sdk._flow import Sleep, Step, arun
+from relay_sdk._keeper import AsyncBeat, AsyncKeeper, Lease
+from relay_sdk._run import Run
+from relay_sdk.backoff import Backoff
+from relay_sdk.client import AsyncClient
+from relay_sdk.helper import AsyncJobHelper
+from relay_sdk.job import P, Queue, S, as_queue
+from relay_sdk.worker._base import LAST_REPLY, BaseWorker, Task
+from relay_sdk.worker._outcome import AsyncReport, Failing, Unfinished, outcome
+from relay_sdk.worker._signals import stop_on_signals
+
+# Clients and helpers show their parts to workers only.
+# pyright: reportPrivateUsage=false
+
+
+class AsyncWorker(BaseWorker[AsyncBeat]):
+    """Takes jobs and runs each in a task, `concurrency` of them at a time: `Worker`, awaited.
+
+    A handler that is a plain function runs in a thread. The handler of a lost job is cancelled,
+    and `on_error` is told a `JobLostError`; one that is still running after `grace` seconds of
+    stopping is cancelled too, has 5 seconds to clean up, and its job is put back. A plain function
+    is not cancelled: it looks at `helper.lost` and `helper.stopping`, and one that does not keeps
+    the process alive, on asyncio, until a second signal. `async with AsyncWorker(...)` works until
+    the block is left. `concurrency` may be set before that.
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        queue: Queue[P, S] | str,
+        handler: Callable[[AsyncJobHelper[P, S]], object],
+        *,
+        concurrency: int = 100,
+        grace: float = 30.0,
+        retry: Backoff | None = None,
+        on_error: AsyncReport | None = None,
+        on_give_up: AsyncReport | None = None,
+    ) -> None:
+        super().__init__(client._session.policy, concurrency, grace, retry)
+        self._session = client._session
+        self._on_error = on_error
+        self._on_give_up = on_give_up
+        self._keeper = AsyncKeeper(self._policy.clock)
+        self._threads = CapacityLimiter(inf)  # the slots are the limit
+        self._freed: Event | None = None
+        self._pausing: CancelScope | None = None
+        self._polling: CancelScope | None = None
+        self._jobs: TaskGroup | None = None
+        self._block: TaskGroup | None = None
+        self.add(queue, handler)
+
+    def add(
+        self, queue: Queue[P, S] | str, handler: Callable[[AsyncJobHelper[P, S]], object]
+    ) -> Self:
+        """Work on another queue too; its jobs share the slots."""
+        declared = as_queue(queue)
+        called = handler.func if isinstance(handler, partial) else handler
+        plain = not (iscoroutinefunction(called) or iscoroutinefunction(type(called).__call__))
+
+        def task(run: Run) -> Task[AsyncBeat]:
+            helper = AsyncJobHelper(self._session, run, declared)
+            failing = Failing(
+                self._retry,
+                self._on_error and partial(self._on_error, helper),
+                self._on_give_up and partial(self._on_give_up, helper),
+            )
+            call = _Handler(run, partial(handler, helper), self._threads if plain else None)
+            return Task(run, call, failing, Lease(run, helper._beat, call.cancel), call.cancel)
+
+        self._route(declared.name, task)
+        return self
+
+    async def run(self) -> None:
+        """Work until told to stop; return when the jobs have ended or were put back."""
+        self._begin()
+        try:
+            async with BlockingPortal() as portal, create_task_group() as beats:
+                beats.start_soon(self._keeper.run)
+
+                def stop() -> None:
+                    with suppress(RuntimeError):  # it has ended already
+                        portal.start_task_soon(self.stop)
+
+                with stop_on_signals(stop):
+                    await self._work()
+                beats.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise _sole(group) from None
+
+    def stop(self) -> None:
+        """Ask the worker to stop, from a task; `run` returns when it has."""
+        if not self._stopping:
+            self._stopping = True
+            if self._polling is not None:
+                # A request that is on its way has some time: its jobs are claimed.
+                self._polling.deadline = current_time() + LAST_REPLY
+            self._wake()
+
+    async def __aenter__(self) -> Self:
+        self._block = create_task_group()
+        await self._block.__aenter__()
+        self._block.start_soon(self.run)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if self._block is not None:
+            try:
+                # An exception of the block comes out as itself, not in a group.
+                await self._block.__aexit__(None, None, None)
+            except BaseExceptionGroup as group:
+                raise _sole(group) from None
+
+    async def _work(self) -> None:
+        try:
+            async with create_task_group() as self._jobs:
+                with CancelScope() as self._polling, suppress(Stopped):
+                    await arun(self._poll(), self._wait)
+                await self._session.run(self._end())
+                self._jobs.cancel_scope.cancel()
+        except BaseException:
+            if not self._stopping:  # else this is the second wish to stop, and is served at once
+                with CancelScope(shield=True):
+                    await self._session.run(self._put_back(LAST_REPLY))
+            raise
+
+    async def _wait(self, step: Step) -> object:
+        """Do a step of the polling: its sleeps end when the worker is to stop."""
+        if not isinstance(step, Sleep):
+            return await self._session.wait(step)
+        if not self._stopping:
+            await self._pause(step.seconds)
+        if self._stopping:
+            raise Stopped
+        return None
+
+    def _start(self, task: Task[AsyncBeat]) -> None:
+        self._keeper.add(task.lease, task.run.interval(None))
+        if self._jobs is not None:
+            self._jobs.start_soon(self._run, task)
+
+    async def _run(self, task: Task[AsyncBeat]) -> None:
+        try:
+            await self._session.run(outcome(task.run, task.handle, task.failing))
+        finally:
+            self._keeper.drop(task.lease)
+            if task.run.over:  # else whoever has cancelled it is to put it back
+                self._running.discard(task)
+            if self._freed is not None:
+                self._freed.set()
+            if self._stopping and not self._running:
+                self._wake()
+
+    async def _slot(self) -> None:
+        while not self._stopping and len(self._running) >= self.concurrency:
+            self._freed = Event()
+            await self._freed.wait()
+
+    async def _idle(self, seconds: float) -> None:
+        if self._running:
+            await self._pause(seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless woken."""
+        with CancelScope() as self._pausing:
+            await self._policy.clock.asleep(seconds)
+
+    def _wake(self) -> None:
+        if self._freed is not None:
+            self._freed.set()
+        if self._pausing is not None:
+            self._pausing.cancel()
+
+
+class _Handler:
+    """The call of a handler, which can be cancelled, unless it is in a thread."""
+
+    def __init__(
+        self, run: Run, call: Callable[[], object], threads: CapacityLimiter | None
+    ) -> None:
+        self._run = run
+        self._call = call
+        self._threads = threads
+        self._scope = CancelScope()
+        self._in_thread = False
+
+    def cancel(self) -> None:
+        if not self._in_thread:
+            self._scope.cancel()
+
+    async def __call__(self) -> None:
+        with self._scope:
+            try:
+                result = self._call() if self._threads is None else await self._from_thread()
+                if isawaitable(result):
+                    await result
+            except get_cancelled_exc_class() as error:
+                if get_current_task().has_pending_cancellation():
+                    raise
+                raise RuntimeError("the handler was cancelled by what it waited for") from error
+        # A coroutine that has swallowed its cancellation is no more done than one that has not.
+        if self._scope.cancel_called and not self._run.over:
+            raise Unfinished
+
+    async def _from_thread(self) -> object:
+        self._in_thread = True
+        # Hidden in a list: trio takes no awaitable from a thread.
+        (result,) = await run_sync(
+            lambda: [self._call()], abandon_on_cancel=True, limiter=self._threads
+        )
+        self._in_thread = False
+        if isawaitable(result) and (self._run.lost is not None or self._run.stopping):
+            self._scope.cancel()
+        return result
+
+
+def _sole(group: BaseExceptionGroup[Any]) -> Any:
+    """One thing that went wrong comes out as itself, not in a group for each task group."""
+    error: Any = group
+    while len(getattr(error, "exceptions", ())) == 1:
+        error = error.exceptions[0]
+    return error
