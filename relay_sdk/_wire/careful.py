@@ -51,11 +51,14 @@ def _job(fields: Mapping[bytes, msgspec.Raw]) -> RawJob:
 def _objects(text: bytes) -> list[dict[bytes, msgspec.Raw]]:
     """Give the fields of each job, found by counting brackets and not by recursion."""
     objects: list[dict[bytes, msgspec.Raw]] = []
-    level = start = 0
+    level = start = end = 0
     fields: dict[bytes, msgspec.Raw] = {}
     name = word = b""
     for token in _TOKEN.finditer(text):
         mark = token[0]
+        if level < JOB and (mark[:1] == b'"' or text[end : token.start()].strip()):
+            return []  # something between the jobs
+        end = token.end()
         if level == JOB:
             if mark == b":":
                 name, start = word, token.end()
