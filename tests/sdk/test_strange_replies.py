@@ -8,7 +8,17 @@ from typing import Any
 import httpx
 import pytest
 
-from relay_sdk import Backoff, PayloadError, TransportError
+from relay_sdk import (
+    AsyncJobHelper,
+    AsyncWorker,
+    Backoff,
+    Client,
+    JobHelper,
+    PayloadError,
+    TransportError,
+    Worker,
+)
+from relay_sdk.testing import Clock
 
 from .both import AnyClient, do
 from .conftest import Connect
@@ -208,3 +218,33 @@ async def test_the_next_reply_is_read_as_ever(connect: Connect, api: str) -> Non
     relay = connect(answer=answer, api=api, retry_backoff=Backoff(0.001, retries=2))
     (helper,) = await do(relay.next("emails"))
     assert helper.job.id == "good"
+
+
+async def test_a_worker_goes_on_after_strange_replies(connect: Connect, api: str) -> None:
+    strange = [content for content, _ in WHOLE.values()]
+    strange += [b"[%s]" % content for content, _ in ONE.values()]
+    answers = [*strange, b"[%s]" % GOOD]
+    ran: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method != "GET":
+            return httpx.Response(200 if request.method == "DELETE" else 202)
+        return httpx.Response(200, content=answers.pop(0)) if answers else httpx.Response(204)
+
+    def run(helper: JobHelper) -> None:
+        ran.append(helper.job.id)
+        worker.stop()
+
+    async def arun(helper: AsyncJobHelper) -> None:
+        ran.append(helper.job.id)
+        worker.stop()
+
+    relay = connect(answer=answer, api=api, clock=Clock())
+    worker: Worker | AsyncWorker
+    if isinstance(relay, Client):
+        worker = Worker(relay, "emails", run, concurrency=2)
+    else:
+        worker = AsyncWorker(relay, "emails", arun, concurrency=2)
+    await do(worker.run())
+
+    assert ran == ["good"]
