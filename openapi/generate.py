@@ -1,11 +1,18 @@
-"""Write generated/relay_api from openapi/relay.yaml; with --check, show what that would change."""
+"""Write generated/relay_api from openapi/relay.yaml; with --check, show what that would change.
+
+The generator's templates are used as openapi/templates.patch changes them.
+"""
 
 import argparse
 import difflib
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,10 +21,42 @@ PACKAGE = ROOT / "generated" / "relay_api"
 
 def generate(package: Path) -> None:
     """Generate the package at a path where nothing is yet, or exit with the generator's message."""
+    with tempfile.TemporaryDirectory() as templates:
+        for name, text in changed_templates():
+            Path(templates, name).write_text(text, encoding="utf-8")
+        _run_generator(package, templates)
+    (package / "py.typed").touch()  # without it, type checkers take every name for Any
+
+
+def changed_templates() -> Iterator[tuple[str, str]]:
+    """Yield name and text of each template as the patch has it, or exit where that does not fit."""
+    spec = find_spec("openapi_python_client")
+    originals = Path(str(spec and spec.origin)).parent / "templates"
+    patch = (ROOT / "openapi" / "templates.patch").read_text(encoding="utf-8")
+    for part in re.split("^--- ", patch, flags=re.MULTILINE)[1:]:
+        head, *hunks = re.split("^@@.*\n", part, flags=re.MULTILINE)
+        name = head.split()[0]
+        text = (originals / name).read_text(encoding="utf-8")
+        for hunk in hunks:
+            lines = hunk.splitlines(keepends=True)
+            old, new = ("".join(x[1:] for x in lines if x[0] in marks) for marks in (" -", " +"))
+            if (found := text.count(old)) != 1:
+                sys.exit(
+                    f"openapi/templates.patch does not fit openapi-python-client "
+                    f"{version('openapi-python-client')}: its {name} should have this once, "
+                    f"and has it {found} times:\n{old}\n"
+                    "Nothing was generated; generated/ is as it was."
+                )
+            text = text.replace(old, new)
+        yield name, text
+
+
+def _run_generator(package: Path, templates: str) -> None:
     command = [
         *(sys.executable, "-m", "openapi_python_client", "generate", "--fail-on-warning"),
         *("--path", str(ROOT / "openapi" / "relay.yaml")),
         *("--config", str(ROOT / "openapi" / "generator.yml")),
+        *("--custom-template-path", templates),
         *("--meta", "none", "--output-path", str(package)),
     ]
     # The generator runs ruff by name. The one beside this Python is the pinned one.
@@ -26,7 +65,6 @@ def generate(package: Path) -> None:
     run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if run.returncode:
         sys.exit(f"{run.stdout}{run.stderr}\nNothing was generated; generated/ is as it was.")
-    (package / "py.typed").touch()  # without it, type checkers take every name for Any
 
 
 def write() -> None:

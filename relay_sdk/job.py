@@ -27,6 +27,7 @@ MAX_RETRIES = 2**15 - 1
 NULL = msgspec.Raw(b"null")
 
 Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+Int32: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 
 class RawJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,15 +38,15 @@ class RawJob(msgspec.Struct, frozen=True, kw_only=True):
 
     queue: str
     id: str
-    timeout: int
-    max_retries: int | None
+    timeout: Int32
+    max_retries: Int32 | None
     payload: msgspec.Raw
     state: msgspec.Raw
     run_at: Moment | None
     updated_at: Moment | None = None
     created_at: Moment | None = None
     run_id: UUID | None = None
-    retries_remaining: int | None = None
+    retries_remaining: Int32 | None = None
 
 
 @frozen(kw_only=True)

@@ -162,7 +162,7 @@ def test_generated_functions_send_what_is_described(name: str) -> None:
     assert request.method == method
     assert request.url.raw_path.decode().split("?")[0] == path.format(**segments)
     assert dict(request.url.params) == defaults
-    assert ("content-type" in request.headers) == ("requestBody" in described)
+    assert ("content-type" in request.headers) == ("body" in arguments)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,20 @@
 """Contains some shared types for properties"""
 
+import json
 from collections.abc import Mapping, MutableMapping
-from http import HTTPStatus
-from typing import IO, BinaryIO, Generic, Literal, TypeVar
+from typing import IO, Any, BinaryIO, Generic, Literal, TypeVar
+from urllib.parse import quote
 
-from attrs import define
+import httpx
+from attrs import define, field
 
 
 class Unset:
     def __bool__(self) -> Literal[False]:
         return False
+
+    def __reduce__(self) -> str:
+        return "UNSET"  # one object, in copies and pickles too
 
 
 UNSET: Unset = Unset()
@@ -41,14 +46,45 @@ class File:
 T = TypeVar("T")
 
 
+def segment(value: object) -> str:
+    """Percent-encode a segment of a path; clients take `.` and `..` for steps in the path"""
+    encoded = quote(str(value), safe="")
+    return encoded.replace(".", "%2E") if encoded in (".", "..") else encoded
+
+
+@define
+class Request:
+    """A request to an endpoint, before it is sent"""
+
+    method: str
+    url: str
+    params: dict[str, Any] = field(factory=dict)
+    headers: dict[str, str] = field(factory=dict)
+    body: Any = field(default=UNSET, alias="json")
+
+    @property
+    def target(self) -> str:
+        """The path and the query, percent-encoded"""
+        return f"{self.url}?{httpx.QueryParams(self.params)}" if self.params else self.url
+
+    @property
+    def content(self) -> bytes | None:
+        """The body as JSON, None where there is none"""
+        if self.body is UNSET:
+            return None
+        return json.dumps(
+            self.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+        ).encode()
+
+
 @define
 class Response(Generic[T]):
     """A response from an endpoint"""
 
-    status_code: HTTPStatus
+    status_code: int
     content: bytes
     headers: MutableMapping[str, str]
     parsed: T | None
 
 
-__all__ = ["UNSET", "File", "FileTypes", "RequestFiles", "Response", "Unset"]
+__all__ = ["UNSET", "File", "FileTypes", "Request", "RequestFiles", "Response", "Unset", "segment"]

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Never, Protocol, TypeVar
 
-import msgspec
 from msgspec import Raw
 
 from relay_sdk._checks import place
-from relay_sdk._flow import Reply
-from relay_sdk._wire.careful import read_carefully
+from relay_sdk._flow import Call, Reply
+from relay_sdk._wire.reading import handed_out, shown
 from relay_sdk._wire.request import Request, Unreadable, nothing
 from relay_sdk.exceptions import JobExistsError, JobLostError, JobNotFoundError
 from relay_sdk.job import EnqueueMode, RawJob
@@ -35,26 +34,43 @@ class Api(Protocol):
     ) -> Request[None]: ...
 
 
-_jobs = msgspec.json.Decoder(list[RawJob])
+def next_request(call: Call, queue: str, num_jobs: int, *, fenced: bool) -> Request[list[RawJob]]:
+    """Hand out jobs with this call."""
+    jobs = handed_out(queue, num_jobs, fenced=fenced)
+    return Request(
+        f"next of {place(queue)}", call, {200: jobs, 204: meaning(list[RawJob]())}, patient=True
+    )
 
 
-def read_jobs(reply: Reply) -> list[RawJob]:
-    """Read jobs straight from the bytes; payloads stay text, which may be unreadable."""
-    return _read(reply.content)
+def get_request(call: Call, queue: str, id: str) -> Request[RawJob]:
+    """Show the job with this call."""
+    return Request(
+        f"get of {place(queue, id)}", call, {200: shown(queue, id), 404: not_found(queue, id)}
+    )
 
 
-def read_job(reply: Reply) -> RawJob:
-    """Read one job."""
-    return _read(b"[" + reply.content + b"]")[0]
+def exists_request(call: Call, queue: str, id: str) -> Request[bool]:
+    """Look for the job with this call."""
+    return Request(
+        f"look-up of {place(queue, id)}", call, {200: meaning(True), 404: meaning(False)}
+    )
 
 
-def _read(text: bytes) -> list[RawJob]:
-    try:
-        return _jobs.decode(text)
-    except (msgspec.ValidationError, RecursionError):
-        if jobs := read_carefully(text):
-            return jobs
-        raise
+def remove_request(call: Call, queue: str, id: str) -> Request[None]:
+    """Delete the job with this call."""
+    return Request(f"removal of {place(queue, id)}", call, {200: nothing})
+
+
+def heartbeat_request(call: Call, run: RawJob) -> Request[None]:
+    """Keep the run with this call."""
+    about = f"heartbeat of {place(run.queue, run.id)}"
+    return Request(about, call, {202: nothing, 404: lost(run)}, patient=True)
+
+
+def complete_request(call: Call, run: RawJob) -> Request[None]:
+    """End the run with this call."""
+    about = f"completion of {place(run.queue, run.id)}"
+    return Request(about, call, {200: nothing}, patient=True)
 
 
 def enqueue_about(jobs: Sequence[RawJob]) -> str:

@@ -1,15 +1,14 @@
 """The one seam between the generated code and the network.
 
 A generated endpoint builds each request, and mypy and pyright hold our arguments to its signature.
-Here its result becomes a `Call`, with what generated code gets wrong mended on the way, and here
-the status of the reply gets its meaning.
+Here its result becomes a `Call`, and here the status of the reply gets its meaning.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
-from urllib.parse import urlencode
+from typing import Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
+import relay_api.types
 from attrs import evolve, frozen
 
 from relay_sdk._flow import Call, Flow, Reply, send
@@ -26,32 +25,23 @@ A = ParamSpec("A")
 
 BUSY = {408, 429, 502, 503, 504}
 REJECTED = {400, 413, 415, 422}
-DOTS = {".": "%2E", "..": "%2E%2E"}
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Endpoint(Protocol[A]):
-    """A generated endpoint module, as far as it is used: what builds its request."""
+    """A generated endpoint module, as far as it is used."""
 
     @property
-    def _get_kwargs(self) -> Callable[A, dict[str, Any]]: ...
+    def build_request(self) -> Callable[A, relay_api.types.Request]: ...
 
 
 def build(endpoint: Endpoint[A], *args: A.args, **kwargs: A.kwargs) -> Call:
     """Build the call of a generated endpoint."""
-    built = endpoint._get_kwargs(*args, **kwargs)  # pyright: ignore[reportPrivateUsage]
-    # A key that is all dots would be taken for a step in the path and lead to another route.
-    segments: list[str] = built["url"].split("/")
-    target = "/".join(DOTS.get(segment, segment) for segment in segments)
-    if params := built.get("params"):
-        target += "?" + urlencode(params)
-    headers: dict[str, str] = dict(built.get("headers", {}))
-    content = None
-    if "json" in built:
-        # Payloads and states are `msgspec.Raw`: they are sent as the text they are.
-        content = msgspec.json.encode(built["json"])
-    else:
-        headers.pop("Content-Type", None)
-    return Call(built["method"].upper(), target, headers, content)
+    built = endpoint.build_request(*args, **kwargs)
+    # Payloads and states are `msgspec.Raw`: they are sent as the text they are.
+    body = built.body
+    content = None if body is relay_api.types.UNSET else msgspec.json.encode(body)
+    return Call(built.method, built.target, built.headers, content)
 
 
 class Unreadable(Exception):
@@ -82,7 +72,7 @@ class Request(Generic[R]):
             raise self._failure(reply)
         try:
             return meaning(reply)
-        except (Unreadable, msgspec.DecodeError, RecursionError) as error:
+        except (Unreadable, *UNDECODABLE) as error:
             raise TransportError(
                 f"{self.about}: the reply with status {reply.status} is not Relay's: {error}",
                 sent=True,

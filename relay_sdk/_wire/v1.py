@@ -16,16 +16,7 @@ from relay_api.models.new_job_v1 import NewJobV1
 from relay_api.types import UNSET
 
 from relay_sdk._checks import place
-from relay_sdk._flow import Reply
-from relay_sdk._wire.api import (
-    enqueue_about,
-    exists_already,
-    lost,
-    meaning,
-    not_found,
-    read_job,
-    read_jobs,
-)
+from relay_sdk._wire import api
 from relay_sdk._wire.request import Request, build, nothing
 from relay_sdk.exceptions import UnsupportedError
 from relay_sdk.job import NULL, EnqueueMode, RawJob
@@ -40,67 +31,45 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
     """
     if mode == "replace" or (mode == "unique" and len(jobs) > 1):
         raise UnsupportedError(
-            f"{enqueue_about(jobs)}: API v1 has no mode {mode!r}"
+            f"{api.enqueue_about(jobs)}: API v1 has no mode {mode!r}"
             + (" for several jobs" if mode == "unique" else "")
         )
     return Request(
-        enqueue_about(jobs),
+        api.enqueue_about(jobs),
         build(enqueue_v1, body=[_new(job) for job in jobs]),
-        {202: nothing, 409: exists_already(jobs) if mode == "unique" else meaning(None)},
+        {202: nothing, 409: api.exists_already(jobs) if mode == "unique" else api.meaning(None)},
     )
 
 
 def next_jobs(queue: str, num_jobs: int) -> Request[list[RawJob]]:
     """GET /v1/queues/{queue}/jobs"""
-    return Request(
-        f"next of {place(queue)}",
-        build(next_v1, queue, num_jobs=num_jobs),
-        {200: _jobs, 204: meaning(list[RawJob]())},
-        patient=True,
-    )
+    call = build(next_v1, queue, num_jobs=num_jobs)
+    return api.next_request(call, queue, num_jobs, fenced=False)
 
 
 def get(queue: str, id: str) -> Request[RawJob]:
     """GET /v1/queues/{queue}/jobs/{id}"""
-    return Request(
-        f"get of {place(queue, id)}",
-        build(get_v1, queue, id),
-        {200: _job, 404: not_found(queue, id)},
-    )
+    return api.get_request(build(get_v1, queue, id), queue, id)
 
 
 def exists(queue: str, id: str) -> Request[bool]:
     """HEAD /v1/queues/{queue}/jobs/{id}"""
-    return Request(
-        f"look-up of {place(queue, id)}",
-        build(exists_v1, queue, id),
-        {200: meaning(True), 404: meaning(False)},
-    )
+    return api.exists_request(build(exists_v1, queue, id), queue, id)
 
 
 def remove(queue: str, id: str) -> Request[None]:
     """DELETE /v1/queues/{queue}/jobs/{id}"""
-    return Request(f"removal of {place(queue, id)}", build(remove_v1, queue, id), {200: nothing})
+    return api.remove_request(build(remove_v1, queue, id), queue, id)
 
 
 def heartbeat(run: RawJob, state: msgspec.Raw) -> Request[None]:
     """PATCH /v1/queues/{queue}/jobs/{id}"""
-    return Request(
-        f"heartbeat of {place(run.queue, run.id)}",
-        build(heartbeat_v1, run.queue, run.id, body=state),
-        {202: nothing, 404: lost(run)},
-        patient=True,
-    )
+    return api.heartbeat_request(build(heartbeat_v1, run.queue, run.id, body=state), run)
 
 
 def complete(run: RawJob) -> Request[None]:
     """DELETE /v1/queues/{queue}/jobs/{id}, whoever holds the job"""
-    return Request(
-        f"completion of {place(run.queue, run.id)}",
-        build(remove_v1, run.queue, run.id),
-        {200: nothing},
-        patient=True,
-    )
+    return api.complete_request(build(remove_v1, run.queue, run.id), run)
 
 
 def requeue(run: RawJob, jobs: Sequence[RawJob], _: EnqueueMode) -> Request[None]:
@@ -112,7 +81,7 @@ def requeue(run: RawJob, jobs: Sequence[RawJob], _: EnqueueMode) -> Request[None
     return Request(
         f"reschedule of {place(run.queue, run.id)}",
         build(reschedule_v1, body=_new(jobs[0])),
-        {202: nothing, 404: lost(run)},
+        {202: nothing, 404: api.lost(run)},
     )
 
 
@@ -127,17 +96,3 @@ def _new(job: RawJob) -> NewJobV1:
         state=UNSET if job.state == NULL else job.state,
         run_at=job.run_at or UNSET,
     )
-
-
-def _job(reply: Reply) -> RawJob:
-    return _with_limit(read_job(reply))
-
-
-def _jobs(reply: Reply) -> list[RawJob]:
-    return [_with_limit(job) for job in read_jobs(reply)]
-
-
-def _with_limit(job: RawJob) -> RawJob:
-    if job.max_retries is not None and job.max_retries < 0:
-        return msgspec.structs.replace(job, max_retries=None)
-    return job

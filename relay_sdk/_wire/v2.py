@@ -19,15 +19,7 @@ from relay_api.types import UNSET
 
 from relay_sdk._checks import place
 from relay_sdk._flow import Reply
-from relay_sdk._wire.api import (
-    enqueue_about,
-    exists_already,
-    lost,
-    meaning,
-    not_found,
-    read_job,
-    read_jobs,
-)
+from relay_sdk._wire import api
 from relay_sdk._wire.request import Request, Unreadable, build, nothing
 from relay_sdk.job import NULL, EnqueueMode, RawJob
 
@@ -45,63 +37,42 @@ def is_spoken(about: str) -> Request[bool]:
 def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
     """POST /v2/queues/jobs"""
     return Request(
-        enqueue_about(jobs),
+        api.enqueue_about(jobs),
         build(enqueue_v2, body=[_new(job) for job in jobs], mode=mode),
-        {202: nothing, 409: exists_already(jobs)},
+        {202: nothing, 409: api.exists_already(jobs)},
     )
 
 
 def next_jobs(queue: str, num_jobs: int) -> Request[list[RawJob]]:
     """GET /v2/queues/{queue}/jobs"""
-    return Request(
-        f"next of {place(queue)}",
-        build(next_v2, queue, num_jobs=num_jobs),
-        {200: read_jobs, 204: meaning(list[RawJob]())},
-        patient=True,
-    )
+    call = build(next_v2, queue, num_jobs=num_jobs)
+    return api.next_request(call, queue, num_jobs, fenced=True)
 
 
 def get(queue: str, id: str) -> Request[RawJob]:
     """GET /v2/queues/{queue}/jobs/{id}"""
-    return Request(
-        f"get of {place(queue, id)}",
-        build(get_v2, queue, id),
-        {200: read_job, 404: not_found(queue, id)},
-    )
+    return api.get_request(build(get_v2, queue, id), queue, id)
 
 
 def exists(queue: str, id: str) -> Request[bool]:
     """HEAD /v2/queues/{queue}/jobs/{id}"""
-    return Request(
-        f"look-up of {place(queue, id)}",
-        build(exists_v2, queue, id),
-        {200: meaning(True), 404: meaning(False)},
-    )
+    return api.exists_request(build(exists_v2, queue, id), queue, id)
 
 
 def remove(queue: str, id: str) -> Request[None]:
     """DELETE /v2/queues/{queue}/jobs/{id}"""
-    return Request(f"removal of {place(queue, id)}", build(remove_v2, queue, id), {200: nothing})
+    return api.remove_request(build(remove_v2, queue, id), queue, id)
 
 
 def heartbeat(run: RawJob, state: msgspec.Raw) -> Request[None]:
     """PATCH /v2/queues/{queue}/jobs/{id}/run-id/{run_id}"""
-    return Request(
-        f"heartbeat of {place(run.queue, run.id)}",
-        build(heartbeat_v2, run.queue, run.id, _run_id(run), body=state),
-        {202: nothing, 404: lost(run)},
-        patient=True,
-    )
+    call = build(heartbeat_v2, run.queue, run.id, _run_id(run), body=state)
+    return api.heartbeat_request(call, run)
 
 
 def complete(run: RawJob) -> Request[None]:
     """DELETE /v2/queues/{queue}/jobs/{id}/run-id/{run_id}"""
-    return Request(
-        f"completion of {place(run.queue, run.id)}",
-        build(complete_v2, run.queue, run.id, _run_id(run)),
-        {200: nothing},
-        patient=True,
-    )
+    return api.complete_request(build(complete_v2, run.queue, run.id, _run_id(run)), run)
 
 
 def requeue(run: RawJob, jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
@@ -116,7 +87,7 @@ def requeue(run: RawJob, jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[N
             body=[_new(job) for job in jobs],
             mode=mode,
         ),
-        {202: nothing, 409: exists_already(jobs)},
+        {202: nothing, 409: api.exists_already(jobs)},
     )
 
 

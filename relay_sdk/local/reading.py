@@ -64,6 +64,8 @@ class Reader:
 
     def fields(self, known: Collection[str], expected: str) -> Iterator[str]:
         """Yield each known field of an object, whose value the caller reads then."""
+        if self.peek() == "[":
+            self._no_positions(expected)
         if self.peek() != "{":
             self.unfit(expected)
         seen: set[str] = set()
@@ -87,6 +89,15 @@ class Reader:
                 return
             if self.peek("object") == "}":
                 self.syntax("trailing comma")
+
+    def _no_positions(self, expected: str) -> Never:
+        """Refuse an array for an object, as a server does that would read it by position."""
+        start, self.at = self.at, self.at + 1
+        if self.peek() not in '"]':
+            self.path.append("[0]")
+            self.unfit("a string")  # the first field of a job is one, in both versions
+        self.at = start
+        self.unfit(expected)
 
     def required(self, name: str, value: T | None) -> T:
         if value is None:

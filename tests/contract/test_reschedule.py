@@ -70,13 +70,20 @@ def test_reschedule_of_a_queued_job_is_404(v1: Api) -> None:
     assert v1.row() == before
 
 
-@pytest.mark.parametrize("body", [[], [{"id": "x"}], None, "x", {}])
+@pytest.mark.parametrize("body", [[], None, "x", {}])
 def test_a_reschedule_of_what_is_no_job_is_422(v1: Api, body: Any) -> None:
     answer = v1.reschedule(body)
     assert answer.status == 422
     prefix = "Failed to deserialize the JSON body into the target type: "
     assert answer.text.startswith(prefix)
     assert "[0]" not in answer.text
+
+
+def test_a_reschedule_of_an_array_is_read_by_position(v1: Api) -> None:
+    answer = v1.reschedule([{"id": "x"}])
+    assert answer.status == 422
+    prefix = "Failed to deserialize the JSON body into the target type: "
+    assert answer.text.startswith(prefix + "[0]: invalid type: map, expected a string")
 
 
 def test_a_reschedule_without_a_payload_is_422_and_changes_nothing(v1: Api) -> None:

@@ -56,6 +56,6 @@ def test_a_server_that_stays_away_ends_the_wait() -> None:
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_as_many_jobs_as_wanted_are_asked_for(version: str) -> None:
-    (call,) = play(take(policy(version), "a/b", 7, None), handed_out("x")).calls
+    (call,) = play(take(policy(version), "a/b", 7, 0), reply(204)).calls
     assert (call.method, call.target) == ("GET", f"/{version}/queues/a%2Fb/jobs?num_jobs=7")
     assert call.content is None

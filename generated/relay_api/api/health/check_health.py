@@ -1,21 +1,26 @@
-from http import HTTPStatus
 from typing import Any
 
 import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...types import Response
+from ...types import Request, Response
+
+REPLIES: dict[int, object] = {
+    200: None,
+}
+"""The documented statuses, and what the content is with each."""
 
 
-def _get_kwargs() -> dict[str, Any]:
+def build_request() -> Request:
+    """Build the request, for a way of one's own to send it."""
 
     _kwargs: dict[str, Any] = {
-        "method": "get",
+        "method": "GET",
         "url": "/health",
     }
 
-    return _kwargs
+    return Request(**_kwargs)
 
 
 def _parse_response(
@@ -34,7 +39,7 @@ def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[Any]:
     return Response(
-        status_code=HTTPStatus(response.status_code),
+        status_code=response.status_code,
         content=response.content,
         headers=response.headers,
         parsed=_parse_response(client=client, response=response),
@@ -57,10 +62,10 @@ def sync_detailed(
         Response[Any]
     """
 
-    kwargs = _get_kwargs()
+    request = build_request()
 
     response = client.get_httpx_client().request(
-        **kwargs,
+        request.method, request.target, headers=request.headers, content=request.content
     )
 
     return _build_response(client=client, response=response)
@@ -82,8 +87,10 @@ async def asyncio_detailed(
         Response[Any]
     """
 
-    kwargs = _get_kwargs()
+    request = build_request()
 
-    response = await client.get_async_httpx_client().request(**kwargs)
+    response = await client.get_async_httpx_client().request(
+        request.method, request.target, headers=request.headers, content=request.content
+    )
 
     return _build_response(client=client, response=response)

@@ -1,45 +1,54 @@
-from http import HTTPStatus
-from typing import Any, cast
-from urllib.parse import quote
+from typing import Any
 
 import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, Request, Response, Unset, segment
+
+REPLIES: dict[int, object] = {
+    202: None,
+    400: str,
+    404: str,
+    422: str,
+    429: str,
+}
+"""The documented statuses, and what the content is with each."""
 
 
-def _get_kwargs(
+def build_request(
     queue: str,
     id: str,
     *,
     body: Any | Unset = UNSET,
-) -> dict[str, Any]:
+) -> Request:
+    """Build the request, for a way of one's own to send it."""
+
     headers: dict[str, Any] = {}
 
     _kwargs: dict[str, Any] = {
-        "method": "patch",
+        "method": "PATCH",
         "url": "/v1/queues/{queue}/jobs/{id}".format(
-            queue=quote(str(queue), safe=""),
-            id=quote(str(id), safe=""),
+            queue=segment(queue),
+            id=segment(id),
         ),
     }
 
     if not isinstance(body, Unset):
         _kwargs["json"] = body
 
-    headers["Content-Type"] = "application/json"
+    if not isinstance(body, Unset):
+        headers["Content-Type"] = "application/json"
 
     _kwargs["headers"] = headers
-    return _kwargs
+    return Request(**_kwargs)
 
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Any | str | None:
+) -> str | None:
     if response.status_code == 202:
-        response_202 = cast(Any, None)
-        return response_202
+        return None
 
     if response.status_code == 400:
         response_400 = response.text
@@ -65,9 +74,9 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Any | str]:
+) -> Response[str]:
     return Response(
-        status_code=HTTPStatus(response.status_code),
+        status_code=response.status_code,
         content=response.content,
         headers=response.headers,
         parsed=_parse_response(client=client, response=response),
@@ -80,7 +89,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: Any | Unset = UNSET,
-) -> Response[Any | str]:
+) -> Response[str]:
     """Keep a job in flight and save its state.
 
      Gives the job another `timeout` seconds, also when they have passed but the server has not
@@ -103,17 +112,17 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
         body=body,
     )
 
     response = client.get_httpx_client().request(
-        **kwargs,
+        request.method, request.target, headers=request.headers, content=request.content
     )
 
     return _build_response(client=client, response=response)
@@ -125,7 +134,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     body: Any | Unset = UNSET,
-) -> Any | str | None:
+) -> str | None:
     """Keep a job in flight and save its state.
 
      Gives the job another `timeout` seconds, also when they have passed but the server has not
@@ -148,7 +157,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return sync_detailed(
@@ -165,7 +174,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: Any | Unset = UNSET,
-) -> Response[Any | str]:
+) -> Response[str]:
     """Keep a job in flight and save its state.
 
      Gives the job another `timeout` seconds, also when they have passed but the server has not
@@ -188,16 +197,18 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
         body=body,
     )
 
-    response = await client.get_async_httpx_client().request(**kwargs)
+    response = await client.get_async_httpx_client().request(
+        request.method, request.target, headers=request.headers, content=request.content
+    )
 
     return _build_response(client=client, response=response)
 
@@ -208,7 +219,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     body: Any | Unset = UNSET,
-) -> Any | str | None:
+) -> str | None:
     """Keep a job in flight and save its state.
 
      Gives the job another `timeout` seconds, also when they have passed but the server has not
@@ -231,7 +242,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return (

@@ -1,20 +1,28 @@
-from http import HTTPStatus
-from typing import Any, cast
-from urllib.parse import quote
+from typing import Any
 
 import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.job_v1 import JobV1
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, Request, Response, Unset, segment
+
+REPLIES: dict[int, object] = {
+    200: list[JobV1],
+    204: None,
+    400: str,
+    429: str,
+    500: str,
+}
+"""The documented statuses, and what the content is with each."""
 
 
-def _get_kwargs(
+def build_request(
     queue: str,
     *,
     num_jobs: int | Unset = 1,
-) -> dict[str, Any]:
+) -> Request:
+    """Build the request, for a way of one's own to send it."""
 
     params: dict[str, Any] = {}
 
@@ -23,19 +31,19 @@ def _get_kwargs(
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {
-        "method": "get",
+        "method": "GET",
         "url": "/v1/queues/{queue}/jobs".format(
-            queue=quote(str(queue), safe=""),
+            queue=segment(queue),
         ),
         "params": params,
     }
 
-    return _kwargs
+    return Request(**_kwargs)
 
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Any | list[JobV1] | str | None:
+) -> list[JobV1] | str | None:
     if response.status_code == 200:
         response_200 = []
         _response_200 = response.json()
@@ -47,8 +55,7 @@ def _parse_response(
         return response_200
 
     if response.status_code == 204:
-        response_204 = cast(Any, None)
-        return response_204
+        return None
 
     if response.status_code == 400:
         response_400 = response.text
@@ -70,9 +77,9 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Any | list[JobV1] | str]:
+) -> Response[list[JobV1] | str]:
     return Response(
-        status_code=HTTPStatus(response.status_code),
+        status_code=response.status_code,
         content=response.content,
         headers=response.headers,
         parsed=_parse_response(client=client, response=response),
@@ -84,7 +91,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     num_jobs: int | Unset = 1,
-) -> Response[Any | list[JobV1] | str]:
+) -> Response[list[JobV1] | str]:
     """Claim the next jobs of a queue.
 
      Takes up to `num_jobs` queued jobs whose `run_at` has come, earliest first, and puts them in flight.
@@ -102,16 +109,16 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | list[JobV1] | str]
+        Response[list[JobV1] | str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         num_jobs=num_jobs,
     )
 
     response = client.get_httpx_client().request(
-        **kwargs,
+        request.method, request.target, headers=request.headers, content=request.content
     )
 
     return _build_response(client=client, response=response)
@@ -122,7 +129,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     num_jobs: int | Unset = 1,
-) -> Any | list[JobV1] | str | None:
+) -> list[JobV1] | str | None:
     """Claim the next jobs of a queue.
 
      Takes up to `num_jobs` queued jobs whose `run_at` has come, earliest first, and puts them in flight.
@@ -140,7 +147,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | list[JobV1] | str
+        list[JobV1] | str
     """
 
     return sync_detailed(
@@ -155,7 +162,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     num_jobs: int | Unset = 1,
-) -> Response[Any | list[JobV1] | str]:
+) -> Response[list[JobV1] | str]:
     """Claim the next jobs of a queue.
 
      Takes up to `num_jobs` queued jobs whose `run_at` has come, earliest first, and puts them in flight.
@@ -173,15 +180,17 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | list[JobV1] | str]
+        Response[list[JobV1] | str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         num_jobs=num_jobs,
     )
 
-    response = await client.get_async_httpx_client().request(**kwargs)
+    response = await client.get_async_httpx_client().request(
+        request.method, request.target, headers=request.headers, content=request.content
+    )
 
     return _build_response(client=client, response=response)
 
@@ -191,7 +200,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     num_jobs: int | Unset = 1,
-) -> Any | list[JobV1] | str | None:
+) -> list[JobV1] | str | None:
     """Claim the next jobs of a queue.
 
      Takes up to `num_jobs` queued jobs whose `run_at` has come, earliest first, and puts them in flight.
@@ -209,7 +218,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | list[JobV1] | str
+        list[JobV1] | str
     """
 
     return (

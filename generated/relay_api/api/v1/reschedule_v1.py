@@ -1,22 +1,34 @@
-from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.new_job_v1 import NewJobV1
-from ...types import Response
+from ...types import Request, Response
+
+REPLIES: dict[int, object] = {
+    202: None,
+    400: str,
+    404: str,
+    413: str,
+    415: str,
+    422: str,
+    429: str,
+}
+"""The documented statuses, and what the content is with each."""
 
 
-def _get_kwargs(
+def build_request(
     *,
     body: NewJobV1,
-) -> dict[str, Any]:
+) -> Request:
+    """Build the request, for a way of one's own to send it."""
+
     headers: dict[str, Any] = {}
 
     _kwargs: dict[str, Any] = {
-        "method": "put",
+        "method": "PUT",
         "url": "/v1/queues/jobs",
     }
 
@@ -25,15 +37,14 @@ def _get_kwargs(
     headers["Content-Type"] = "application/json"
 
     _kwargs["headers"] = headers
-    return _kwargs
+    return Request(**_kwargs)
 
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Any | str | None:
+) -> str | None:
     if response.status_code == 202:
-        response_202 = cast(Any, None)
-        return response_202
+        return None
 
     if response.status_code == 400:
         response_400 = response.text
@@ -67,9 +78,9 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Any | str]:
+) -> Response[str]:
     return Response(
-        status_code=HTTPStatus(response.status_code),
+        status_code=response.status_code,
         content=response.content,
         headers=response.headers,
         parsed=_parse_response(client=client, response=response),
@@ -80,7 +91,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: NewJobV1,
-) -> Response[Any | str]:
+) -> Response[str]:
     """Put a job in flight back into its queue.
 
      Replaces the job's timeout, retries, payload, state and `run_at` with those of the body;
@@ -100,15 +111,15 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         body=body,
     )
 
     response = client.get_httpx_client().request(
-        **kwargs,
+        request.method, request.target, headers=request.headers, content=request.content
     )
 
     return _build_response(client=client, response=response)
@@ -118,7 +129,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     body: NewJobV1,
-) -> Any | str | None:
+) -> str | None:
     """Put a job in flight back into its queue.
 
      Replaces the job's timeout, retries, payload, state and `run_at` with those of the body;
@@ -138,7 +149,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return sync_detailed(
@@ -151,7 +162,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: NewJobV1,
-) -> Response[Any | str]:
+) -> Response[str]:
     """Put a job in flight back into its queue.
 
      Replaces the job's timeout, retries, payload, state and `run_at` with those of the body;
@@ -171,14 +182,16 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         body=body,
     )
 
-    response = await client.get_async_httpx_client().request(**kwargs)
+    response = await client.get_async_httpx_client().request(
+        request.method, request.target, headers=request.headers, content=request.content
+    )
 
     return _build_response(client=client, response=response)
 
@@ -187,7 +200,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     body: NewJobV1,
-) -> Any | str | None:
+) -> str | None:
     """Put a job in flight back into its queue.
 
      Replaces the job's timeout, retries, payload, state and `run_at` with those of the body;
@@ -207,7 +220,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return (

@@ -1,39 +1,45 @@
-from http import HTTPStatus
-from typing import Any, cast
-from urllib.parse import quote
+from typing import Any
 from uuid import UUID
 
 import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...types import Response
+from ...types import Request, Response, segment
+
+REPLIES: dict[int, object] = {
+    200: None,
+    400: str,
+    422: str,
+    503: str,
+}
+"""The documented statuses, and what the content is with each."""
 
 
-def _get_kwargs(
+def build_request(
     queue: str,
     id: str,
     run_id: UUID,
-) -> dict[str, Any]:
+) -> Request:
+    """Build the request, for a way of one's own to send it."""
 
     _kwargs: dict[str, Any] = {
-        "method": "delete",
+        "method": "DELETE",
         "url": "/v2/queues/{queue}/jobs/{id}/run-id/{run_id}".format(
-            queue=quote(str(queue), safe=""),
-            id=quote(str(id), safe=""),
-            run_id=quote(str(run_id), safe=""),
+            queue=segment(queue),
+            id=segment(id),
+            run_id=segment(run_id),
         ),
     }
 
-    return _kwargs
+    return Request(**_kwargs)
 
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Any | str | None:
+) -> str | None:
     if response.status_code == 200:
-        response_200 = cast(Any, None)
-        return response_200
+        return None
 
     if response.status_code == 400:
         response_400 = response.text
@@ -55,9 +61,9 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Any | str]:
+) -> Response[str]:
     return Response(
-        status_code=HTTPStatus(response.status_code),
+        status_code=response.status_code,
         content=response.content,
         headers=response.headers,
         parsed=_parse_response(client=client, response=response),
@@ -70,7 +76,7 @@ def sync_detailed(
     run_id: UUID,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Any | str]:
+) -> Response[str]:
     """Complete a run, which deletes its job.
 
      With a `run_id` that is no longer current it answers 200 all the same and does nothing, as it does
@@ -87,17 +93,17 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
         run_id=run_id,
     )
 
     response = client.get_httpx_client().request(
-        **kwargs,
+        request.method, request.target, headers=request.headers, content=request.content
     )
 
     return _build_response(client=client, response=response)
@@ -109,7 +115,7 @@ def sync(
     run_id: UUID,
     *,
     client: AuthenticatedClient | Client,
-) -> Any | str | None:
+) -> str | None:
     """Complete a run, which deletes its job.
 
      With a `run_id` that is no longer current it answers 200 all the same and does nothing, as it does
@@ -126,7 +132,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return sync_detailed(
@@ -143,7 +149,7 @@ async def asyncio_detailed(
     run_id: UUID,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Any | str]:
+) -> Response[str]:
     """Complete a run, which deletes its job.
 
      With a `run_id` that is no longer current it answers 200 all the same and does nothing, as it does
@@ -160,16 +166,18 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
         run_id=run_id,
     )
 
-    response = await client.get_async_httpx_client().request(**kwargs)
+    response = await client.get_async_httpx_client().request(
+        request.method, request.target, headers=request.headers, content=request.content
+    )
 
     return _build_response(client=client, response=response)
 
@@ -180,7 +188,7 @@ async def asyncio(
     run_id: UUID,
     *,
     client: AuthenticatedClient | Client,
-) -> Any | str | None:
+) -> str | None:
     """Complete a run, which deletes its job.
 
      With a `run_id` that is no longer current it answers 200 all the same and does nothing, as it does
@@ -197,7 +205,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return (

@@ -1,5 +1,4 @@
-from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
@@ -7,14 +6,27 @@ from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.enqueue_mode import EnqueueMode
 from ...models.new_job_v2 import NewJobV2
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, Request, Response, Unset
+
+REPLIES: dict[int, object] = {
+    202: None,
+    400: str,
+    409: str,
+    413: str,
+    415: str,
+    422: str,
+    503: str,
+}
+"""The documented statuses, and what the content is with each."""
 
 
-def _get_kwargs(
+def build_request(
     *,
     body: list[NewJobV2],
     mode: EnqueueMode | Unset = "unique",
-) -> dict[str, Any]:
+) -> Request:
+    """Build the request, for a way of one's own to send it."""
+
     headers: dict[str, Any] = {}
 
     params: dict[str, Any] = {}
@@ -28,7 +40,7 @@ def _get_kwargs(
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {
-        "method": "post",
+        "method": "POST",
         "url": "/v2/queues/jobs",
         "params": params,
     }
@@ -41,15 +53,14 @@ def _get_kwargs(
     headers["Content-Type"] = "application/json"
 
     _kwargs["headers"] = headers
-    return _kwargs
+    return Request(**_kwargs)
 
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Any | str | None:
+) -> str | None:
     if response.status_code == 202:
-        response_202 = cast(Any, None)
-        return response_202
+        return None
 
     if response.status_code == 400:
         response_400 = response.text
@@ -83,9 +94,9 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Any | str]:
+) -> Response[str]:
     return Response(
-        status_code=HTTPStatus(response.status_code),
+        status_code=response.status_code,
         content=response.content,
         headers=response.headers,
         parsed=_parse_response(client=client, response=response),
@@ -97,7 +108,7 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     body: list[NewJobV2],
     mode: EnqueueMode | Unset = "unique",
-) -> Response[Any | str]:
+) -> Response[str]:
     """Enqueue jobs.
 
      All in one transaction: an error stores none of them. `mode` says what happens to a job that already
@@ -117,16 +128,16 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         body=body,
         mode=mode,
     )
 
     response = client.get_httpx_client().request(
-        **kwargs,
+        request.method, request.target, headers=request.headers, content=request.content
     )
 
     return _build_response(client=client, response=response)
@@ -137,7 +148,7 @@ def sync(
     client: AuthenticatedClient | Client,
     body: list[NewJobV2],
     mode: EnqueueMode | Unset = "unique",
-) -> Any | str | None:
+) -> str | None:
     """Enqueue jobs.
 
      All in one transaction: an error stores none of them. `mode` says what happens to a job that already
@@ -157,7 +168,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return sync_detailed(
@@ -172,7 +183,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     body: list[NewJobV2],
     mode: EnqueueMode | Unset = "unique",
-) -> Response[Any | str]:
+) -> Response[str]:
     """Enqueue jobs.
 
      All in one transaction: an error stores none of them. `mode` says what happens to a job that already
@@ -192,15 +203,17 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         body=body,
         mode=mode,
     )
 
-    response = await client.get_async_httpx_client().request(**kwargs)
+    response = await client.get_async_httpx_client().request(
+        request.method, request.target, headers=request.headers, content=request.content
+    )
 
     return _build_response(client=client, response=response)
 
@@ -210,7 +223,7 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     body: list[NewJobV2],
     mode: EnqueueMode | Unset = "unique",
-) -> Any | str | None:
+) -> str | None:
     """Enqueue jobs.
 
      All in one transaction: an error stores none of them. `mode` says what happens to a job that already
@@ -230,7 +243,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return (

@@ -1,28 +1,36 @@
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...types import Response
+from ...types import Request, Response, segment
+
+REPLIES: dict[int, object] = {
+    200: None,
+    400: None,
+    404: None,
+    422: None,
+    503: None,
+}
+"""The documented statuses, and what the content is with each."""
 
 
-def _get_kwargs(
+def build_request(
     queue: str,
     id: str,
-) -> dict[str, Any]:
+) -> Request:
+    """Build the request, for a way of one's own to send it."""
 
     _kwargs: dict[str, Any] = {
-        "method": "head",
+        "method": "HEAD",
         "url": "/v2/queues/{queue}/jobs/{id}".format(
-            queue=quote(str(queue), safe=""),
-            id=quote(str(id), safe=""),
+            queue=segment(queue),
+            id=segment(id),
         ),
     }
 
-    return _kwargs
+    return Request(**_kwargs)
 
 
 def _parse_response(
@@ -53,7 +61,7 @@ def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[Any]:
     return Response(
-        status_code=HTTPStatus(response.status_code),
+        status_code=response.status_code,
         content=response.content,
         headers=response.headers,
         parsed=_parse_response(client=client, response=response),
@@ -83,13 +91,13 @@ def sync_detailed(
         Response[Any]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
     )
 
     response = client.get_httpx_client().request(
-        **kwargs,
+        request.method, request.target, headers=request.headers, content=request.content
     )
 
     return _build_response(client=client, response=response)
@@ -118,11 +126,13 @@ async def asyncio_detailed(
         Response[Any]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
     )
 
-    response = await client.get_async_httpx_client().request(**kwargs)
+    response = await client.get_async_httpx_client().request(
+        request.method, request.target, headers=request.headers, content=request.content
+    )
 
     return _build_response(client=client, response=response)

@@ -1,34 +1,42 @@
-from http import HTTPStatus
-from typing import Any, cast
-from urllib.parse import quote
+from typing import Any
 
 import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.job_v2 import JobV2
-from ...types import Response
+from ...types import Request, Response, segment
+
+REPLIES: dict[int, object] = {
+    200: JobV2,
+    400: str,
+    404: None,
+    422: str,
+    503: str,
+}
+"""The documented statuses, and what the content is with each."""
 
 
-def _get_kwargs(
+def build_request(
     queue: str,
     id: str,
-) -> dict[str, Any]:
+) -> Request:
+    """Build the request, for a way of one's own to send it."""
 
     _kwargs: dict[str, Any] = {
-        "method": "get",
+        "method": "GET",
         "url": "/v2/queues/{queue}/jobs/{id}".format(
-            queue=quote(str(queue), safe=""),
-            id=quote(str(id), safe=""),
+            queue=segment(queue),
+            id=segment(id),
         ),
     }
 
-    return _kwargs
+    return Request(**_kwargs)
 
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Any | JobV2 | str | None:
+) -> JobV2 | str | None:
     if response.status_code == 200:
         response_200 = JobV2.from_dict(response.json())
 
@@ -39,8 +47,7 @@ def _parse_response(
         return response_400
 
     if response.status_code == 404:
-        response_404 = cast(Any, None)
-        return response_404
+        return None
 
     if response.status_code == 422:
         response_422 = response.text
@@ -58,9 +65,9 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Any | JobV2 | str]:
+) -> Response[JobV2 | str]:
     return Response(
-        status_code=HTTPStatus(response.status_code),
+        status_code=response.status_code,
         content=response.content,
         headers=response.headers,
         parsed=_parse_response(client=client, response=response),
@@ -72,7 +79,7 @@ def sync_detailed(
     id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Any | JobV2 | str]:
+) -> Response[JobV2 | str]:
     """Read a job.
 
      Finds queued jobs and jobs in flight alike, and changes nothing.
@@ -87,16 +94,16 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | JobV2 | str]
+        Response[JobV2 | str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
     )
 
     response = client.get_httpx_client().request(
-        **kwargs,
+        request.method, request.target, headers=request.headers, content=request.content
     )
 
     return _build_response(client=client, response=response)
@@ -107,7 +114,7 @@ def sync(
     id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Any | JobV2 | str | None:
+) -> JobV2 | str | None:
     """Read a job.
 
      Finds queued jobs and jobs in flight alike, and changes nothing.
@@ -122,7 +129,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | JobV2 | str
+        JobV2 | str
     """
 
     return sync_detailed(
@@ -137,7 +144,7 @@ async def asyncio_detailed(
     id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Any | JobV2 | str]:
+) -> Response[JobV2 | str]:
     """Read a job.
 
      Finds queued jobs and jobs in flight alike, and changes nothing.
@@ -152,15 +159,17 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | JobV2 | str]
+        Response[JobV2 | str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
     )
 
-    response = await client.get_async_httpx_client().request(**kwargs)
+    response = await client.get_async_httpx_client().request(
+        request.method, request.target, headers=request.headers, content=request.content
+    )
 
     return _build_response(client=client, response=response)
 
@@ -170,7 +179,7 @@ async def asyncio(
     id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Any | JobV2 | str | None:
+) -> JobV2 | str | None:
     """Read a job.
 
      Finds queued jobs and jobs in flight alike, and changes nothing.
@@ -185,7 +194,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | JobV2 | str
+        JobV2 | str
     """
 
     return (

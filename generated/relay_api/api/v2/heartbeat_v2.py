@@ -1,48 +1,57 @@
-from http import HTTPStatus
-from typing import Any, cast
-from urllib.parse import quote
+from typing import Any
 from uuid import UUID
 
 import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, Request, Response, Unset, segment
+
+REPLIES: dict[int, object] = {
+    202: None,
+    400: str,
+    404: str,
+    422: str,
+    503: str,
+}
+"""The documented statuses, and what the content is with each."""
 
 
-def _get_kwargs(
+def build_request(
     queue: str,
     id: str,
     run_id: UUID,
     *,
     body: Any | Unset = UNSET,
-) -> dict[str, Any]:
+) -> Request:
+    """Build the request, for a way of one's own to send it."""
+
     headers: dict[str, Any] = {}
 
     _kwargs: dict[str, Any] = {
-        "method": "patch",
+        "method": "PATCH",
         "url": "/v2/queues/{queue}/jobs/{id}/run-id/{run_id}".format(
-            queue=quote(str(queue), safe=""),
-            id=quote(str(id), safe=""),
-            run_id=quote(str(run_id), safe=""),
+            queue=segment(queue),
+            id=segment(id),
+            run_id=segment(run_id),
         ),
     }
 
     if not isinstance(body, Unset):
         _kwargs["json"] = body
 
-    headers["Content-Type"] = "application/json"
+    if not isinstance(body, Unset):
+        headers["Content-Type"] = "application/json"
 
     _kwargs["headers"] = headers
-    return _kwargs
+    return Request(**_kwargs)
 
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Any | str | None:
+) -> str | None:
     if response.status_code == 202:
-        response_202 = cast(Any, None)
-        return response_202
+        return None
 
     if response.status_code == 400:
         response_400 = response.text
@@ -68,9 +77,9 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Any | str]:
+) -> Response[str]:
     return Response(
-        status_code=HTTPStatus(response.status_code),
+        status_code=response.status_code,
         content=response.content,
         headers=response.headers,
         parsed=_parse_response(client=client, response=response),
@@ -84,7 +93,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: Any | Unset = UNSET,
-) -> Response[Any | str]:
+) -> Response[str]:
     """Keep a run alive and save its state.
 
      Gives the run another `timeout` seconds, also when they have passed but the server has not
@@ -107,10 +116,10 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
         run_id=run_id,
@@ -118,7 +127,7 @@ def sync_detailed(
     )
 
     response = client.get_httpx_client().request(
-        **kwargs,
+        request.method, request.target, headers=request.headers, content=request.content
     )
 
     return _build_response(client=client, response=response)
@@ -131,7 +140,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     body: Any | Unset = UNSET,
-) -> Any | str | None:
+) -> str | None:
     """Keep a run alive and save its state.
 
      Gives the run another `timeout` seconds, also when they have passed but the server has not
@@ -154,7 +163,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return sync_detailed(
@@ -173,7 +182,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: Any | Unset = UNSET,
-) -> Response[Any | str]:
+) -> Response[str]:
     """Keep a run alive and save its state.
 
      Gives the run another `timeout` seconds, also when they have passed but the server has not
@@ -196,17 +205,19 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
         run_id=run_id,
         body=body,
     )
 
-    response = await client.get_async_httpx_client().request(**kwargs)
+    response = await client.get_async_httpx_client().request(
+        request.method, request.target, headers=request.headers, content=request.content
+    )
 
     return _build_response(client=client, response=response)
 
@@ -218,7 +229,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     body: Any | Unset = UNSET,
-) -> Any | str | None:
+) -> str | None:
     """Keep a run alive and save its state.
 
      Gives the run another `timeout` seconds, also when they have passed but the server has not
@@ -241,7 +252,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return (

@@ -1,36 +1,42 @@
-from http import HTTPStatus
-from typing import Any, cast
-from urllib.parse import quote
+from typing import Any
 
 import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...types import Response
+from ...types import Request, Response, segment
+
+REPLIES: dict[int, object] = {
+    200: None,
+    400: str,
+    422: str,
+    503: str,
+}
+"""The documented statuses, and what the content is with each."""
 
 
-def _get_kwargs(
+def build_request(
     queue: str,
     id: str,
-) -> dict[str, Any]:
+) -> Request:
+    """Build the request, for a way of one's own to send it."""
 
     _kwargs: dict[str, Any] = {
-        "method": "delete",
+        "method": "DELETE",
         "url": "/v2/queues/{queue}/jobs/{id}".format(
-            queue=quote(str(queue), safe=""),
-            id=quote(str(id), safe=""),
+            queue=segment(queue),
+            id=segment(id),
         ),
     }
 
-    return _kwargs
+    return Request(**_kwargs)
 
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Any | str | None:
+) -> str | None:
     if response.status_code == 200:
-        response_200 = cast(Any, None)
-        return response_200
+        return None
 
     if response.status_code == 400:
         response_400 = response.text
@@ -52,9 +58,9 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Any | str]:
+) -> Response[str]:
     return Response(
-        status_code=HTTPStatus(response.status_code),
+        status_code=response.status_code,
         content=response.content,
         headers=response.headers,
         parsed=_parse_response(client=client, response=response),
@@ -66,7 +72,7 @@ def sync_detailed(
     id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Any | str]:
+) -> Response[str]:
     """Remove a job.
 
      Deletes the job, queued or in flight, whoever holds it. A job that does not exist is a success too,
@@ -82,16 +88,16 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
     )
 
     response = client.get_httpx_client().request(
-        **kwargs,
+        request.method, request.target, headers=request.headers, content=request.content
     )
 
     return _build_response(client=client, response=response)
@@ -102,7 +108,7 @@ def sync(
     id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Any | str | None:
+) -> str | None:
     """Remove a job.
 
      Deletes the job, queued or in flight, whoever holds it. A job that does not exist is a success too,
@@ -118,7 +124,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return sync_detailed(
@@ -133,7 +139,7 @@ async def asyncio_detailed(
     id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Any | str]:
+) -> Response[str]:
     """Remove a job.
 
      Deletes the job, queued or in flight, whoever holds it. A job that does not exist is a success too,
@@ -149,15 +155,17 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
     )
 
-    response = await client.get_async_httpx_client().request(**kwargs)
+    response = await client.get_async_httpx_client().request(
+        request.method, request.target, headers=request.headers, content=request.content
+    )
 
     return _build_response(client=client, response=response)
 
@@ -167,7 +175,7 @@ async def asyncio(
     id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Any | str | None:
+) -> str | None:
     """Remove a job.
 
      Deletes the job, queued or in flight, whoever holds it. A job that does not exist is a success too,
@@ -183,7 +191,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return (

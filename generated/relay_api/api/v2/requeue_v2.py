@@ -1,6 +1,4 @@
-from http import HTTPStatus
-from typing import Any, cast
-from urllib.parse import quote
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -9,17 +7,30 @@ from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.enqueue_mode import EnqueueMode
 from ...models.new_job_v2 import NewJobV2
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, Request, Response, Unset, segment
+
+REPLIES: dict[int, object] = {
+    202: None,
+    400: str,
+    409: str,
+    413: str,
+    415: str,
+    422: str,
+    503: str,
+}
+"""The documented statuses, and what the content is with each."""
 
 
-def _get_kwargs(
+def build_request(
     queue: str,
     id: str,
     run_id: UUID,
     *,
     body: list[NewJobV2],
     mode: EnqueueMode | Unset = "unique",
-) -> dict[str, Any]:
+) -> Request:
+    """Build the request, for a way of one's own to send it."""
+
     headers: dict[str, Any] = {}
 
     params: dict[str, Any] = {}
@@ -33,11 +44,11 @@ def _get_kwargs(
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {
-        "method": "put",
+        "method": "PUT",
         "url": "/v2/queues/{queue}/jobs/{id}/run-id/{run_id}".format(
-            queue=quote(str(queue), safe=""),
-            id=quote(str(id), safe=""),
-            run_id=quote(str(run_id), safe=""),
+            queue=segment(queue),
+            id=segment(id),
+            run_id=segment(run_id),
         ),
         "params": params,
     }
@@ -50,15 +61,14 @@ def _get_kwargs(
     headers["Content-Type"] = "application/json"
 
     _kwargs["headers"] = headers
-    return _kwargs
+    return Request(**_kwargs)
 
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Any | str | None:
+) -> str | None:
     if response.status_code == 202:
-        response_202 = cast(Any, None)
-        return response_202
+        return None
 
     if response.status_code == 400:
         response_400 = response.text
@@ -92,9 +102,9 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Any | str]:
+) -> Response[str]:
     return Response(
-        status_code=HTTPStatus(response.status_code),
+        status_code=response.status_code,
         content=response.content,
         headers=response.headers,
         parsed=_parse_response(client=client, response=response),
@@ -109,7 +119,7 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     body: list[NewJobV2],
     mode: EnqueueMode | Unset = "unique",
-) -> Response[Any | str]:
+) -> Response[str]:
     """Complete a run and enqueue jobs in its place.
 
      In one transaction: the run's job is deleted and the given jobs are enqueued under `mode`.
@@ -137,10 +147,10 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
         run_id=run_id,
@@ -149,7 +159,7 @@ def sync_detailed(
     )
 
     response = client.get_httpx_client().request(
-        **kwargs,
+        request.method, request.target, headers=request.headers, content=request.content
     )
 
     return _build_response(client=client, response=response)
@@ -163,7 +173,7 @@ def sync(
     client: AuthenticatedClient | Client,
     body: list[NewJobV2],
     mode: EnqueueMode | Unset = "unique",
-) -> Any | str | None:
+) -> str | None:
     """Complete a run and enqueue jobs in its place.
 
      In one transaction: the run's job is deleted and the given jobs are enqueued under `mode`.
@@ -191,7 +201,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return sync_detailed(
@@ -212,7 +222,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     body: list[NewJobV2],
     mode: EnqueueMode | Unset = "unique",
-) -> Response[Any | str]:
+) -> Response[str]:
     """Complete a run and enqueue jobs in its place.
 
      In one transaction: the run's job is deleted and the given jobs are enqueued under `mode`.
@@ -240,10 +250,10 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | str]
+        Response[str]
     """
 
-    kwargs = _get_kwargs(
+    request = build_request(
         queue=queue,
         id=id,
         run_id=run_id,
@@ -251,7 +261,9 @@ async def asyncio_detailed(
         mode=mode,
     )
 
-    response = await client.get_async_httpx_client().request(**kwargs)
+    response = await client.get_async_httpx_client().request(
+        request.method, request.target, headers=request.headers, content=request.content
+    )
 
     return _build_response(client=client, response=response)
 
@@ -264,7 +276,7 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     body: list[NewJobV2],
     mode: EnqueueMode | Unset = "unique",
-) -> Any | str | None:
+) -> str | None:
     """Complete a run and enqueue jobs in its place.
 
      In one transaction: the run's job is deleted and the given jobs are enqueued under `mode`.
@@ -292,7 +304,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | str
+        str
     """
 
     return (
