@@ -80,6 +80,9 @@ class BaseWorker(ABC, Generic[B]):
             raise RuntimeError("this worker has run already: make a new one")
         self._begun = True
 
+    def _say_stopping(self) -> None:
+        logger.info("stopping; %d jobs are running", len(self._running))
+
     @abstractmethod
     def _start(self, task: Task[B]) -> None:
         """Run a job beside the others."""
@@ -131,7 +134,6 @@ class BaseWorker(ABC, Generic[B]):
 
     def _end(self) -> Flow[None]:
         """Let the running jobs end, tell those that do not, and put back what still runs."""
-        logger.info("stopping; %d jobs are running", len(self._running))
         yield Invoke(partial(self._idle, self._grace))
         for task in list(self._running):
             task.run.stopping = True

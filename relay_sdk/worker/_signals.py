@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -69,15 +68,19 @@ class _Owner:
             self._writing.send(CAUGHT)
 
     def _listen(self) -> None:
-        seen = 0
+        came: list[int] = []
         with self._reading:
             while news := self._reading.recv(100):
-                numbers = [byte for byte in news if byte in SIGNALS]
-                seen += len(numbers)
-                if numbers or CAUGHT in news:
-                    self._stop_all()
-                if seen > 1 and self._before:
-                    self._again(numbers[-1])
+                for byte in news:
+                    if byte in SIGNALS:
+                        came.append(byte)
+                    elif byte == CAUGHT[0]:
+                        if len(came) > 1:
+                            # The second came before our handler was gone, which ran but once.
+                            os.kill(os.getpid(), came[-1])
+                        came.clear()
+                    if byte in (*SIGNALS, CAUGHT[0]):
+                        self._stop_all()
 
     def _stop_all(self) -> None:
         for stop in list(_stops.values()):
@@ -85,12 +88,6 @@ class _Owner:
                 stop()
             except Exception:
                 logger.exception("a worker could not be stopped")
-
-    def _again(self, number: int) -> None:
-        """Send a second signal anew that came before the main thread had seen the first."""
-        while self._before:
-            time.sleep(0.01)
-        os.kill(os.getpid(), number)
 
 
 _stops: dict[object, Callable[[], object]] = {}

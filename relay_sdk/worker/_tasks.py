@@ -24,6 +24,7 @@ from anyio.to_thread import run_sync
 from relay_sdk._clock import Stopped
 from relay_sdk._flow import Sleep, Step, arun
 from relay_sdk._keeper import AsyncBeat, AsyncKeeper, Lease
+from relay_sdk._log import logger
 from relay_sdk._run import Run
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import AsyncClient
@@ -116,6 +117,7 @@ class AsyncWorker(BaseWorker[AsyncBeat]):
         if not self._stopping:
             self._stopping = True
             if self._polling is not None:
+                self._say_stopping()
                 # A request that is on its way has some time: its jobs are claimed.
                 self._polling.deadline = current_time() + LAST_REPLY
             self._wake()
@@ -138,7 +140,9 @@ class AsyncWorker(BaseWorker[AsyncBeat]):
                 # An exception of the block comes out as itself, not in a group.
                 await self._block.__aexit__(None, None, None)
             except BaseExceptionGroup as group:
-                raise _sole(group) from None
+                if error is None or isinstance(error, get_cancelled_exc_class()):
+                    raise _sole(group) from None
+                logger.error("the worker has ended early", exc_info=_sole(group))
 
     async def _work(self) -> None:
         try:

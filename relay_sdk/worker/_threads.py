@@ -92,6 +92,7 @@ class Worker(BaseWorker[Beat]):
             with self._keeper, stop_on_signals(self.stop):
                 self._threads.start("relay_sdk poll", self._take_jobs)
                 self._stop.wait()
+                self._say_stopping()
                 self._pause(LAST_REPLY, self._polled)
                 self._session.run(self._end())
         finally:

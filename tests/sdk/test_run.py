@@ -5,13 +5,18 @@ import pytest
 
 from relay_sdk import JobLostError, PayloadError, RequestRejectedError, ServerBusyError
 from relay_sdk._flow import Call, Reply, Sleep
-from relay_sdk._run import Run
+from relay_sdk._run import Run, take_runs
 from relay_sdk.testing import Clock
 
-from .flows import LOST_REPLY, RUN_ID, play, policy, received, reply
+from .flows import LOST_REPLY, RUN_ID, handed_out, play, policy, received, reply
 
 DONE = reply(202)
 GONE = reply(404, f"job with id `x` not found in queue `emails` with {RUN_ID}.")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 def run(clock: Clock | None = None, **fields: object) -> Run:
@@ -168,3 +173,84 @@ def test_removing_ends_the_run() -> None:
     ours = run()
     assert play(ours.remove(), reply(200)).error is None
     assert play(ours.keep_alive(None)).result is None
+
+
+@pytest.mark.parametrize(("timeout", "within"), [(6, 2), (15, 5), (600, 10), (0, 0.5)])
+def test_a_heartbeat_has_a_third_of_what_is_left_and_the_clients_timeout_at_most(
+    timeout: int, within: float
+) -> None:
+    for flow in (run(timeout=timeout).keep_alive(None), run(timeout=timeout).heartbeat(None)):
+        assert [call.within for call in play(flow, DONE).calls] == [pytest.approx(within)]
+
+
+def test_a_later_attempt_has_less(clock: Clock) -> None:
+    mine = run(clock, timeout=12)
+    clock.advance(6)
+    played = play(mine.heartbeat(None), LOST_REPLY, reply(503), DONE, clock=clock)
+    bounds = [call.within for call in played.calls]
+    assert bounds == sorted(bounds, reverse=True)
+    assert bounds[0] == pytest.approx(2)
+
+
+def test_a_lease_counts_from_when_the_job_was_asked_for(clock: Clock) -> None:
+    flow = take_runs(policy(clock=clock), "emails", 1, None)
+    next(flow)
+    clock.advance(50)  # the reply takes that long
+    with pytest.raises(StopIteration) as done:
+        flow.send(handed_out("x"))
+    (mine,) = done.value.value
+    clock.advance(9)
+    assert play(mine.keep_alive(None), LOST_REPLY).result > 0
+    clock.advance(1)
+    assert play(mine.keep_alive(None), LOST_REPLY).result is None
+    assert mine.lost == "no heartbeat arrived within its timeout of 60 s"
+
+
+def test_a_lease_counts_from_when_its_heartbeat_was_sent(clock: Clock) -> None:
+    mine = run(clock)
+    clock.advance(20)
+    flow = mine.keep_alive(None)
+    next(flow)
+    clock.advance(30)
+    with pytest.raises(StopIteration):
+        flow.send(DONE)
+    clock.advance(29)
+    assert play(mine.keep_alive(None), LOST_REPLY).result > 0
+    clock.advance(1)
+    assert play(mine.keep_alive(None), LOST_REPLY).result is None
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+@pytest.mark.parametrize("when", ["while it ends", "once it has ended"])
+def test_a_heartbeat_that_meets_the_end_of_its_run_is_no_loss(automatic: bool, when: str) -> None:
+    mine = run()
+    beat = mine.keep_alive(None) if automatic else mine.heartbeat(None)
+    end = mine.complete()
+    next(beat)
+    next(end)
+    if when == "once it has ended":
+        with pytest.raises(StopIteration):
+            end.send(reply(200))
+    with pytest.raises(StopIteration):
+        beat.send(GONE)
+    if when == "while it ends":
+        with pytest.raises(StopIteration):
+            end.send(reply(200))
+    assert mine.lost is None
+    mine.check_kept()
+
+
+def test_a_heartbeat_whose_run_has_ended_meanwhile_is_not_tried_again() -> None:
+    mine = run()
+    beat = mine.heartbeat(None)
+    next(beat)
+    assert isinstance(beat.send(reply(503)), Sleep)
+    play(mine.complete(), reply(200))
+    with pytest.raises(StopIteration):
+        beat.send(None)
+
+
+def test_a_server_that_asks_for_a_pause_gets_one_that_the_lease_can_bear(clock: Clock) -> None:
+    mine = run(clock)
+    assert play(mine.keep_alive(None), reply(503, headers={"retry-after": "5"})).result == 5
+    assert play(mine.keep_alive(None), reply(503, headers={"retry-after": "90"})).result == 20

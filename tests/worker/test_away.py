@@ -134,3 +134,69 @@ async def test_a_queue_that_is_refused_does_not_silence_the_others(rig: Rig) -> 
     async with rig.running(worker):
         await rig.until(lambda: len(done) == 5, tick=0.1)
         assert rig.clock.monotonic() < 20
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 400])
+async def test_a_refusal_is_not_called_an_outage_and_is_said_again_now_and_then(
+    rig: Rig, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None: ...
+
+    def refused(request: httpx.Request) -> httpx.Response | None:
+        return httpx.Response(status, text="no")
+
+    def said() -> int:
+        errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+        return sum("the server refuses this worker" in each.getMessage() for each in errors)
+
+    rig.server.trouble = refused
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    async with rig.running(rig.worker("q", handle)):
+        await rig.until(lambda: said() == 1)
+        await rig.until(lambda: rig.clock.monotonic() > 100, tick=1)
+        assert said() == 1
+        await rig.until(lambda: said() == 3, tick=1)
+        rig.server.trouble = lambda _: None
+        await rig.until(lambda: not rig.jobs("q", "a"), tick=0.5)
+    assert "the server is away" not in caplog.text
+    assert str(status) in caplog.text
+    assert caplog.text.count("the server is back") == 1
+
+
+async def test_a_queue_is_not_asked_before_the_server_wants_it(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        done.append(helper.raw.queue)
+
+    def busy(request: httpx.Request) -> httpx.Response | None:
+        if "/busy/" in request.url.path and request.method == "GET":
+            asked.append(rig.clock.monotonic())
+            if len(asked) == 1:
+                return httpx.Response(429, headers={"retry-after": "30"})
+        return None
+
+    done: list[str] = []
+    asked: list[float] = []
+    rig.server.trouble = busy
+    rig.producer.enqueue_batch([Queue(name).job("a", 1) for name in ("busy", "quick")])
+    worker = rig.worker("busy", handle).add("quick", rig.adapted(handle))
+    async with rig.running(worker):
+        await rig.until(lambda: done)
+        await rig.until(lambda: len(done) == 2, tick=0.5)
+    assert done == ["quick", "busy"]
+    assert asked[1] - asked[0] >= 30
+
+
+@pytest.mark.parametrize("grace", [float("inf")])
+async def test_a_grace_without_end_is_one(rig: Rig, grace: float) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+
+    gate = rig.gate()
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=10**6))
+    worker = rig.worker("q", handle, grace=grace)
+    async with rig.running(worker):
+        await rig.until(lambda: gate.waiting)
+        worker.stop()
+        rig.clock.advance(86_400)
+        gate.open()
+    assert rig.jobs("q", "a") == []

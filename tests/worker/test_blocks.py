@@ -29,8 +29,10 @@ async def working(worker: AnyWorker) -> AsyncIterator[object]:
     entered = worker.__enter__()
     try:
         yield entered
-    finally:
-        await anyio.to_thread.run_sync(worker.__exit__, None, None, None)
+    except BaseException as error:
+        await anyio.to_thread.run_sync(worker.__exit__, type(error), error, error.__traceback__)
+        raise
+    await anyio.to_thread.run_sync(worker.__exit__, None, None, None)
 
 
 async def test_it_works_in_the_block_and_has_ended_after_it(rig: Rig) -> None:
@@ -138,3 +140,26 @@ def test_what_goes_wrong_comes_out_as_itself(backend: str) -> None:
 
     with pytest.raises(RuntimeError, match="closed"):
         anyio.run(run, backend=backend)
+
+
+async def test_what_ends_a_worker_early_comes_out_of_its_block(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None: ...
+
+    worker = rig.worker("q", handle)
+    worker.concurrency = 0
+    with pytest.raises(ValueError, match="concurrency must be from 1"):
+        async with working(worker):
+            if rig.kind != "sync":
+                await anyio.sleep(20)
+
+
+async def test_an_exception_of_the_block_goes_before_that_of_the_worker(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None: ...
+
+    worker = rig.worker("q", handle)
+    worker.concurrency = 0
+    with pytest.raises(LookupError):
+        async with working(worker):
+            raise LookupError

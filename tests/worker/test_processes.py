@@ -1,5 +1,6 @@
 """Workers that are processes, and real signals."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 
 from relay_sdk import Client, Queue
 from relay_sdk.local import LocalServer
+
+from .hanging import HangingServer
 
 PROGRAMS = Path(__file__).with_name("programs.py")
 PATIENCE = 30
@@ -117,6 +120,32 @@ def test_a_second_signal_ends_at_once(
     if number == signal.SIGTERM:
         assert process.returncode == -signal.SIGTERM
     assert relay.exists("q", "a")
+
+
+@pytest.mark.parametrize("program", ["stubborn", "astubborn"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("hang", ["GET", "PATCH"], ids=["next", "heartbeat"])
+def test_signals_end_a_worker_whose_server_says_nothing(
+    relay: Client,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    number: signal.Signals,
+    hang: str,
+) -> None:
+    with HangingServer(os.environ["RELAY_URL"], hang) as hanging:
+        monkeypatch.setenv("RELAY_URL", hanging.url)
+        if hang == "PATCH":
+            relay.enqueue(Queue("q").job("a", 1, timeout=1))
+        process = start(program)
+        assert hanging.taken.wait(PATIENCE)
+
+        process.send_signal(number)
+        log_until(process, "stopping;")
+        process.send_signal(number)
+
+        process.communicate(timeout=5)
+    assert relay.exists("q", "a") is (hang == "PATCH")
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

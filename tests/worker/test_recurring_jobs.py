@@ -118,3 +118,28 @@ async def test_a_run_that_fails_is_tried_again_and_the_job_goes_on(rig: Rig, clo
     async with rig.running(rig.worker("q", handle, retry=retry)):
         await runs.until(3, tick=300)
     assert runs.due[1:3] == [start + HOUR, start + 2 * HOUR]
+
+
+@pytest.mark.parametrize("max_retries", [None, 2])
+async def test_failures_with_successes_between_them_never_end_a_recurring_job(
+    rig: Rig, clock: Clock, max_retries: int | None
+) -> None:
+    async def handle(helper: Helper) -> None:
+        runs.append(helper.failures)
+        due.append(helper.job.run_at)
+        if len(runs) % 2:
+            raise LookupError
+        await do(helper.reschedule(run_at=Every(HOUR)))
+
+    runs: list[int] = []
+    due: list[datetime | None] = []
+    start = clock.now()
+    job = Queue("q").job("hourly", 1, timeout=DAY, run_at=start, max_retries=max_retries)
+    rig.producer.enqueue(job)
+    retry = Backoff(60, maximum=60, jitter=0, retries=2)
+    async with rig.running(rig.worker("q", handle, retry=retry)):
+        await rig.until(lambda: len(runs) >= 20, tick=60)
+    assert runs[:20] == [0, 1] * 10
+    # It goes on from when it was due, and not from the retry.
+    assert due[:20:2] == [start + number * HOUR for number in range(10)]
+    assert rig.producer.get("q", "hourly").max_retries == max_retries

@@ -49,6 +49,56 @@ async def test_it_is_given_up_after_the_stated_number(rig: Rig, max_retries: int
     assert reports.given_up == ["a"]
 
 
+@pytest.mark.parametrize("max_retries", [None, 2])
+async def test_max_retries_and_state_stay_as_they_were(rig: Rig, max_retries: int | None) -> None:
+    reports = Reports(rig)
+    job = Queue("q").job("a", 1, max_retries=max_retries, state={"n": 1}, timeout=3600)
+    rig.producer.enqueue(job)
+    async with rig.running(reports.worker()):
+        for failures in (1, 2):
+            await rig.until(lambda n=failures: len(reports.errors) == n, tick=1)
+            await rig.until(lambda: rig.producer.get("q", "a").run_at > rig.clock.now())
+            seen = rig.producer.get("q", "a")
+            assert (seen.max_retries, seen.state) == (max_retries, {"n": 1})
+
+
+async def test_the_first_wait_is_the_shortest_whatever_the_retries_of_the_job(rig: Rig) -> None:
+    reports = Reports(rig)
+    rig.producer.enqueue(Queue("q").job("a", 1, max_retries=2, timeout=3600))
+    async with rig.running(reports.worker()):
+        await rig.until(lambda: reports.errors)
+        await rig.until(lambda: rig.producer.get("q", "a").run_at > rig.clock.now())
+        due = rig.producer.get("q", "a").run_at
+        assert due is not None
+        assert (due - rig.clock.now()).total_seconds() == pytest.approx(10, abs=2)
+
+
+async def test_a_handler_knows_how_often_its_job_has_failed(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        failures.append(helper.failures)
+        raise LookupError
+
+    failures: list[int] = []
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=3600))
+    async with rig.running(rig.worker("q", handle, retry=RETRY)):
+        await rig.until(lambda: not rig.jobs("q", "a"), tick=5)
+    assert failures == [0, 1, 2, 3]
+
+
+async def test_a_timeout_between_failures_leaves_the_count_as_it_is(rig: Rig) -> None:
+    reports = Reports(rig)
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=30))
+    async with rig.running(reports.worker()):
+        await rig.until(lambda: len(reports.errors) == 1, tick=1)
+    rig.clock.advance(20)
+    (helper,) = rig.producer.next("q", timeout=0)
+    assert helper.failures == 1
+    rig.clock.advance(60)
+    async with rig.running(reports.worker()):
+        await rig.until(lambda: not rig.jobs("q", "a"), tick=5)
+    assert len(reports.errors) == 4
+
+
 @pytest.mark.parametrize("max_retries", [0, 1])
 async def test_the_retries_of_the_job_itself_are_a_limit_too(rig: Rig, max_retries: int) -> None:
     reports = Reports(rig)

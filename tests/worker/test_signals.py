@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -161,3 +162,134 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
             assert signal.getsignal(signal.SIGTERM) is not before
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_one_signal_stops_all_workers_of_a_process(
+    client: Client, server: Server, own: list[int]
+) -> None:
+    """One in the main thread, one in a block, and one that has begun after them."""
+
+    def first(helper: Any) -> None:
+        with Worker(client, "third", lambda helper: None) as third:
+            assert third._thread
+            while not any("third" in line for line in server.asked):
+                third._thread.join(0.01)
+            os.kill(os.getpid(), signal.SIGTERM)
+            third._thread.join(20)
+            assert not third._thread.is_alive()
+
+    client.enqueue(Queue("first").job("a", 1))
+    with Worker(client, "second", lambda helper: None) as second:
+        Worker(client, "first", first).run()
+        assert second._thread
+        second._thread.join(20)
+        assert not second._thread.is_alive()
+    assert own == []
+    assert not client.exists("first", "a")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_one_signal_stops_all_workers_of_a_loop(rig: Rig, own: list[int]) -> None:
+    async def handle(helper: Any) -> None: ...
+
+    workers = [AsyncWorker(rig.client(), name, handle) for name in "abc"]
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            for worker in workers:
+                group.start_soon(worker.run)
+            await rig.until(lambda: len(rig.server.polls()) >= 3, tick=0.1)
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert own == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_workers_may_stop_in_any_order(
+    rig: Rig, own: list[int], order: tuple[int, int]
+) -> None:
+    async def handle(helper: Any) -> None: ...
+
+    workers = [AsyncWorker(rig.client(), name, handle) for name in "ab"]
+    async with anyio.create_task_group() as group:
+        for worker in workers:
+            group.start_soon(worker.run)
+        await rig.until(lambda: len(rig.server.polls()) >= 2, tick=0.1)
+        workers[order[0]].stop()
+        await anyio.wait_all_tasks_blocked()
+        assert own == []
+        os.kill(os.getpid(), signal.SIGTERM)  # it is the other's, and not the program's
+    assert own == []
+
+
+def test_a_handler_that_was_set_meanwhile_stays(client: Client, own: list[int]) -> None:
+    def other(number: int, _: object) -> None: ...
+
+    ours = signal.getsignal(signal.SIGTERM)
+    with stop_on_signals(lambda: None):
+        signal.signal(signal.SIGTERM, other)
+    assert signal.getsignal(signal.SIGTERM) is other
+    signal.signal(signal.SIGTERM, ours)
+
+
+def test_a_second_signal_that_comes_before_the_first_was_seen_is_not_lost(own: list[int]) -> None:
+    """Python notes that a signal came, not how often; the main thread sleeps meanwhile."""
+
+    def send_two() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        # The system delivers it meanwhile, and no other thread of this program runs.
+        until = time.perf_counter() + 0.002
+        while time.perf_counter() < until:
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped = threading.Event()
+    with stop_on_signals(stopped.set):
+        sender = threading.Thread(target=send_two)
+        # So another thread gets them, and this one is not interrupted.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        try:
+            sender.start()
+            assert stopped.wait(20)
+            for _ in range(2000):
+                if own:
+                    break
+                threading.Event().wait(0.005)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        sender.join()
+    assert own == [signal.SIGTERM]
+
+
+def test_a_signal_to_a_child_is_none_to_its_parent(own: list[int]) -> None:
+    stops: list[int] = []
+    with stop_on_signals(lambda: stops.append(os.getpid())):
+        pid = os.fork()
+        if not pid:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(1)
+        _, status = os.waitpid(pid, 0)
+        assert os.WTERMSIG(status) == signal.SIGTERM
+        pid = os.fork()
+        if not pid:
+            # What was set before the worker is there again.
+            restored = signal.getsignal(signal.SIGTERM) is signal.getsignal(signal.SIGINT)
+            os._exit(0 if restored else 1)
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+    assert stops == []
+
+
+def test_a_worker_made_before_a_fork_refuses_to_run_in_the_child(client: Client) -> None:
+    worker = Worker(client, "q", lambda helper: None)
+    pid = os.fork()
+    if not pid:
+        try:
+            worker.run()
+        except RuntimeError as error:
+            os._exit(0 if "made before a fork" in str(error) else 1)
+        os._exit(2)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0

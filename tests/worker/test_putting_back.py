@@ -1,0 +1,176 @@
+"""Jobs that a worker cannot finish are put back: the next worker has them at once, as they were."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import httpx
+import pytest
+
+from relay_sdk import AsyncWorker, Queue
+
+from .rig import Helper, Rig, do
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("api", ["v1", "v2"])]
+
+
+def waiting(rig: Rig) -> list[tuple[str, object, int | None]]:
+    """Who may be taken at once: id, state and max_retries."""
+    jobs = [helper.job for helper in rig.producer.next("q", 10, timeout=0)]
+    return sorted((job.id, job.state, job.max_retries) for job in jobs)
+
+
+async def test_a_handler_that_is_told_to_stop_releases_its_job(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        started.append(helper)
+        await gate.passed()
+        await do(helper.release(state={"page": 3}))
+
+    gate = rig.gate()
+    started: list[Helper] = []
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600, max_retries=2))
+    worker = rig.worker("q", handle, grace=60)
+    async with rig.running(worker):
+        await rig.until(lambda: started)
+        worker.stop()
+        gate.open()
+    assert waiting(rig) == [("a", {"page": 3}, 2)]
+    assert rig.server.count("DELETE") == 0
+
+
+@pytest.mark.parametrize("kind", ["sync"])
+async def test_a_thread_that_does_not_end_has_its_job_put_back(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await do(helper.heartbeat({"page": 3}))
+        await gate.passed()
+
+    gate = rig.gate()
+    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600, max_retries=0) for id in "ab"])
+    worker = rig.worker("q", handle, grace=0)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    await rig.until(lambda: gate.waiting == 2)
+    worker.stop()
+    await rig.until(lambda: not thread.is_alive(), tick=0.5)
+    assert waiting(rig) == [("a", {"page": 3}, 0), ("b", {"page": 3}, 0)]
+    gate.open()
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_a_coroutine_that_swallows_its_cancellation_is_not_taken_for_done(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        started.append(helper)
+        with anyio.CancelScope(shield=True):
+            await do(helper.heartbeat({"page": 3}))
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            return
+
+    started: list[Helper] = []
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle, grace=0)
+    async with rig.running(worker):
+        await rig.until(lambda: started)
+        await rig.until(lambda: rig.server.count("PATCH"))
+        worker.stop()
+    assert rig.server.count("DELETE") == 0
+    assert waiting(rig) == [("a", {"page": 3}, None)]
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_a_plain_function_that_ends_while_stopping_is_done_and_one_that_does_not_put_back(
+    rig: Rig,
+) -> None:
+    def handle(helper: Any) -> None:
+        helpers[helper.raw.id] = helper
+        if helper.raw.id == "done":
+            while not helper.stopping:
+                go_on.wait(0.01)
+        elif helper.raw.id == "released":
+            while not helper.stopping:
+                go_on.wait(0.01)
+            anyio.from_thread.run(helper.release)
+        else:
+            assert go_on.wait(20)
+
+    helpers: dict[str, Any] = {}
+    go_on = threading.Event()
+    ids = ["done", "released", "stuck"]
+    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
+    worker = AsyncWorker(rig.client(), "q", handle, grace=10)
+    async with rig.running(worker):
+        await rig.until(lambda: len(helpers) == 3)
+        worker.stop()
+        await rig.until(lambda: not rig.jobs("q", "done"), tick=0.2)
+        await rig.until(lambda: rig.server.count("PUT") == 2, tick=0.2)
+    assert [id for id, _, _ in waiting(rig)] == ["released", "stuck"]
+    go_on.set()
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_jobs_of_a_run_that_is_cancelled_from_outside_are_put_back(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        started.append(helper)
+        await anyio.sleep_forever()
+
+    started: list[Helper] = []
+    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in "abc"])
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.worker("q", handle).run)
+        await rig.until(lambda: len(started) == 3)
+        group.cancel_scope.cancel()
+    assert [id for id, _, _ in waiting(rig)] == ["a", "b", "c"]
+
+
+async def test_a_job_that_failed_while_stopping_is_left_to_its_timeout_or_retried(
+    rig: Rig,
+) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+        raise LookupError
+
+    gate = rig.gate()
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle, grace=60)
+    async with rig.running(worker):
+        await rig.until(lambda: gate.waiting)
+        worker.stop()
+        gate.open()
+    assert waiting(rig) == []
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [lambda _: httpx.Response(503), lambda _: httpx.Response(500, text="fault")],
+    ids=["away", "broken"],
+)
+async def test_what_cannot_be_put_back_is_left_to_its_timeout_and_named(
+    rig: Rig,
+    trouble: Callable[[httpx.Request], httpx.Response],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handle(helper: Helper) -> None:
+        started.append(helper)
+        if rig.kind == "sync":
+            await gate.passed()
+        else:
+            with anyio.CancelScope(shield=True):
+                await gate.passed()
+
+    gate = rig.gate()
+    started: list[Helper] = []
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle, grace=0)
+    async with rig.running(worker):
+        await rig.until(lambda: started)
+        rig.server.trouble = trouble
+        worker.stop()
+        await rig.until(lambda: "it is left to its timeout" in caplog.text, tick=0.2)
+        gate.open()
+        rig.clock.advance(60)
+    assert "job 'a' in queue 'q' still runs; it is left to its timeout" in caplog.text
+    rig.server.trouble = lambda _: None
+    assert rig.jobs("q", "a") == ["a"]
