@@ -62,7 +62,7 @@ async def test_it_never_runs_more_than_its_concurrency(rig: Rig) -> None:
     most: list[int] = []
     done: list[str] = []
     ids = [str(number) for number in range(60)]
-    gates = {id: rig.gate(opened=int(id) % 3 == 0) for id in ids}
+    gates = {id: rig.gate(opened=int(id) >= 5 and int(id) % 3 == 0) for id in ids}
     rig.producer.enqueue_batch([Queue("q").job(id, 1) for id in ids])
 
     def all_done() -> bool:
@@ -72,6 +72,7 @@ async def test_it_never_runs_more_than_its_concurrency(rig: Rig) -> None:
         return len(done) == len(ids)
 
     async with rig.running(rig.worker("q", handle, concurrency=5)):
+        await rig.until(lambda: len(running) == 5)
         await rig.until(all_done, tick=0.1)
     assert max(most) == 5
     assert sorted(done) == sorted(ids)
