@@ -7,7 +7,7 @@ import typer
 
 from relay_sdk.cli.options import JobId, Json, QueueName, Url, Verbose, connect, verbatim
 from relay_sdk.cli.outcome import NO, mistakes
-from relay_sdk.cli.output import fields, say, show, show_json, show_table, start_log
+from relay_sdk.cli.output import fields, json_text, say, show, show_json, show_table, start_log
 
 
 def next_jobs(
@@ -55,7 +55,7 @@ def get(
         show_json(fields(job))
         return
     text = {name: msgspec.json.encode(value) for name, value in fields(job).items()}
-    show_table([(name, msgspec.json.format(value).decode()) for name, value in text.items()])
+    show_table([(name, json_text(value)) for name, value in text.items()])
 
 
 def exists(
