@@ -1,9 +1,11 @@
 """Data goes to stdout, words to people go to stderr; neither can steer a terminal."""
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Sequence
+from errno import EPIPE
 from typing import Any
 
 import msgspec
@@ -24,6 +26,10 @@ def without_login(text: str) -> str:
     return LOGIN.sub("://***@", text)
 
 
+class UnwritableError(Exception):
+    """A result cannot be written, to a full disk for example."""
+
+
 def say(text: str) -> None:
     """Tell a person something, in one line."""
     typer.echo(f"relay-sdk: {printable(without_login(text))}", err=True)
@@ -31,13 +37,13 @@ def say(text: str) -> None:
 
 def show(text: str) -> None:
     """Print a result for a person to read, in one line."""
-    typer.echo(printable(text))
+    _print(printable(text))
 
 
 def show_json(value: object) -> None:
     """Print one line of JSON."""
     # Stored JSON text may have line breaks of its own.
-    typer.echo(json_text(msgspec.json.encode(value), indent=-1))
+    _print(json_text(msgspec.json.encode(value), indent=-1))
 
 
 def json_text(text: bytes, indent: int = 2) -> str:
@@ -61,7 +67,7 @@ def show_table(rows: Sequence[tuple[str, str]]) -> None:
     rows = [(name, "\n".join(map(printable, value.split("\n")))) for name, value in rows]
     if not sys.stdout.isatty():
         for name, value in rows:
-            typer.echo(f"{name}: {value}")
+            _print(f"{name}: {value}")
         return
     from rich.console import Console
     from rich.table import Table
@@ -71,6 +77,17 @@ def show_table(rows: Sequence[tuple[str, str]]) -> None:
     for name, value in rows:
         table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
     Console().print(table)
+
+
+def _print(text: str) -> None:
+    try:
+        typer.echo(text)
+    except OSError as error:
+        if error.errno == EPIPE:
+            raise  # whoever read has had enough: typer ends quietly
+        # What is left in the buffer would be tried again at the end, and complained of.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UnwritableError(f"cannot write the output: {error.strerror}") from error
 
 
 def fields(job: Job[Any, Any] | RawJob) -> dict[str, Any]:

@@ -133,3 +133,20 @@ def test_a_closed_stdout_ends_quietly_and_keeps_what_was_not_printed(
     assert (process.returncode, errors) == (1, "")
     assert not relay.exists("q", first["id"])
     assert relay.exists("q", "499")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("command", [["get", "q", "a"], ["exists", "q", "a"], ["next", "q"]])
+def test_a_full_disk_is_told(
+    server: LocalServer, relay: Client, tmp_path: Path, command: list[str]
+) -> None:
+    relay.enqueue(QUEUE.job("a", 1))
+
+    with (
+        Path("/dev/full").open("w") as full,
+        program(tmp_path, *command, url=server.url, stdout=full) as process,
+    ):
+        errors = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 1
+    assert errors == "relay-sdk: cannot write the output: No space left on device\n"
