@@ -122,6 +122,7 @@ def silent(connection: socket.socket) -> None:
         "http://user:s3cr3t@127.0.0.1:x",
         "http://user:s3cr3t@127.0.0.1/?q",
         "ftp://user:s3cr3t@127.0.0.1",
+        "http://user:s3cr3t/@127.0.0.1",
     ],
 )
 def test_a_password_is_not_shown_when_nothing_answers(
