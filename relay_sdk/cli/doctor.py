@@ -7,7 +7,7 @@ import typer
 
 from relay_sdk.cli.options import Json, Url
 from relay_sdk.cli.outcome import NO, mistakes
-from relay_sdk.cli.output import show_json, show_table
+from relay_sdk.cli.output import printable, show_json, show_table
 from relay_sdk.cli.probe import Report, examine
 
 
@@ -42,7 +42,7 @@ def _rows(report: Report) -> list[tuple[str, str]]:
         rows.append(("API", ", ".join(report.api)))
     if report.database is not None:
         rows.append(("database", "answers" if report.database else "does not answer"))
-    return rows + [("problem", problem) for problem in report.problems or ["none"]]
+    return rows + [("problem", printable(problem)) for problem in report.problems or ["none"]]
 
 
 def _clock(difference: float) -> str:

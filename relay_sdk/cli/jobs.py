@@ -1,13 +1,27 @@
 """The commands that look at jobs, take them and delete them."""
 
+from collections import deque
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
 import typer
+from msgspec import Raw
 
 from relay_sdk.cli.options import JobId, Json, QueueName, Url, Verbose, connect, verbatim
 from relay_sdk.cli.outcome import NO, mistakes
-from relay_sdk.cli.output import fields, say, show, show_json, show_table, start_log
+from relay_sdk.cli.output import (
+    UnwritableError,
+    fields,
+    json_text,
+    say,
+    show,
+    show_json,
+    show_table,
+    start_log,
+)
+from relay_sdk.exceptions import JobLostError, RelayError
+from relay_sdk.helper import JobHelper
 
 
 def next_jobs(
@@ -27,21 +41,43 @@ def next_jobs(
     """Take jobs and print them, one line of JSON each.
 
     They are claimed: no other worker gets them until their timeout has passed. With --complete
-    they are gone.
+    they are gone. Those that were not printed, after Ctrl-C for example, are put back.
     """
     start_log(verbose)
     with connect(url) as relay:
         with mistakes():
             helpers = relay.next(verbatim(queue), number, timeout=wait)
-        for helper in helpers:
-            show_json(fields(helper.raw))
-            if complete:
-                helper.complete()
+        unseen = deque(helpers)
+        try:
+            while unseen:
+                helper = unseen.popleft()
+                try:
+                    show_json(fields(helper.raw))
+                except (OSError, UnwritableError):
+                    unseen.appendleft(helper)
+                    raise
+                if complete:
+                    helper.complete()
+        finally:
+            _put_back(unseen)
     if not helpers:
         say(f"no job is ready in queue {queue!r}")
         raise typer.Exit(NO)
     if not complete:
         say(f"{len(helpers):,} claimed; the server queues them again after their timeout")
+
+
+def _put_back(helpers: Iterable[JobHelper[Raw, Raw]]) -> None:
+    """Put jobs that nobody has seen back into their queue."""
+    for helper in helpers:
+        try:
+            helper.release()
+        except JobLostError:
+            continue  # its timeout has passed
+        except RelayError as error:
+            # The next ones would wait as long, in vain.
+            say(f"{error}. The jobs that were not printed come again after their timeout")
+            return
 
 
 def get(
@@ -55,7 +91,7 @@ def get(
         show_json(fields(job))
         return
     text = {name: msgspec.json.encode(value) for name, value in fields(job).items()}
-    show_table([(name, msgspec.json.format(value).decode()) for name, value in text.items()])
+    show_table([(name, json_text(value)) for name, value in text.items()])
 
 
 def exists(

@@ -7,7 +7,7 @@ from typing import ParamSpec
 
 import typer
 
-from relay_sdk.cli.output import say
+from relay_sdk.cli.output import UnwritableError, say
 from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
 
 P = ParamSpec("P")
@@ -41,6 +41,9 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
         except Mistake as error:
             say(str(error))
             raise typer.Exit(MISTAKE) from error
+        except UnwritableError as error:
+            say(str(error))
+            raise typer.Exit(NO) from error
         except RelayError as error:
             away = isinstance(error, TransportError | ServerBusyError)
             advice = ["To find out why: relay-sdk doctor"] if away else []

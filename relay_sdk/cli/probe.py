@@ -9,6 +9,7 @@ from attrs import define, field
 
 from relay_sdk._flow import Call, Reply
 from relay_sdk._http import Address, Http
+from relay_sdk.cli.output import without_login
 from relay_sdk.cli.trouble import why_no_reply, why_not_relay
 from relay_sdk.exceptions import TransportError
 
@@ -33,7 +34,7 @@ def examine(url: str, timeout: float) -> Report:
     """Ask a server how it is. Nothing is changed there, and no job is taken."""
     address = Address(url, timeout, None)
     http = Http(address, None)
-    report = Report(address.url)
+    report = Report(without_login(address.url))
     try:
         if _is_alive(http, report):
             _find_versions(http, report)

@@ -10,6 +10,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from relay_sdk._flow import Reply
+from relay_sdk.cli.output import without_login
 from relay_sdk.exceptions import TransportError
 
 TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
@@ -60,7 +61,7 @@ def _reason(error: TransportError, place: str, scheme: str, timeout: float) -> s
                 return f"no connection to {place}: {cause.strerror}"
             case _:
                 pass
-    return str(error)
+    return without_login(str(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -77,7 +78,8 @@ def why_not_relay(reply: Reply, url: str) -> str:
     """Explain a reply that Relay does not give."""
     status = f"{url} answered {reply.status}"
     if 300 <= reply.status < 400:
-        return f"{status}, a redirect to {reply.headers.get('location', 'nowhere')}: use that URL"
+        other = without_login(reply.headers.get("location", "nowhere"))
+        return f"{status}, a redirect to {other}: use that URL"
     if reply.status in (401, 403, 407):
         return (
             f"{status}: a proxy wants a login. The credentials of basic authentication go into "

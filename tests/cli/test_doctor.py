@@ -78,10 +78,12 @@ def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
 
         thread = threading.Thread(target=accept)
         thread.start()
-        yield listener.getsockname()[1]
-        # Closing alone would not wake who waits for the next connection.
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            # Closing alone would not wake who waits for the next connection.
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def test_a_good_server_is_all_well(run: Run) -> None:

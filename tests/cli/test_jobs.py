@@ -1,5 +1,9 @@
 import json
+import signal
+import socket
+import threading
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -8,6 +12,7 @@ from relay_sdk.local import LocalServer
 
 from .conftest import Run
 from .programs import posix, program
+from .test_doctor import listening
 
 QUEUE = Queue("q")
 
@@ -132,4 +137,112 @@ def test_a_closed_stdout_ends_quietly_and_keeps_what_was_not_printed(
 
     assert (process.returncode, errors) == (1, "")
     assert not relay.exists("q", first["id"])
-    assert relay.exists("q", "499")
+    back = [helper.job.id for helper in relay.next("q", 500, timeout=0)]
+    assert back[-1] == "499"
+    # All that was printed was completed too, but for the one that met the closed pipe at most.
+    assert all(relay.exists("q", id) for id in back)
+    assert not any(relay.exists("q", str(n)) for n in range(500) if str(n) not in back)
+
+
+@pytest.mark.skipif(not posix, reason="needs signals")
+def test_an_interrupt_puts_back_what_was_not_printed(
+    server: LocalServer, relay: Client, tmp_path: Path
+) -> None:
+    relay.enqueue_batch([QUEUE.job(str(number), "x" * 1000) for number in range(500)])
+
+    # Nobody reads on, so the pipe is full soon, and the command waits.
+    with program(tmp_path, "next", "q", "-n", "500", url=server.url) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        printed, errors = process.communicate(timeout=60)
+
+    back = [int(helper.job.id) for helper in relay.next("q", 500, timeout=0)]
+    assert (process.returncode, errors) == (130, "relay-sdk: interrupted\n")
+    # In a row from the first that was not printed; the one that was being printed stays claimed.
+    assert 1 <= back[0] < 499
+    assert back == [*range(back[0], 500)]
+    assert f'"id":"{back[0]}"' not in printed
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("options", [[], ["--complete"]])
+def test_a_full_disk_puts_back_what_was_not_printed(
+    server: LocalServer, relay: Client, tmp_path: Path, options: list[str]
+) -> None:
+    relay.enqueue_batch([QUEUE.job(id, 1, state=id) for id in "abc"])
+
+    with (
+        Path("/dev/full").open("w") as full,
+        program(tmp_path, "next", "q", "-n", "3", *options, url=server.url, stdout=full) as process,
+    ):
+        process.communicate(timeout=60)
+
+    jobs = [helper.job for helper in relay.next("q", 9, timeout=0)]
+    assert [(job.id, job.state) for job in jobs] == [("a", "a"), ("b", "b"), ("c", "c")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_server_that_takes_nothing_back_does_not_hold_the_command(
+    tmp_path: Path, silent: bool
+) -> None:
+    """It hands jobs out, and then cuts the connection, or says nothing until a Ctrl-C."""
+    jobs = [
+        {"queue": "q", "id": id, "timeout": 9, "max_retries": None, "retries_remaining": None}
+        | {"payload": 1, "state": None, "run_id": str(uuid4())}
+        | dict.fromkeys(("run_at", "updated_at", "created_at"), "2030-01-01T00:00:00Z")
+        for id in "abc"
+    ]
+    body = json.dumps(jobs).encode()
+    head = b"HTTP/1.1 %d OK\r\ncontent-length: %d\r\n"
+    asked = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        while request := connection.recv(65536):
+            if b"num_jobs=0" in request:
+                text = b"Failed to deserialize query string: 0"
+                connection.sendall(head % (400, len(text)) + b"\r\n" + text)
+            elif request.startswith(b"GET"):
+                kind = b"content-type: application/json\r\n\r\n"
+                connection.sendall(head % (200, len(body)) + kind + body)
+            else:
+                asked.set()
+                if not silent:
+                    return
+
+    with (
+        listening(talk) as port,
+        Path("/dev/full").open("w") as full,
+        program(
+            tmp_path, "next", "q", "-n", "3", url=f"http://127.0.0.1:{port}", stdout=full
+        ) as process,
+    ):
+        assert asked.wait(60)
+        if silent:
+            process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+
+    if silent:
+        assert (process.returncode, errors) == (130, "relay-sdk: interrupted\n")
+    else:
+        assert process.returncode == 1
+        assert errors.count("come again after their timeout") == 1
+        assert "cannot write the output" in errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("command", [["get", "q", "a"], ["exists", "q", "a"], ["next", "q"]])
+def test_a_full_disk_is_told(
+    server: LocalServer, relay: Client, tmp_path: Path, command: list[str]
+) -> None:
+    relay.enqueue(QUEUE.job("a", 1))
+
+    with (
+        Path("/dev/full").open("w") as full,
+        program(tmp_path, *command, url=server.url, stdout=full) as process,
+    ):
+        errors = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 1
+    assert errors == "relay-sdk: cannot write the output: No space left on device\n"

@@ -1,6 +1,7 @@
 import os
 import re
 import signal
+import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -40,6 +41,11 @@ client = Client()
 worker = Worker(client, "q", note, concurrency=2)
 holding = Worker(client, "q", hold, concurrency=8)
 tasks = AsyncWorker(AsyncClient(), "q", anote)
+
+def die(helper):
+    os._exit(3)
+
+dying = Worker(client, "q", die)
 
 class Shop:
     worker = worker
@@ -176,6 +182,68 @@ def test_a_second_signal_ends_all_at_once(folder: Path, server: LocalServer, rel
     assert process.returncode == 130
     assert relay.exists("q", "a")
     assert not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_signal_ends_processes_that_still_start(folder: Path, signals: int) -> None:
+    (folder / "slow.py").write_text(
+        "import os, threading\nopen('started', 'w')\nthreading.Event().wait()\n"
+    )
+
+    with program(folder, "work", "slow:worker", "--processes", "2") as process:
+        wait_until((folder / "started").exists, "a process imports the module")
+        for _ in range(signals):
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+    assert process.returncode in (0, 143)[:signals]
+
+
+def test_a_signal_ends_the_wait_for_a_restart(
+    folder: Path, server: LocalServer, relay: Client
+) -> None:
+    relay.enqueue(QUEUE.job("a", 1))
+
+    with program(folder, "work", "jobs:dying", "--processes", "1", url=server.url) as process:
+        line_with(process.stderr, "ended with status 3; starting it again in 0.5 s")
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 0
+    assert errors == "relay-sdk: SIGTERM: stopping when the running jobs have ended\n"
+
+
+@pytest.mark.parametrize("target", ["jobs:worker", "jobs:tasks"])
+def test_a_second_signal_ends_processes_whose_server_says_nothing(
+    folder: Path, target: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with program(folder, "work", target, "--processes", "1", url=url) as process:
+            pid = int(line_with(process.stderr, "process 1 is").split()[-1])
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1)  # it asks
+                process.send_signal(signal.SIGTERM)
+                line_with(process.stderr, "SIGTERM: stopping")
+                process.send_signal(signal.SIGTERM)
+                process.communicate(timeout=60)
+
+    assert process.returncode == 143
+    assert not alive(pid)
+
+
+def test_a_second_signal_ends_processes_that_are_held(folder: Path, server: LocalServer) -> None:
+    with program(folder, "work", "jobs:worker", "--processes", "1", url=server.url) as process:
+        pid = int(line_with(process.stderr, "process 1 is").split()[-1])
+        os.kill(pid, signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        line_with(process.stderr, "SIGINT: stopping")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert not alive(pid)
 
 
 def test_processes_stop_when_their_supervisor_is_killed(
