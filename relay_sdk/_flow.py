@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
-from relay_sdk.exceptions import TransportError
+from relay_sdk.exceptions import RelayError
 
 R = TypeVar("R")
 
@@ -77,7 +77,7 @@ def run(flow: Flow[R], send: Callable[[Call], Reply], sleep: Callable[[float], N
                 continue
             try:
                 resume = partial(flow.send, send(step))
-            except TransportError as error:
+            except RelayError as error:
                 resume = partial(flow.throw, error)
     except StopIteration as done:
         result: R = done.value
@@ -106,7 +106,7 @@ async def arun(
                 continue
             try:
                 resume = partial(flow.send, await send(step))
-            except TransportError as error:
+            except RelayError as error:
                 resume = partial(flow.throw, error)
     finally:
         flow.close()
