@@ -55,8 +55,8 @@ class Client(_Client):
 
     `base_url` defaults to `$RELAY_URL`. `next_backoff` paces the polls of an empty queue; with a
     number of `retries`, `next` gives up after so many. `retry_backoff` paces the attempts when a
-    request fails, and its `retries` are how many more there are. `timeout` is for each wait on the
-    network, in seconds. `headers` go with every request. `http_client` is an `httpx.Client` of your
+    request fails, and its `retries` are how many more there are. `timeout` bounds each request as
+    a whole, in seconds. `headers` go with every request. `http_client` is an `httpx.Client` of your
     own, for proxies or certificates; it is not closed here. `api="auto"` asks the server once, at
     the first request, and takes v2 where it is spoken. `clock` is for tests: see
     `relay_sdk.testing`.

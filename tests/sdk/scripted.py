@@ -2,15 +2,25 @@
 
 import socketserver
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 
-class ScriptedServer:
-    """Answers each request with the next of the answers, the last for ever, and hangs up."""
+class Server(socketserver.ThreadingTCPServer):
+    request_queue_size = 200
 
-    def __init__(self, *answers: bytes) -> None:
+
+class ScriptedServer:
+    """Answers each request with the next of the answers, the last for ever, and hangs up.
+
+    With a `pace`, in seconds, each byte is followed by a wait, until the client hangs up. `None` is
+    no answer, before the server ends.
+    """
+
+    def __init__(self, *answers: bytes | None, pace: float = 0) -> None:
         self.requests: list[bytes] = []
+        self._over = threading.Event()
         left = list(answers)
 
         class Handler(socketserver.StreamRequestHandler):
@@ -22,9 +32,20 @@ class ScriptedServer:
                         length = int(line.split(b":")[1])
                 handler.rfile.read(length)
                 self.requests.append(request)
-                handler.wfile.write(left.pop(0) if len(left) > 1 else left[0])
+                answer = left.pop(0) if len(left) > 1 else left[0]
+                if answer is None:
+                    self._over.wait()
+                    return
+                with suppress(ConnectionError):
+                    if not pace:
+                        handler.wfile.write(answer)
+                        return
+                    for byte in answer:
+                        handler.wfile.write(bytes([byte]))
+                        if self._over.wait(pace):
+                            return
 
-        self._server = socketserver.TCPServer(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=[0.01])
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
@@ -32,12 +53,17 @@ class ScriptedServer:
         self._thread.start()
         return self
 
+    def hang_up(self) -> None:
+        """End the answers that are under way."""
+        self._over.set()
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.hang_up()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -1,9 +1,13 @@
 """Where requests go, what goes with them, and who closes the connections."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import anyio
 import httpx
 import pytest
 
-from relay_sdk import AsyncClient, Client
+from relay_sdk import AsyncClient, Client, Queue, RelayError, TransportError
+from relay_sdk.testing import Clock
 
 from .both import AnyClient, do, entered
 from .conftest import Connect, Kind
@@ -78,17 +82,64 @@ async def test_a_client_of_ones_own_is_used_and_not_closed(kind: Kind) -> None:
             await do(relay.exists("emails", "x"))
         assert requests[-1].headers["x-mine"] == "1"
         assert not own.is_closed
-        await do(relay.exists("emails", "x"))
-
-
-async def test_our_own_connections_are_closed(kind: Kind) -> None:
-    with ScriptedServer(YES) as server:
-        relay: AnyClient = (Client if kind == "sync" else AsyncClient)(server.url, api="v2")
-        async with entered(relay):
-            assert await do(relay.exists("emails", "x"))
-        with pytest.raises(RuntimeError, match="closed"):
+        with pytest.raises(RelayError, match="the client is closed"):
             await do(relay.exists("emails", "x"))
-        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("used", [True, False])
+async def test_after_close_every_call_is_refused_at_once(kind: Kind, used: bool) -> None:
+    clock = Clock()
+    with ScriptedServer(YES) as server:
+        make = Client if kind == "sync" else AsyncClient
+        relay: AnyClient = make(server.url, api="v2", clock=clock)
+        async with entered(relay):
+            if used:
+                assert await do(relay.exists("emails", "x"))
+        await do(relay.close() if isinstance(relay, Client) else relay.aclose())
+        for call in (
+            lambda: relay.exists("emails", "x"),
+            lambda: relay.next("emails"),
+            lambda: relay.enqueue(Queue("emails").job("x", 1)),
+        ):
+            with pytest.raises(RelayError, match=r"queue .emails.*: the client is closed") as error:
+                await do(call())
+            assert not isinstance(error.value, TransportError)
+        assert len(server.requests) == used
+    assert clock.monotonic() == 0
+
+
+async def test_a_client_of_ones_own_that_is_closed_is_told(kind: Kind, connect: Connect) -> None:
+    own = requested(kind, [])
+    await do(own.close() if isinstance(own, httpx.Client) else own.aclose())
+    with pytest.raises(RelayError, match="closed"):
+        await do(connect(http_client=own).exists("emails", "x"))
+
+
+@pytest.mark.parametrize("pace", [0.01, 60], ids=["trickles", "is silent"])
+async def test_close_ends_what_is_under_way(kind: Kind, pace: float) -> None:
+    with ScriptedServer(b"HTTP/1.1 200 OK\r\nx: " + b"a" * 50_000, pace=pace) as server:
+        relay: AnyClient
+        if kind == "sync":
+            relay = Client(server.url, api="v2", timeout=60)
+            with ThreadPoolExecutor() as threads:
+                waiting = threads.submit(relay.exists, "emails", "x")
+                while not server.requests:
+                    await anyio.sleep(0.01)
+                relay.close()
+                with pytest.raises(RelayError, match="queue 'emails'"):
+                    waiting.result()
+        else:
+            relay = AsyncClient(server.url, api="v2", timeout=60)
+
+            async def wait() -> None:
+                with pytest.raises(RelayError, match="queue 'emails'"):
+                    await do(relay.exists("emails", "x"))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(wait)
+                while not server.requests:
+                    await anyio.sleep(0.01)
+                await relay.aclose()
 
 
 async def test_every_request_has_a_timeout(kind: Kind, connect: Connect) -> None:
@@ -98,7 +149,9 @@ async def test_every_request_has_a_timeout(kind: Kind, connect: Connect) -> None
     for options, seconds in (({}, 10.0), ({"timeout": 3}, 3)):
         await do(connect(http_client=own, **options).exists("emails", "x"))
         for request in requests:
-            assert set(request.extensions["timeout"].values()) == {seconds}
+            timeouts = request.extensions["timeout"]
+            assert set(timeouts) == {"connect", "read", "write", "pool"}
+            assert all(0 < timeout <= seconds for timeout in timeouts.values())
         requests.clear()
     await do(own.close() if isinstance(own, httpx.Client) else own.aclose())
 

@@ -1,0 +1,89 @@
+"""Sockets that keep to the bound of a whole exchange, for httpcore's pool of connections.
+
+httpcore's own begin anew with each read, so a reply that trickles would last for ever.
+"""
+
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from ssl import SSLContext
+from time import monotonic
+
+import httpcore
+from httpcore import SOCKET_OPTION, ConnectError, ConnectTimeout, ReadTimeout, WriteTimeout
+
+from relay_sdk._bound import Left
+
+PIECE = 16 * 1024
+"""Bytes that the system takes whole or not at all, so that a slow reader is noticed."""
+
+
+def _left(timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
+    if not isinstance(timeout, Left):
+        return timeout
+    left = timeout.ends - monotonic()
+    if left <= 0:
+        raise error("the time of the exchange is over")
+    return left
+
+
+class Backend(httpcore.SyncBackend):
+    """Opens such sockets."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise ConnectError(str(error)) from error
+        addresses = [str(address[0]) for *_, address in found]
+        while True:
+            # Each has its share: one that is silent leaves time for the others.
+            left = _left(timeout, ConnectTimeout)
+            share = None if left is None else left / len(addresses)
+            try:
+                return _Stream(
+                    super().connect_tcp(
+                        addresses.pop(0), port, share, local_address, socket_options
+                    )
+                )
+            except (ConnectError, ConnectTimeout):
+                if not addresses:
+                    raise
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout, ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), PIECE):
+            self._stream.write(buffer[start : start + PIECE], _left(timeout, WriteTimeout))
+
+    def close(self) -> None:
+        # Closing alone does not wake a thread that reads.
+        used = self._stream.get_extra_info("socket")
+        with suppress(OSError):
+            socket.socket.shutdown(used, socket.SHUT_RDWR)
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = _left(timeout, ConnectTimeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> object:
+        return self._stream.get_extra_info(info)

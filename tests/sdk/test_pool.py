@@ -1,0 +1,50 @@
+"""Connections are reused, and not kept for ever."""
+
+import pytest
+
+from relay_sdk import _pool
+from relay_sdk._pool import IDLE, Pool
+
+
+class Time:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    time = Time()
+    monkeypatch.setattr(_pool, "monotonic", time)
+    return time
+
+
+def test_what_is_given_back_is_taken_first() -> None:
+    pool = Pool(object)
+    a, b = pool.take(), pool.take()
+    assert a is not b
+    assert pool.give(a) is None
+    assert pool.give(b) is None
+    assert pool.take() is b
+    assert pool.take() is a
+
+
+def test_what_was_unused_for_long_is_to_be_closed(time: Time) -> None:
+    pool = Pool(object)
+    a, b, c = pool.take(), pool.take(), pool.take()
+    pool.give(a)
+    time.now = 1
+    assert pool.give(b) is None
+    time.now = IDLE
+    assert pool.give(c) is a
+    assert pool.all == {b, c}
+    assert pool.give(pool.take()) is None
+
+
+def test_what_alone_was_unused_for_long_is_taken(time: Time) -> None:
+    pool = Pool(object)
+    a = pool.take()
+    pool.give(a)
+    time.now = 2 * IDLE
+    assert pool.take() is a
