@@ -1,7 +1,7 @@
 """A job that was handed to this process, and what may be done with it: once, as flows."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,14 +13,16 @@ from relay_sdk._flow import Flow
 from relay_sdk._log import logger
 from relay_sdk._operations import (
     MAX_BODY,
+    complete,
     exists,
-    find_api,
     remove,
     retrying,
     settle_by_looking,
+    speaking,
     to_raws,
 )
 from relay_sdk._policy import Policy
+from relay_sdk._wire.api import Api
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -73,10 +75,9 @@ class Run:
             raise PayloadError(self.raw.queue, self.raw.id, "state", reason, None)
         before, self.state = self.state, state
         asked = self._policy.clock.monotonic()
-        api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
         try:
             # Each attempt sends what is known then: others have their turn between two.
-            yield from retrying(self._policy, lambda: api.heartbeat(self.raw, self.state).ask())
+            yield from retrying(self._policy, self._beat)
         except RequestRejectedError:
             if self.state is state:
                 self.state = before
@@ -96,8 +97,7 @@ class Run:
         usual = self.interval(interval)
         asked = self._policy.clock.monotonic()
         try:
-            api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
-            yield from api.heartbeat(self.raw, self.state).ask()
+            yield from self._beat()
         except JobLostError as error:
             if self._ending:
                 return usual  # the trace of an end whose reply was lost
@@ -132,8 +132,7 @@ class Run:
     def complete(self) -> Flow[None]:
         """End the run and the job."""
         self.check_ours()
-        api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
-        yield from self._end(retrying(self._policy, api.complete(self.raw).ask))
+        yield from self._end(complete(self._policy, self.raw))
 
     def again(
         self,
@@ -157,7 +156,7 @@ class Run:
 
     def remove(self) -> Flow[None]:
         """Delete the job, whoever holds it."""
-        yield from self._end(remove(self._policy, self.raw.queue, self.raw.id))
+        yield from self._end(remove(self._policy, self.raw.queue, self.raw.id, self.raw))
 
     def exists(self) -> Flow[bool]:
         """Look whether the job is still there, whoever holds it."""
@@ -165,9 +164,17 @@ class Run:
 
     def _requeue(self, jobs: list[RawJob], mode: EnqueueMode) -> Flow[None]:
         self.check_ours()
-        api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
-        request = api.requeue(self.raw, jobs, mode)
-        yield from self._end(retrying(self._policy, request.ask, partial(self._settle, jobs)))
+
+        def ask() -> Flow[None]:
+            return self._speaking(lambda api: api.requeue(self.raw, jobs, mode).ask())
+
+        yield from self._end(retrying(self._policy, ask, partial(self._settle, jobs)))
+
+    def _beat(self) -> Flow[None]:
+        return self._speaking(lambda api: api.heartbeat(self.raw, self.state).ask())
+
+    def _speaking(self, ask: Callable[[Api], Flow[None]]) -> Flow[None]:
+        return speaking(self._policy, self.raw.queue, self.raw.id, ask)
 
     def _end(self, flow: Flow[None]) -> Flow[None]:
         self._ending = True
