@@ -1,16 +1,21 @@
 """What a client does, once, as flows: finding the API version, retrying, polling, splitting."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import Any, TypeVar
 
 import msgspec
+from attrs import evolve
 
 from relay_sdk._checks import place
 from relay_sdk._flow import Flow, sleep
 from relay_sdk._log import logger
 from relay_sdk._policy import Policy
 from relay_sdk._wire.api import Api
+from relay_sdk._wire.detection import probe, v1, v2
+from relay_sdk._wire.request import Request
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -18,6 +23,7 @@ from relay_sdk.exceptions import (
     RelayError,
     ServerBusyError,
     TransportError,
+    UnexpectedStatusError,
 )
 from relay_sdk.job import EnqueueMode, Job, RawJob, to_raw
 
@@ -25,36 +31,40 @@ R = TypeVar("R")
 
 MAX_BODY = 2 * 1024 * 1024
 LONGEST_RETRY_AFTER = 60.0
-UNSURE = {408, 502, 504}
-"""Statuses after which the server may yet have acted; a 429 and a 503 are plain refusals."""
+SHORTEST_LOOK = 2.0
+"""Seconds that a look for jobs has at least: when it is cut off, jobs may stay claimed."""
 
 
-def find_api(policy: Policy, queue: str, id: str | None = None) -> Flow[Api]:
-    """Find out which version of the API to speak, once for a client.
+def speaking(
+    policy: Policy,
+    queue: str,
+    id: str | None,
+    ask: Callable[[Api], Flow[R]],
+    within: float | None = None,
+) -> Flow[R]:
+    """Ask once, in the version of the API that is spoken.
 
-    The queue and id are what it is needed for, should it fail.
+    Where its route is missing, find the version anew and ask in that. The queue and id are what it
+    is for, should it fail; `within` bounds each question about the version, in seconds.
     """
-    if policy.spoken.api is None:
-        if policy.choice != "v1":
-            from relay_sdk._wire import v2
-
-            if policy.choice == "v2" or (
-                yield from retrying(policy, v2.is_spoken(place(queue, id)).ask)
-            ):
-                policy.spoken.api = v2
-                return v2
-        from relay_sdk._wire import v1
-
-        policy.spoken.api = v1
-    return policy.spoken.api
+    about = place(queue, id)
+    api = yield from policy.versions.find(about, within)
+    try:
+        return (yield from ask(api))
+    except UnexpectedStatusError as error:
+        if not policy.versions.turned(api, error):
+            raise
+    api = yield from policy.versions.find(about, within)
+    return (yield from ask(api))
 
 
 def retrying(
     policy: Policy,
     ask: Callable[[], Flow[R]],
     settle: Callable[[JobExistsError | JobLostError], Flow[R]] | None = None,
+    deadline: float = inf,
 ) -> Flow[R]:
-    """Ask until the answer is definite or the backoff is spent.
+    """Ask until the answer is definite, the backoff is spent or the deadline has come.
 
     A lost reply is not a failure: what the server says to the next attempt may be the trace of the
     first one. `settle` then decides.
@@ -65,14 +75,16 @@ def retrying(
         try:
             return (yield from ask())
         except (TransportError, ServerBusyError) as error:
+            unsure = error.sent = error.sent or unsure
             wait = next(waits, None)
-            unsure = unsure or may_have_acted(error)
-            if isinstance(error, TransportError):
-                error.sent = unsure
             if wait is None:
                 raise
             if isinstance(error, ServerBusyError):
                 wait = max(wait, min(error.retry_after, LONGEST_RETRY_AFTER))
+            left = deadline - policy.clock.monotonic()
+            if wait >= left:
+                yield from sleep(max(left, 0.0))
+                raise
             logger.info("%s; trying again in %.2f s", error, wait)
         except (JobExistsError, JobLostError) as error:
             if settle is None or not unsure:
@@ -81,75 +93,157 @@ def retrying(
         yield from sleep(wait)
 
 
-def may_have_acted(error: RelayError) -> bool:
-    """Tell whether the server may have acted on a request that ended so, now or later."""
-    if isinstance(error, TransportError):
-        return error.sent
-    return isinstance(error, ServerBusyError) and error.status in UNSURE
-
-
 def take(
-    policy: Policy, queue: str, num_jobs: int, timeout: float | None
+    policy: Policy, queue: str, num_jobs: int, timeout: float | None = None
 ) -> Flow[tuple[list[RawJob], float]]:
     """Wait for jobs and take up to `num_jobs` of them; none after `timeout` seconds.
 
-    Also tell when was asked for them: their leases count from then at the earliest.
+    Also tell when they were asked for: their leases count from then at the earliest.
     """
-    deadline = None if timeout is None else policy.clock.monotonic() + timeout
-    api = yield from find_api(policy, queue)
-    request = api.next_jobs(queue, num_jobs)
-    asked = policy.clock.monotonic()
-    for wait in policy.next_backoff:
-        asked = policy.clock.monotonic()
-        jobs = yield from retrying(policy, request.ask)
-        if jobs:
+    now = policy.clock.monotonic
+    asked = now()
+    deadline = inf if timeout is None else asked + timeout
+
+    def look() -> Flow[list[RawJob]]:
+        nonlocal asked
+        asked = now()
+        within = min(policy.timeout, max(deadline - now(), SHORTEST_LOOK))
+        return speaking(
+            policy, queue, None, lambda api: api.next_jobs(queue, num_jobs).ask(within), within
+        )
+
+    waits = iter(policy.next_backoff)
+    answered = False
+    while True:
+        try:
+            jobs = yield from retrying(policy, look, deadline=deadline)
+        except (TransportError, ServerBusyError):
+            if answered and now() >= deadline:
+                return [], asked
+            raise
+        wait, left = next(waits, None), deadline - now()
+        if jobs or wait is None or left <= 0:
             return jobs, asked
-        left = wait if deadline is None else deadline - policy.clock.monotonic()
-        if left <= 0:
-            break
+        answered = True
         yield from sleep(min(wait, left))
-    return [], asked
 
 
-def enqueue(policy: Policy, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
+def enqueue(policy: Policy, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
     """Enqueue jobs; long batches in several requests unless they are to be one transaction."""
     raws = to_raws(jobs)
-    if not raws:
-        return
-    api = yield from find_api(policy, raws[0].queue, raws[0].id)
-    batches = [raws] if mode == "unique" else list(_split(raws))
-    # All of them first: what this version cannot do is refused before anything is sent.
-    requests = [api.enqueue(batch, mode) for batch in batches]
     done = 0
-    for batch, request in zip(batches, requests, strict=True):
-        try:
-            yield from retrying(policy, request.ask, partial(settle_by_looking, policy, batch))
-        except RelayError as error:
-            if done:
-                error.add_note(f"{done} of the {len(raws)} jobs were enqueued before this")
-            raise
+    for batch in [raws] if mode == "unique" else _split(raws):
+        if batch:
+            try:
+                yield from _enqueue(policy, batch, mode)
+            except RelayError as error:
+                if done:
+                    error.add_note(f"{done} of the {len(raws)} jobs were enqueued before this")
+                raise
         done += len(batch)
+
+
+def _enqueue(policy: Policy, jobs: Sequence[RawJob], mode: EnqueueMode) -> Flow[None]:
+    def ask(api: Api) -> Flow[None]:
+        return api.enqueue(jobs, mode).ask()
+
+    return retrying(
+        policy,
+        lambda: speaking(policy, jobs[0].queue, jobs[0].id, ask),
+        partial(settle_by_looking, policy, jobs),
+    )
 
 
 def get(policy: Policy, queue: str, id: str) -> Flow[RawJob]:
     """Read a job as the server has it."""
-    api = yield from find_api(policy, queue, id)
-    return (yield from retrying(policy, api.get(queue, id).ask))
+    return _look_up(policy, queue, id, lambda api: api.get(queue, id).ask())
 
 
 def exists(policy: Policy, queue: str, id: str) -> Flow[bool]:
     """Look whether there is a job."""
-    api = yield from find_api(policy, queue, id)
-    return (yield from retrying(policy, api.exists(queue, id).ask))
+
+    def ask(api: Api) -> Flow[bool]:
+        if not (yield from api.exists(queue, id).ask()):
+            raise JobNotFoundError(queue, id)
+        return True
+
+    try:
+        return (yield from _look_up(policy, queue, id, ask))
+    except JobNotFoundError:
+        return False
 
 
-def remove(policy: Policy, queue: str, id: str) -> Flow[None]:
-    """Delete a job, whoever holds it."""
-    api = yield from find_api(policy, queue, id)
-    yield from retrying(policy, api.remove(queue, id).ask)
+def _look_up(policy: Policy, queue: str, id: str, ask: Callable[[Api], Flow[R]]) -> Flow[R]:
+    """Look a job up."""
+    return retrying(policy, lambda: speaking(policy, queue, id, partial(_sure, queue, id, ask)))
 
 
-def to_raws(jobs: Sequence[Job[Any, Any]]) -> list[RawJob]:
+def _sure(queue: str, id: str, ask: Callable[[Api], Flow[R]], api: Api) -> Flow[R]:
+    """Look a job up, and make "not there" sure: it has the same 404 as a missing route."""
+    try:
+        return (yield from ask(api))
+    except JobNotFoundError:
+        if api is v2():
+            # A server that speaks v1 alone may have answered; the one that does now speaks it too.
+            with suppress(JobNotFoundError):
+                return (yield from ask(v1()))
+        yield from probe(api, place(queue, id)).ask()
+        raise
+
+
+def complete(policy: Policy, raw: RawJob) -> Flow[None]:
+    """End a run and its job."""
+    return _delete(policy, raw.queue, raw.id, lambda api: api.complete(raw), raw, fenced=True)
+
+
+def remove(policy: Policy, queue: str, id: str, raw: RawJob | None = None) -> Flow[None]:
+    """Delete a job, whoever holds it; `raw` is what is known of it."""
+    return _delete(policy, queue, id, lambda api: api.remove(queue, id), raw)
+
+
+def _delete(
+    policy: Policy,
+    queue: str,
+    id: str,
+    request: Callable[[Api], Request[None]],
+    raw: RawJob | None,
+    *,
+    fenced: bool = False,
+) -> Flow[None]:
+    """Delete a job; after a lost reply only one that is still there.
+
+    Otherwise a second attempt would delete a new job of that id, unless it is `fenced`: on API v2 a
+    run ends its own job alone. It still does when the new job cannot be told from the old, or comes
+    between the look and the deletion.
+    """
+    unsure = False
+
+    def ask(api: Api) -> Flow[None]:
+        nonlocal unsure
+        own = fenced and api is v2()
+        if unsure and not own and (yield from _is_gone(queue, id, raw, api)):
+            return
+        try:
+            yield from request(api).ask()
+        except (TransportError, ServerBusyError) as error:
+            unsure = unsure or error.sent
+            raise
+
+    return retrying(policy, lambda: speaking(policy, queue, id, ask))
+
+
+def _is_gone(queue: str, id: str, raw: RawJob | None, api: Api) -> Flow[bool]:
+    """Look whether a job has gone, or another has come in its place."""
+    try:
+        there = yield from _sure(
+            queue, id, lambda api: evolve(api.get(queue, id), patient=True).ask(), api
+        )
+    except JobNotFoundError:
+        return True
+    return raw is not None and not _same(raw, there)
+
+
+def to_raws(jobs: Iterable[Job[Any, Any]]) -> list[RawJob]:
     """Check and write jobs; refuse two of one id, which the server's modes would hide."""
     raws = [to_raw(job) for job in jobs]
     seen = set[tuple[str, str]]()

@@ -5,7 +5,7 @@ the flows, and no end waits for a heartbeat.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from math import inf
@@ -19,16 +19,17 @@ from relay_sdk._flow import Flow, sleep
 from relay_sdk._log import logger
 from relay_sdk._operations import (
     MAX_BODY,
+    complete,
     exists,
-    find_api,
-    may_have_acted,
     remove,
     retrying,
     settle_by_looking,
+    speaking,
     take,
     to_raws,
 )
 from relay_sdk._policy import Policy
+from relay_sdk._wire.api import Api
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -36,6 +37,7 @@ from relay_sdk.exceptions import (
     RelayError,
     RequestRejectedError,
     ServerBusyError,
+    TransportError,
 )
 from relay_sdk.job import EnqueueMode, Job, RawJob
 from relay_sdk.schedule import Schedule
@@ -158,15 +160,17 @@ class Run:
             return
         asked = self._policy.clock.monotonic()
         patience = max((self._ours_until - asked) / 3, SHORTEST_PATIENCE)
-        api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
-        request = api.heartbeat(self.raw, closed(self.count, self.state))
+        within = min(patience, self._policy.timeout)
         before = self._late
         if not self._unsure:
             self._late = self.state, asked + self._policy.timeout
         try:
-            yield from request.ask(within=min(patience, self._policy.timeout))
+            state = closed(self.count, self.state)
+            yield from self._speaking(
+                lambda api: api.heartbeat(self.raw, state).ask(within), within
+            )
         except RelayError as error:
-            if not may_have_acted(error):
+            if not (isinstance(error, TransportError | ServerBusyError) and error.sent):
                 self._late = before
             raise
         self._late = before
@@ -184,8 +188,7 @@ class Run:
     def complete(self) -> Flow[None]:
         """End the run and the job."""
         self.check_ours()
-        api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
-        yield from self._end(retrying(self._policy, api.complete(self.raw).ask))
+        yield from self._end(complete(self._policy, self.raw))
 
     def again(self, run_at: datetime | None, new_state: msgspec.Raw | None = None) -> Flow[None]:
         """End the run and queue the same job anew, its payload untouched."""
@@ -221,7 +224,7 @@ class Run:
 
     def remove(self) -> Flow[None]:
         """Delete the job, whoever holds it."""
-        yield from self._end(remove(self._policy, self.raw.queue, self.raw.id))
+        yield from self._end(remove(self._policy, self.raw.queue, self.raw.id, self.raw))
 
     def exists(self) -> Flow[bool]:
         """Look whether the job is still there, whoever holds it."""
@@ -235,9 +238,16 @@ class Run:
 
     def _requeue(self, jobs: list[RawJob], mode: EnqueueMode) -> Flow[None]:
         self.check_ours()
-        api = yield from find_api(self._policy, self.raw.queue, self.raw.id)
-        request = api.requeue(self.raw, jobs, mode)
-        yield from self._end(retrying(self._policy, request.ask, partial(self._settle, jobs)))
+
+        def ask() -> Flow[None]:
+            return self._speaking(lambda api: api.requeue(self.raw, jobs, mode).ask())
+
+        yield from self._end(retrying(self._policy, ask, partial(self._settle, jobs)))
+
+    def _speaking(
+        self, ask: Callable[[Api], Flow[None]], within: float | None = None
+    ) -> Flow[None]:
+        return speaking(self._policy, self.raw.queue, self.raw.id, ask, within)
 
     def _end(self, flow: Flow[None]) -> Flow[None]:
         self._ending = True

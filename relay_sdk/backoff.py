@@ -4,20 +4,25 @@ import random
 from collections.abc import Iterator
 from math import inf
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
+
+
+def _maximum(backoff: "Backoff") -> float:
+    return max(1.0, backoff.initial)
 
 
 @frozen
 class Backoff:
     """Seconds to wait before each next attempt: iterate over it anew for each series.
 
-    The waits grow from `initial` by `factor` up to `maximum`; each is then shortened at random by
-    up to the fraction `jitter`, so that clients that failed together do not come back together.
-    After `retries` waits the iteration ends; `None` never ends.
+    The waits grow from `initial` by `factor` up to `maximum`, which is 1 or `initial`, whichever is
+    more, unless it is given. Each is then shortened at random by up to the fraction `jitter`, so
+    that clients that failed together do not come back together. After `retries` waits the iteration
+    ends; `None` never ends.
     """
 
     initial: float = 0.1
-    maximum: float = field(default=1.0, kw_only=True)
+    maximum: float = field(default=Factory(_maximum, takes_self=True), kw_only=True)
     factor: float = field(default=1.75, kw_only=True)
     jitter: float = field(default=0.25, kw_only=True)
     retries: int | None = field(default=None, kw_only=True)

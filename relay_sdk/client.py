@@ -1,12 +1,12 @@
 """The clients: one line an operation."""
 
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Generic, Self
 
 import httpx
-from attrs import frozen
+from attrs import evolve, frozen
 
 from relay_sdk import _operations as operations
 from relay_sdk._checks import check_choice, check_key, check_seconds, check_whole, place
@@ -16,6 +16,7 @@ from relay_sdk._http import Address, AsyncHttp, Http
 from relay_sdk._policy import ApiChoice, Policy
 from relay_sdk._run import Run, take_runs
 from relay_sdk._session import AsyncSession, Session
+from relay_sdk._wire.detection import Versions
 from relay_sdk.backoff import Backoff
 from relay_sdk.helper import AsyncJobHelper, JobHelper
 from relay_sdk.job import EnqueueMode, Job, P, Queue, S, as_queue, from_raw
@@ -36,9 +37,11 @@ class _Client:
         timeout: float,
     ) -> None:
         check_choice("api", api, ApiChoice)
-        self._policy = Policy(next_backoff, retry_backoff, clock or SystemClock(), api, timeout)
+        self._policy = Policy(
+            next_backoff, retry_backoff, clock or SystemClock(), Versions(api), timeout
+        )
 
-    def _enqueue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
+    def _enqueue(self, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
         return operations.enqueue(self._policy, jobs, mode)
 
@@ -49,17 +52,22 @@ class _Client:
             check_seconds(f"timeout of {where}", timeout)
         return take_runs(self._policy, queue.name, num_jobs, timeout)
 
+    def _take_one(self, queue: Queue[P, S]) -> Flow[list[Run]]:
+        """Wait for a job, however long that is."""
+        for_ever = evolve(self._policy.next_backoff, retries=None)
+        return take_runs(evolve(self._policy, next_backoff=for_ever), queue.name, 1, None)
+
 
 class Client(_Client):
     """A client of a Relay server that blocks. Safe to share between threads.
 
-    `base_url` defaults to `$RELAY_URL`. `next_backoff` paces the polls of an empty queue; with a
-    number of `retries`, `next` gives up after so many. `retry_backoff` paces the attempts when a
-    request fails, and its `retries` are how many more there are. `timeout` bounds each request as
-    a whole, in seconds. `headers` go with every request. `http_client` is an `httpx.Client` of your
-    own, for proxies or certificates; it is not closed here. `api="auto"` asks the server once, at
-    the first request, and takes v2 where it is spoken. `clock` is for tests: see
-    `relay_sdk.testing`.
+    `base_url` defaults to `$RELAY_URL`. `next_backoff` paces the polls of an empty queue; its
+    `retries` are how many more there are before `next` gives up. `retry_backoff` paces the attempts
+    when a request fails, and its `retries` are how many more there are. `timeout` bounds each
+    request as a whole, in seconds. `headers` go with every request. `http_client` is an
+    `httpx.Client` of your own, for proxies or certificates; it is not closed here. `api="auto"`
+    asks the server at the first request and takes v2 where it is spoken; it asks again when a route
+    is missing, and once v2 was, it keeps to v1. `clock` is for tests: see `relay_sdk.testing`.
 
     Every method may raise `TransportError` or `ServerBusyError` when the retries are spent, and
     `RequestRejectedError` or `UnexpectedStatusError`.
@@ -106,7 +114,7 @@ class Client(_Client):
         """
         self._session.run(self._enqueue([job], mode))
 
-    def enqueue_batch(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "ignore") -> None:
+    def enqueue_batch(self, jobs: Iterable[Job[Any, Any]], *, mode: EnqueueMode = "ignore") -> None:
         """Enqueue jobs of any queues and types, as `enqueue` does one.
 
         Mode "unique" is one transaction: all or none, and not on API v1. In the other modes a
@@ -125,26 +133,39 @@ class Client(_Client):
     ) -> list[JobHelper[P, S]]:
         """Wait for jobs and take from 1 to `num_jobs` of them: they are ours until their timeout.
 
-        The list is empty after `timeout` seconds without a job, and when `stop` is set. If the
-        reply is lost, the jobs in it stay claimed until their timeout.
+        The list is empty after `timeout` seconds without a job, and when `stop` is set; with a
+        `timeout` of 0 the server is asked once. A server that does not answer in time is an error,
+        unless it said before that there are no jobs; the last look has at least 2 seconds. If
+        the reply is lost, the jobs in it stay claimed until their timeout.
         """
         declared = as_queue(queue)
-        flow = self._take(declared, num_jobs, timeout)
+        return self._handed_out(declared, self._take(declared, num_jobs, timeout), stop)
+
+    def iter(
+        self, queue: Queue[P, S] | str, *, stop: threading.Event | None = None
+    ) -> Iterator[JobHelper[P, S]]:
+        """Take jobs one by one until `stop` is set; `next_backoff` waits for ever here.
+
+        A job that comes when it was set meanwhile is put back.
+        """
+        declared = as_queue(queue)
+        while stop is None or not stop.is_set():
+            for helper in self._handed_out(declared, self._take_one(declared), stop):
+                if stop is None or not stop.is_set():
+                    yield helper
+                else:
+                    helper.release()
+
+    def _handed_out(
+        self, queue: Queue[P, S], flow: Flow[list[Run]], stop: threading.Event | None
+    ) -> list[JobHelper[P, S]]:
         if stop is not None and stop.is_set():
             return []
         try:
             runs = self._session.run(flow, stop)
         except Stopped:
             return []
-        return [JobHelper(self._session, run, declared) for run in runs]
-
-    def iter(
-        self, queue: Queue[P, S] | str, *, stop: threading.Event | None = None
-    ) -> Iterator[JobHelper[P, S]]:
-        """Take jobs one by one, for ever, or until `stop` is set."""
-        declared = as_queue(queue)
-        while stop is None or not stop.is_set():
-            yield from self.next(declared, stop=stop)
+        return [JobHelper(self._session, run, queue) for run in runs]
 
     def get(self, queue: Queue[P, S] | str, id: str) -> Job[P, S]:
         """Read a job, waiting or running: `JobNotFoundError`, or `PayloadError`."""
@@ -161,7 +182,10 @@ class Client(_Client):
         return self._session.run(operations.exists(self._policy, name, id))
 
     def remove(self, queue: Queue[Any, Any] | str, id: str) -> None:
-        """Delete a job, also from under the worker that runs it. No error when there is none."""
+        """Delete a job, also from under the worker that runs it. No error when there is none.
+
+        It is asked for again when the reply is lost: a new job of that id may go then.
+        """
         name = as_queue(queue).name
         check_key(name, id)
         self._session.run(operations.remove(self._policy, name, id))
@@ -216,7 +240,7 @@ class AsyncClient(_Client):
         await self._session.run(self._enqueue([job], mode))
 
     async def enqueue_batch(
-        self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "ignore"
+        self, jobs: Iterable[Job[Any, Any]], *, mode: EnqueueMode = "ignore"
     ) -> None:
         """Enqueue jobs of any queues and types, as `enqueue` does one.
 
@@ -231,16 +255,24 @@ class AsyncClient(_Client):
     ) -> list[AsyncJobHelper[P, S]]:
         """Wait for jobs and take from 1 to `num_jobs` of them: they are ours until their timeout.
 
-        The list is empty after `timeout` seconds without a job. If the reply is lost, or the task
-        is cancelled while it is on its way, the jobs in it stay claimed until their timeout.
+        The list is empty after `timeout` seconds without a job; with a `timeout` of 0 the server is
+        asked once. A server that does not answer in time is an error, unless it said before that
+        there are no jobs; the last look has at least 2 seconds. If the reply is lost, or the
+        task is cancelled while it is on its way, the jobs in it stay claimed until their timeout.
         """
         declared = as_queue(queue)
-        runs = await self._session.run(self._take(declared, num_jobs, timeout))
-        return [AsyncJobHelper(self._session, run, declared) for run in runs]
+        return await self._handed_out(declared, self._take(declared, num_jobs, timeout))
 
     def iter(self, queue: Queue[P, S] | str) -> AsyncIterator[AsyncJobHelper[P, S]]:
-        """Take jobs one by one, for ever."""
-        return _Jobs(self, as_queue(queue))
+        """Take jobs one by one; `next_backoff` waits for ever here."""
+        declared = as_queue(queue)
+        return _Jobs(lambda: self._handed_out(declared, self._take_one(declared)))
+
+    async def _handed_out(
+        self, queue: Queue[P, S], flow: Flow[list[Run]]
+    ) -> list[AsyncJobHelper[P, S]]:
+        runs = await self._session.run(flow)
+        return [AsyncJobHelper(self._session, run, queue) for run in runs]
 
     async def get(self, queue: Queue[P, S] | str, id: str) -> Job[P, S]:
         """Read a job, waiting or running: `JobNotFoundError`, or `PayloadError`."""
@@ -256,7 +288,10 @@ class AsyncClient(_Client):
         return await self._session.run(operations.exists(self._policy, name, id))
 
     async def remove(self, queue: Queue[Any, Any] | str, id: str) -> None:
-        """Delete a job, also from under the worker that runs it. No error when there is none."""
+        """Delete a job, also from under the worker that runs it. No error when there is none.
+
+        It is asked for again when the reply is lost: a new job of that id may go then.
+        """
         name = as_queue(queue).name
         check_key(name, id)
         await self._session.run(operations.remove(self._policy, name, id))
@@ -266,13 +301,12 @@ class AsyncClient(_Client):
 class _Jobs(Generic[P, S]):
     """An iterator without a state to clean up, as an async generator would have."""
 
-    client: AsyncClient
-    queue: Queue[P, S]
+    take: Callable[[], Awaitable[list[AsyncJobHelper[P, S]]]]
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> AsyncJobHelper[P, S]:
         while True:
-            for helper in await self.client.next(self.queue):
+            for helper in await self.take():
                 return helper

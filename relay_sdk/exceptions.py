@@ -15,6 +15,9 @@ Arguments that can never be right (an empty id, a naive datetime, a negative tim
 this tree: they raise `ValueError` or `TypeError` before anything is sent.
 """
 
+UNSURE = {408, 502, 504}
+"""Statuses after which the server may yet have acted; a 429 and a 503 are plain refusals."""
+
 
 class RelayError(Exception):
     """The root of every error that Relay or this SDK reports."""
@@ -45,11 +48,13 @@ class _StatusError(RelayError):
 class ServerBusyError(_StatusError):
     """The server cannot answer now. It was retried as often as `retry_backoff` allows.
 
-    `retry_after` is what the server asked for, in seconds, and 0 when it asked for nothing.
+    `retry_after` is what the server asked for, in seconds, and 0 when it asked for nothing. `sent`
+    tells whether the server may have acted on one of the attempts all the same.
     """
 
     def __init__(self, about: str, status: int, message: str, retry_after: float = 0.0) -> None:
         super().__init__(about, status, message, "Try again later")
+        self.sent = status in UNSURE
         self.retry_after = retry_after
 
 

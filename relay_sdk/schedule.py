@@ -21,6 +21,14 @@ _HORIZONS = {
 }
 """How far is looked for the next moment: a rule may have none, and the search is step by step."""
 
+_UNITS = {
+    "WEEKLY": timedelta(weeks=1),
+    "DAILY": timedelta(days=1),
+    "HOURLY": timedelta(hours=1),
+    "MINUTELY": timedelta(minutes=1),
+}
+"""What has the same length everywhere on a clock on the wall."""
+
 
 class Schedule(Protocol):
     """A series of moments."""
@@ -89,6 +97,8 @@ class Recurring:
             start = start.replace(minute=0)
         if frequency not in ("MINUTELY", "HOURLY"):
             start = start.replace(hour=0)
+        if unit := _UNITS.get(frequency):
+            start = _closer(start, last, unit, int(parts.get("INTERVAL", "1")))
         rule = self.rule
         if "UNTIL" not in parts:
             rule += f";UNTIL={last + _HORIZONS[frequency]:%Y%m%dT%H%M%SZ}"
@@ -99,6 +109,19 @@ class Recurring:
             days = _HORIZONS[frequency].days
             raise ValueError(f"{self.rule!r} has no moment in the {days} days after {last}")
         return found
+
+
+def _closer(start: datetime, last: datetime, unit: timedelta, interval: int) -> datetime:
+    """Move the start of a rule to shortly before a moment, by whole intervals.
+
+    It stays in phase: same weekday, hour or minute, as far as its rule takes them from there. What
+    is left covers the first unit, which may be a part of one, and a change of the clocks.
+    """
+    # Of one zone, so what lies between them is that on the wall.
+    away = last.astimezone(start.tzinfo) - start - unit - timedelta(days=2)
+    # As numbers: many intervals may be more than a timedelta holds.
+    step = unit // timedelta(seconds=1) * interval
+    return start + timedelta(seconds=max(0, away // timedelta(seconds=1) // step * step))
 
 
 def _zone(name: str) -> tzinfo:

@@ -8,8 +8,13 @@ from msgspec import Raw
 from relay_sdk._checks import place
 from relay_sdk._flow import Call, Reply
 from relay_sdk._wire.reading import handed_out, shown
-from relay_sdk._wire.request import Request, Unreadable, nothing
-from relay_sdk.exceptions import JobExistsError, JobLostError, JobNotFoundError
+from relay_sdk._wire.request import NOT_HERE, Request, Unreadable, nothing
+from relay_sdk.exceptions import (
+    JobExistsError,
+    JobLostError,
+    JobNotFoundError,
+    UnexpectedStatusError,
+)
 from relay_sdk.job import EnqueueMode, RawJob
 
 R = TypeVar("R")
@@ -95,9 +100,11 @@ def not_found(queue: str, id: str) -> Callable[[Reply], Never]:
 
 
 def lost(run: RawJob) -> Callable[[Reply], Never]:
-    """Make the meaning of a 404 to a heartbeat."""
+    """Make the meaning of a 404 to a heartbeat; an empty one is that of a missing route."""
 
     def read(reply: Reply) -> Never:
+        if not reply.content:
+            raise UnexpectedStatusError(place(run.queue, run.id), reply.status, "", NOT_HERE)
         if not reply.text.startswith("job with id"):
             raise Unreadable(f"it should name the job, and is {reply.text[:200]!r}")
         raise JobLostError(run.queue, run.id, "the server has no such run of it")

@@ -5,6 +5,8 @@ Here its result becomes a `Call`, and here the status of the reply gets its mean
 """
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
@@ -25,6 +27,7 @@ A = ParamSpec("A")
 
 BUSY = {408, 429, 502, 503, 504}
 REJECTED = {400, 413, 415, 422}
+NOT_HERE = "Relay does not give that here: is base_url right, is a proxy between?"
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -84,21 +87,26 @@ class Request(Generic[R]):
         status, text = reply.status, reply.text[:1000]
         database = status in (422, 500) and text.startswith("Backend error:")
         if status in BUSY or (self.patient and database):
-            after = reply.headers.get("retry-after", "")
-            return ServerBusyError(
-                self.about, status, text, float(after) if after.isdecimal() else 0.0
-            )
+            return ServerBusyError(self.about, status, text, _retry_after(reply.headers))
         if status in REJECTED:
             return RequestRejectedError(self.about, status, text)
-        return UnexpectedStatusError(
-            self.about,
-            status,
-            text,
-            "Relay does not give that here: is base_url right, is a proxy between?",
-        )
+        return UnexpectedStatusError(self.about, status, text, NOT_HERE)
 
 
 def nothing(reply: Reply) -> None:
     """Read an empty reply."""
     if reply.content:
         raise Unreadable(f"it should be empty, and is {reply.text[:200]!r}")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Read the seconds to wait, or until when: by the server's clock, where it tells the time."""
+    after = headers.get("retry-after", "")
+    if after.isdecimal() or not after:
+        return float(after or 0)
+    try:
+        until = parsedate_to_datetime(after)
+        now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
+        return max((until - now).total_seconds(), 0.0)
+    except (ValueError, TypeError, OverflowError):
+        return 0.0

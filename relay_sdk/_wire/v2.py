@@ -18,20 +18,9 @@ from relay_api.models.new_job_v2 import NewJobV2
 from relay_api.types import UNSET
 
 from relay_sdk._checks import place
-from relay_sdk._flow import Reply
 from relay_sdk._wire import api
-from relay_sdk._wire.request import Request, Unreadable, build, nothing
+from relay_sdk._wire.request import Request, build, nothing
 from relay_sdk.job import NULL, EnqueueMode, RawJob
-
-
-def is_spoken(about: str) -> Request[bool]:
-    """GET /v2/queues/{queue}/jobs, for no jobs: v2 refuses that number, v1 has no such route."""
-    return Request(
-        f"look for API v2 for {about}",
-        build(next_v2, "relay_sdk", num_jobs=0),
-        {400: _refused, 404: _no_route},
-        patient=True,
-    )
 
 
 def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
@@ -89,17 +78,6 @@ def requeue(run: RawJob, jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[N
         ),
         {202: nothing, 409: api.exists_already(jobs)},
     )
-
-
-def _refused(reply: Reply) -> bool:
-    if not reply.text.startswith("Failed to deserialize query string"):
-        raise Unreadable(f"it should be about num_jobs, and is {reply.text[:200]!r}")
-    return True
-
-
-def _no_route(reply: Reply) -> bool:
-    nothing(reply)
-    return False
 
 
 def _new(job: RawJob) -> NewJobV2:

@@ -48,7 +48,7 @@ ENDLESS = (
 
 def _next_task(worker: Worker) -> Task[Beat] | None:
     for queue, task in worker._routes.items():
-        jobs, asked = worker._session.run(take(worker._once, queue, 1, 0))
+        jobs, asked = worker._session.run(take(worker._once, queue, 1))
         for job in jobs:
             return task(Run(worker._policy, job, asked))
     return None
@@ -56,7 +56,7 @@ def _next_task(worker: Worker) -> Task[Beat] | None:
 
 async def _next_async_task(worker: AsyncWorker) -> Task[AsyncBeat] | None:
     for queue, task in worker._routes.items():
-        jobs, asked = await worker._session.run(take(worker._once, queue, 1, 0))
+        jobs, asked = await worker._session.run(take(worker._once, queue, 1))
         for job in jobs:
             return task(Run(worker._policy, job, asked))
     return None

@@ -54,7 +54,7 @@ class BaseWorker(ABC, Generic[B]):
             raise ValueError(f"retry needs a number of retries, from 1 to {MOST_RETRIES}")
         self.concurrency: int = concurrency
         self._policy = policy
-        self._once = evolve(policy, retry_backoff=ONCE)
+        self._once = evolve(policy, next_backoff=ONCE, retry_backoff=ONCE)
         self._grace = grace
         self._retry = retry
         self._routes: dict[str, Callable[[Run], Task[B]]] = {}
@@ -116,7 +116,7 @@ class BaseWorker(ABC, Generic[B]):
     def _take(self, queue: str, free: int, pace: Pace) -> Flow[bool]:
         """Fill free slots from a queue; tell whether it may have more."""
         try:
-            jobs, asked = yield from take(self._once, queue, free, 0)
+            jobs, asked = yield from take(self._once, queue, free)
         except RelayError as error:
             pace.failed(queue, error)
             return False

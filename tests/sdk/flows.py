@@ -10,6 +10,7 @@ from attrs import field, mutable
 from relay_sdk import Backoff, Queue, TransportError
 from relay_sdk._flow import Call, Flow, Reply, Sleep
 from relay_sdk._policy import ApiChoice, Policy
+from relay_sdk._wire.detection import Versions
 from relay_sdk.job import RawJob, to_raw
 from relay_sdk.testing import Clock
 
@@ -35,7 +36,7 @@ def policy(choice: ApiChoice = "v2", clock: Clock | None = None, retries: int | 
         next_backoff=Backoff(1, maximum=8, factor=2, jitter=0),
         retry_backoff=Backoff(0.1, maximum=0.4, factor=2, jitter=0, retries=retries),
         clock=clock or Clock(),
-        choice=choice,
+        versions=Versions(choice),
     )
 
 

@@ -1,0 +1,105 @@
+"""Which version of the API to speak: believed on evidence only, and forgotten when that turns.
+
+`next` for no jobs tells, and takes none: v2 and the v1 of `relay` refuse the number, `relay-rs` has
+no jobs to give. A server without the route answers 404 with an empty body.
+"""
+
+from typing import Literal, TypeAlias
+
+from attrs import define
+
+from relay_sdk._flow import Flow, Reply
+from relay_sdk._log import logger
+from relay_sdk._wire.api import Api
+from relay_sdk._wire.request import Request, Unreadable, build, nothing
+from relay_sdk.exceptions import ServerBusyError, TransportError, UnexpectedStatusError
+
+ApiChoice: TypeAlias = Literal["auto", "v1", "v2"]
+
+
+@define
+class Versions:
+    """The version that was chosen, or found: once for all who share a client."""
+
+    choice: ApiChoice
+    found: Api | None = None
+    v2_missing: bool = False
+    """Whether v2 was believed, and then missing: some of the servers speak v1 alone."""
+
+    def find(self, about: str, within: float | None = None) -> Flow[Api]:
+        """Give the version to speak; ask for it once, each question within some seconds."""
+        found = self.found
+        if found is None:
+            try:
+                found = self.found = yield from self._look(about, within)
+            except (TransportError, ServerBusyError) as error:
+                error.sent = False  # only the question was
+                raise
+        return found
+
+    def turned(self, api: Api, error: UnexpectedStatusError) -> bool:
+        """Forget a version whose route is missing; tell whether to look again."""
+        if self.choice != "auto" or not _no_route(error):
+            return False
+        if self.found is api:
+            self.found = None
+            self.v2_missing = self.v2_missing or api is v2()
+            logger.warning("%s Looking for the version of the API again", error)
+        return True
+
+    def _look(self, about: str, within: float | None) -> Flow[Api]:
+        if self.choice != "auto":
+            return v1() if self.choice == "v1" else v2()
+        if not self.v2_missing:
+            try:
+                yield from probe(v2(), about).ask(within)
+                return v2()
+            except UnexpectedStatusError as error:
+                if not _no_route(error):
+                    raise
+        yield from probe(v1(), about).ask(within)
+        return v1()
+
+
+def probe(api: Api, about: str) -> Request[None]:
+    """GET /v1/queues/{queue}/jobs, or v2's, for no jobs: any answer is evidence of that version."""
+    if api is v2():
+        from relay_api.api.v2 import next_v2
+
+        return Request(
+            f"look for API v2 for {about}",
+            build(next_v2, "relay_sdk", num_jobs=0),
+            {400: _refused},
+            patient=True,
+        )
+    from relay_api.api.v1 import next_v1
+
+    return Request(
+        f"look for API v1 for {about}",
+        build(next_v1, "relay_sdk", num_jobs=0),
+        {204: nothing, 400: _refused},
+        patient=True,
+    )
+
+
+def v1() -> Api:
+    """API v1. What a version needs is imported when it is spoken."""
+    from relay_sdk._wire import v1
+
+    return v1
+
+
+def v2() -> Api:
+    """API v2."""
+    from relay_sdk._wire import v2
+
+    return v2
+
+
+def _refused(reply: Reply) -> None:
+    if not reply.text.startswith("Failed to deserialize query string"):
+        raise Unreadable(f"it should be about num_jobs, and is {reply.text[:200]!r}")
+
+
+def _no_route(error: UnexpectedStatusError) -> bool:
+    return error.status == 404 and not error.message
