@@ -15,6 +15,7 @@ from relay_sdk.exceptions import (
     TransportError,
     UnexpectedStatusError,
     UnsupportedError,
+    UnusableClientError,
 )
 from relay_sdk.helper import AsyncJobHelper, JobHelper
 from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
@@ -46,5 +47,6 @@ __all__ = [
     "TransportError",
     "UnexpectedStatusError",
     "UnsupportedError",
+    "UnusableClientError",
     "Worker",
 ]

@@ -23,7 +23,7 @@ from relay_sdk._signals import stop_on_signals
 from relay_sdk._work import LAST_CALL, MOST_JOBS, ONCE, Pace, check_settings
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import AsyncClient
-from relay_sdk.exceptions import RelayError
+from relay_sdk.exceptions import RelayError, UnusableClientError
 from relay_sdk.helper import AsyncJobHelper
 from relay_sdk.job import P, Queue, RawJob, S, as_queue
 
@@ -149,6 +149,8 @@ class AsyncWorker:
             for queue in queues:
                 try:
                     more |= await self._take(queue, pace, pulse, jobs)
+                except UnusableClientError:
+                    raise
                 except RelayError as error:
                     pace.failed(queue, error)
             # Another queue is first next time.

@@ -20,7 +20,7 @@ from relay_sdk._task import Failing, Report, Task
 from relay_sdk._work import LAST_CALL, MOST_JOBS, ONCE, Pace, check_settings
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import Client
-from relay_sdk.exceptions import RelayError
+from relay_sdk.exceptions import RelayError, UnusableClientError
 from relay_sdk.helper import JobHelper
 from relay_sdk.job import P, Queue, RawJob, S, as_queue
 
@@ -129,6 +129,8 @@ class Worker:
             for queue in queues:
                 try:
                     more |= self._take(queue, pace, pulse)
+                except UnusableClientError:
+                    raise
                 except RelayError as error:
                     pace.failed(queue, error)
             # Another queue is first next time.
