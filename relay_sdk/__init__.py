@@ -14,6 +14,7 @@ from relay_sdk.exceptions import (
     TransportError,
     UnexpectedStatusError,
     UnsupportedError,
+    UnusableClientError,
 )
 from relay_sdk.helper import AsyncJobHelper, JobHelper
 from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
@@ -47,5 +48,6 @@ __all__ = [
     "TransportError",
     "UnexpectedStatusError",
     "UnsupportedError",
+    "UnusableClientError",
     "Worker",
 ]

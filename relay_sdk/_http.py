@@ -17,7 +17,7 @@ from attrs import frozen
 from relay_sdk._bound import Bound
 from relay_sdk._flow import Call, Reply
 from relay_sdk._pool import Pool
-from relay_sdk.exceptions import RelayError, TransportError
+from relay_sdk.exceptions import TransportError, UnusableClientError
 
 # Nothing was sent when the connection, or a place in the pool, could not be had.
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -113,8 +113,8 @@ def _can_be_sent(value: str) -> bool:
     return value.isascii() and value.isprintable() and value == value.strip()
 
 
-def _closed(call: Call) -> RelayError:
-    return RelayError(f"{call.method} {call.target} was not sent: the client is closed")
+def _closed(call: Call) -> UnusableClientError:
+    return UnusableClientError(f"{call.method} {call.target} was not sent: the client is closed")
 
 
 class _Open:
@@ -133,7 +133,7 @@ class _Open:
         if client is not None:
             self._pid = self._pid or os.getpid()
             if self._pid != os.getpid():
-                raise RelayError(
+                raise UnusableClientError(
                     f"{call.method} {call.target} was not sent: this process was forked from one "
                     "that used the same http_client, whose connections it would share. "
                     "Make another after the fork"
@@ -198,7 +198,7 @@ class AsyncHttp(_Open):
             try:
                 return await self._exchange(self._users, call, bound)
             except RuntimeError as error:
-                raise RelayError(
+                raise UnusableClientError(
                     f"{call.method} {call.target} failed in http_client: {error}. If it was used "
                     "in another event loop before, make one in each"
                 ) from error

@@ -38,6 +38,7 @@ from relay_sdk.exceptions import (
     RequestRejectedError,
     ServerBusyError,
     TransportError,
+    UnusableClientError,
 )
 from relay_sdk.job import EnqueueMode, Job, RawJob
 from relay_sdk.schedule import Schedule
@@ -130,6 +131,9 @@ class Run:
                 return usual  # the trace of an end whose reply is on its way, or was lost
             self.lost = error.reason
             logger.warning("%s", error)
+            return None
+        except UnusableClientError as error:
+            self.lost = str(error)
             return None
         except RelayError as error:
             left = self._ours_until - self._policy.clock.monotonic()

@@ -6,6 +6,7 @@ RelayError
 ├── RequestRejectedError    400, 413, 415, 422: the server refuses this request
 ├── UnexpectedStatusError   any other status
 ├── UnsupportedError        this server or API version cannot do that
+├── UnusableClientError     the client is closed, or is another process's or event loop's
 ├── JobExistsError          409: a job with this id is already in the queue
 ├── JobNotFoundError        404: no such job
 ├── JobLostError            the job is no longer ours
@@ -68,6 +69,13 @@ class UnexpectedStatusError(_StatusError):
 
 class UnsupportedError(RelayError):
     """This server, or the API version in use, cannot do that. Nothing was sent."""
+
+
+class UnusableClientError(RelayError):
+    """This client cannot send: it is closed, or its `http_client` is another process's or loop's.
+
+    Trying again does not help; make a client, or an `http_client`, here.
+    """
 
 
 class _JobError(RelayError):

@@ -20,6 +20,7 @@ from relay_sdk.exceptions import (
     ServerBusyError,
     TransportError,
     UnexpectedStatusError,
+    UnusableClientError,
 )
 
 R = TypeVar("R")
@@ -70,8 +71,8 @@ class Request(Generic[R]):
             reply = yield from send(evolve(self.call, within=within))
         except TransportError as error:
             raise TransportError(f"{self.about}: {error}", sent=error.sent) from error
-        except RelayError as error:
-            raise RelayError(f"{self.about}: {error}") from error
+        except UnusableClientError as error:
+            raise UnusableClientError(f"{self.about}: {error}") from error
         meaning = self.meanings.get(reply.status)
         if meaning is None:
             raise self._failure(reply)

@@ -16,7 +16,7 @@ from relay_sdk._operations import take
 from relay_sdk._policy import Policy
 from relay_sdk._run import Run
 from relay_sdk.backoff import Backoff
-from relay_sdk.exceptions import RelayError
+from relay_sdk.exceptions import RelayError, UnusableClientError
 from relay_sdk.worker._outcome import Failing, tell
 from relay_sdk.worker._pace import Pace
 
@@ -117,6 +117,8 @@ class BaseWorker(ABC, Generic[B]):
         """Fill free slots from a queue; tell whether it may have more."""
         try:
             jobs, asked = yield from take(self._once, queue, free)
+        except UnusableClientError:
+            raise
         except RelayError as error:
             pace.failed(queue, error)
             return False

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from relay_sdk._clock import Stopped
+from relay_sdk._flow import Sleep, Step, run
 from relay_sdk._keeper import Beat, Keeper, Lease
 from relay_sdk._log import logger
 from relay_sdk._run import Run
@@ -135,7 +136,7 @@ class Worker(BaseWorker[Beat]):
 
     def _take_jobs(self) -> None:
         try:
-            self._session.run(self._poll(), self._stop)
+            run(self._poll(), partial(self._wait, stop=self._stop))
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 it is raised by `run`
@@ -155,7 +156,8 @@ class Worker(BaseWorker[Beat]):
 
     def _work(self, task: Task[Beat]) -> None:
         try:
-            self._session.run(outcome(task.run, task.handle, task.failing), self._leave)
+            flow = outcome(task.run, task.handle, task.failing)
+            run(flow, partial(self._wait, stop=self._leave))
         except Stopped:
             task.run.left = True
             logger.warning("the end of %s could not be told", task.run.where)
@@ -177,6 +179,13 @@ class Worker(BaseWorker[Beat]):
     def _idle(self, seconds: float) -> None:
         if self._running:
             self._pause(seconds, self._nothing_runs)
+
+    def _wait(self, step: Step, stop: threading.Event) -> object:
+        """Do a step of a flow; its sleeps raise `Stopped` when the event comes."""
+        if not isinstance(step, Sleep):
+            return self._session.wait(step)
+        self._policy.clock.sleep(step.seconds, stop)
+        return None
 
     def _pause(self, seconds: float, event: threading.Event) -> None:
         """Wait, until the event at most."""

@@ -6,7 +6,7 @@ import anyio
 import httpx
 import pytest
 
-from relay_sdk import AsyncClient, Client, Queue, RelayError, TransportError
+from relay_sdk import AsyncClient, Client, Queue, RelayError, UnusableClientError
 from relay_sdk.testing import Clock
 
 from .both import AnyClient, do, entered
@@ -82,7 +82,7 @@ async def test_a_client_of_ones_own_is_used_and_not_closed(kind: Kind) -> None:
             await do(relay.exists("emails", "x"))
         assert requests[-1].headers["x-mine"] == "1"
         assert not own.is_closed
-        with pytest.raises(RelayError, match="the client is closed"):
+        with pytest.raises(UnusableClientError, match="the client is closed"):
             await do(relay.exists("emails", "x"))
 
 
@@ -101,9 +101,8 @@ async def test_after_close_every_call_is_refused_at_once(kind: Kind, used: bool)
             lambda: relay.next("emails"),
             lambda: relay.enqueue(Queue("emails").job("x", 1)),
         ):
-            with pytest.raises(RelayError, match=r"queue .emails.*: the client is closed") as error:
+            with pytest.raises(UnusableClientError, match=r"queue .emails.*: the client is closed"):
                 await do(call())
-            assert not isinstance(error.value, TransportError)
         assert len(server.requests) == used
     assert clock.monotonic() == 0
 
@@ -111,7 +110,7 @@ async def test_after_close_every_call_is_refused_at_once(kind: Kind, used: bool)
 async def test_a_client_of_ones_own_that_is_closed_is_told(kind: Kind, connect: Connect) -> None:
     own = requested(kind, [])
     await do(own.close() if isinstance(own, httpx.Client) else own.aclose())
-    with pytest.raises(RelayError, match="closed"):
+    with pytest.raises(UnusableClientError, match="closed"):
         await do(connect(http_client=own).exists("emails", "x"))
 
 

@@ -10,7 +10,7 @@ import anyio.to_thread
 import httpx
 import pytest
 
-from relay_sdk import AsyncClient, AsyncWorker, Queue
+from relay_sdk import AsyncClient, AsyncWorker, Client, Queue, UnusableClientError, Worker
 from relay_sdk.local import App
 from relay_sdk.testing import transport
 
@@ -138,7 +138,7 @@ def test_what_goes_wrong_comes_out_as_itself(backend: str) -> None:
             await http.aclose()
             await AsyncWorker(AsyncClient("http://server", http_client=http), "q", handle).run()
 
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(UnusableClientError, match="closed"):
         anyio.run(run, backend=backend)
 
 
@@ -163,3 +163,10 @@ async def test_an_exception_of_the_block_goes_before_that_of_the_worker(rig: Rig
     with pytest.raises(LookupError):
         async with working(worker):
             raise LookupError
+
+
+def test_a_worker_whose_client_is_closed_ends() -> None:
+    relay = Client("http://server")
+    relay.close()
+    with pytest.raises(UnusableClientError, match="closed"):
+        Worker(relay, "q", print).run()
