@@ -13,7 +13,7 @@ from relay_sdk._flow import Flow
 from relay_sdk._lease import AsyncLease, Lease
 from relay_sdk._run import Run
 from relay_sdk.heartbeat import abeating, beating
-from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, from_raw
+from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, from_raw, write_state
 from relay_sdk.schedule import Schedule
 
 
@@ -86,7 +86,7 @@ class _Helper(Generic[P, S]):
         return self._run.requeue(jobs, mode)
 
     def _written(self, state: S | None | Known) -> msgspec.Raw | None:
-        return None if isinstance(state, Known) else self._queue.write_state(self.raw.id, state)
+        return None if isinstance(state, Known) else write_state(self._queue, self.raw.id, state)
 
 
 class JobHelper(_Helper[P, S]):
