@@ -1,5 +1,8 @@
 """A typed client of Relay, the HTTP job server."""
 
+from relay_sdk._async_task import AsyncReport
+from relay_sdk._policy import ApiChoice
+from relay_sdk._task import Report
 from relay_sdk.async_worker import AsyncWorker
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import AsyncClient, Client
@@ -18,12 +21,14 @@ from relay_sdk.exceptions import (
 )
 from relay_sdk.helper import AsyncJobHelper, JobHelper
 from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
-from relay_sdk.schedule import Every, Recurring, Schedule
+from relay_sdk.schedule import Every, Missed, Recurring, Schedule
 from relay_sdk.worker import Worker
 
 __all__ = [
+    "ApiChoice",
     "AsyncClient",
     "AsyncJobHelper",
+    "AsyncReport",
     "AsyncWorker",
     "Backoff",
     "Client",
@@ -35,11 +40,13 @@ __all__ = [
     "JobHelper",
     "JobLostError",
     "JobNotFoundError",
+    "Missed",
     "PayloadError",
     "Queue",
     "RawJob",
     "Recurring",
     "RelayError",
+    "Report",
     "RequestRejectedError",
     "Schedule",
     "ServerBusyError",
