@@ -1,5 +1,6 @@
 """A typed client of Relay, the HTTP job server."""
 
+from relay_sdk._policy import ApiChoice
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import AsyncClient, Client
 from relay_sdk.codec import Codec
@@ -18,10 +19,11 @@ from relay_sdk.exceptions import (
 )
 from relay_sdk.helper import AsyncJobHelper, JobHelper
 from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
-from relay_sdk.schedule import Every, Recurring, Schedule
+from relay_sdk.schedule import Every, Missed, Recurring, Schedule
 from relay_sdk.worker import AsyncReport, AsyncWorker, Report, Worker
 
 __all__ = [
+    "ApiChoice",
     "AsyncClient",
     "AsyncJobHelper",
     "AsyncReport",
@@ -36,6 +38,7 @@ __all__ = [
     "JobHelper",
     "JobLostError",
     "JobNotFoundError",
+    "Missed",
     "PayloadError",
     "Queue",
     "RawJob",

@@ -1,9 +1,12 @@
 """Arguments that can never be right are refused before anything is sent."""
 
+import re
 from datetime import UTC, datetime
 from typing import get_args
 
 MAX_KEY = 1024
+
+_NOT_STORED = re.compile("[\0\ud800-\udfff]")
 
 
 def place(queue: str, id: str | None = None) -> str:
@@ -11,34 +14,38 @@ def place(queue: str, id: str | None = None) -> str:
     return f"queue {queue!r}" if id is None else f"job {id!r} in queue {queue!r}"
 
 
+def _of(what: str, key: tuple[str, ...]) -> str:
+    return f"{what} of {place(*key)}" if key else what
+
+
 def check_queue(queue: str) -> None:
     """Refuse a queue's name that the server's database cannot hold."""
-    _check_key("queue", queue, place(queue))
+    _check_key("queue", queue, queue)
 
 
 def check_key(queue: str, id: str) -> None:
     """Refuse a queue's name, or a job's id in it, that the server's database cannot hold."""
     check_queue(queue)
-    _check_key("id", id, place(queue, str(id)))
+    _check_key("id", id, queue, id)
 
 
-def _check_key(what: str, value: str, where: str) -> None:
+def _check_key(what: str, value: str, *where: str) -> None:
     if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{what} of {where} must be a str")
+        raise TypeError(f"{what} of {place(*where)} must be a str")
     if not 1 <= len(value) <= MAX_KEY:
         raise ValueError(
-            f"{what} must have 1 to {MAX_KEY} characters, not {len(value)}: {where:.80}"
+            f"{what} must have 1 to {MAX_KEY} characters, not {len(value)}: {place(*where):.80}"
         )
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError(f"{what} has a NUL or half a surrogate pair: {where}")
+    if _NOT_STORED.search(value):
+        raise ValueError(f"{what} has a NUL or half a surrogate pair: {place(*where)}")
 
 
-def check_whole(what: str, value: int, low: int, high: int) -> None:
+def check_whole(what: str, value: int, low: int, high: int, *key: str) -> None:
     """Refuse what is not a whole number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{what} must be an int, not {value!r}")
+        raise TypeError(f"{_of(what, key)} must be an int, not {value!r}")
     if not low <= value <= high:
-        raise ValueError(f"{what} must be from {low} to {high}, not {value}")
+        raise ValueError(f"{_of(what, key)} must be from {low} to {high}, not {value}")
 
 
 def check_seconds(what: str, value: float) -> None:
@@ -47,20 +54,21 @@ def check_seconds(what: str, value: float) -> None:
         raise ValueError(f"{what} must be 0 or more seconds, not {value}")
 
 
-def check_moment(what: str, value: datetime | None) -> datetime | None:
+def check_moment(what: str, value: datetime | None, *key: str) -> datetime | None:
     """Refuse a naive datetime; give the others in UTC."""
     if value is None:
         return None
     if not isinstance(value, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{what} must be a datetime, not {value!r}")
+        raise TypeError(f"{_of(what, key)} must be a datetime, not {value!r}")
     if value.utcoffset() is None:
         raise ValueError(
-            f"{what} is naive ({value.isoformat()}): give it a time zone, as in datetime.now(UTC)"
+            f"{_of(what, key)} is naive ({value.isoformat()}): "
+            "give it a time zone, as in datetime.now(UTC)"
         )
     try:
         return value.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError(f"{what} is out of range in UTC: {value.isoformat()}") from error
+        raise ValueError(f"{_of(what, key)} is out of range in UTC: {value.isoformat()}") from error
 
 
 def check_choice(what: str, value: str, choices: object) -> None:

@@ -1,20 +1,19 @@
 """Payload and state to JSON text and back, by their declared type."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from attrs import frozen
 from typing_extensions import TypeForm
 
+from relay_sdk._forms import check_form, is_pydantic, name_of, parts
+from relay_sdk._json import MAX_DEPTH as MAX_DEPTH
+from relay_sdk._json import PLAIN_ENCODER, TOO_DEEP, Misfit, check_depth, encode
+
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 T_co = TypeVar("T_co", covariant=True)
-
-
-class Misfit(Exception):
-    """A value or a text that does not fit; the text says why."""
 
 
 class TextCodec(Protocol[T]):
@@ -34,35 +33,28 @@ class Plain:
 
     def write(self, value: Any) -> bytes:
         try:
-            text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-            return text.encode()
+            text = PLAIN_ENCODER.encode(value).encode()
         except (TypeError, ValueError, RecursionError) as error:
-            raise Misfit(f"JSON cannot hold it: {error}") from error
+            raise Misfit(f"JSON cannot hold it: {_reason(error)}") from error
+        check_depth(text)
+        return text
 
     def read(self, text: bytes) -> Any:
         return _decode(_ANYTHING, text)
 
 
 class Typed(Generic[T]):
-    """A type that msgspec, or pydantic for its own models, can write and validate."""
+    """A type that msgspec can write and validate, and pydantic the models inside it."""
 
     def __init__(self, form: TypeForm[T]) -> None:
-        for custom in _custom_types(msgspec.inspect.type_info(form)):
-            if not hasattr(custom, "model_validate_json"):
-                raise TypeError(
-                    f"{custom!r} has no JSON form: use a dataclass, an attrs class, a TypedDict, "
-                    "a NamedTuple, a msgspec Struct or a pydantic model, or pass a Codec"
-                )
-        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(form, dec_hook=_load_model)
+        check_form(form)
+        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(form, dec_hook=_load)
 
     def write(self, value: T) -> bytes:
         try:
-            text = _ENCODER.encode(value)
-            if b"null" in text:
-                # msgspec writes NaN and infinity as null; json refuses them.
-                json.dumps(msgspec.to_builtins(value, enc_hook=_dump_model), allow_nan=False)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise Misfit(f"JSON cannot hold it: {error}") from error
+            text = encode(value)
+        except Exception as error:
+            raise Misfit(f"JSON cannot hold it: {_reason(error)}") from error
         # Whoever receives the job must be able to read it.
         self.read(text)
         return text
@@ -100,44 +92,48 @@ def text_codec(form: Any) -> TextCodec[Any]:
     """Choose what writes and reads a declared type; `TypeError` when it has no JSON form."""
     if isinstance(form, Codec):
         return form  # pyright: ignore[reportUnknownVariableType]
-    return PLAIN if form is Any else Typed(form)
+    if form is Any or form is object:
+        return PLAIN
+    return _adapted(form) if any(map(is_pydantic, parts(form))) else Typed(form)
+
+
+def _adapted(form: Any) -> TextCodec[Any]:
+    from pydantic import PydanticSchemaGenerationError, PydanticUserError
+
+    from relay_sdk._pydantic import Adapted
+
+    try:
+        return Adapted(form)
+    except PydanticSchemaGenerationError:
+        return Typed(form)  # pydantic knows no attrs classes and no Structs
+    except (PydanticUserError, NameError) as error:
+        reason, *_ = str(error).splitlines()
+        raise TypeError(
+            f"pydantic cannot use {name_of(form)}: {reason} "
+            "(define what it names before this queue, and not in a function, or pass a Codec)"
+        ) from error
 
 
 def _decode(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+    check_depth(text)
     try:
         return decoder.decode(text)
-    except (ValueError, RecursionError) as error:
-        raise Misfit(str(error)) from error
+    except Exception as error:
+        raise Misfit(_reason(error)) from error
 
 
-def _dump_model(value: Any) -> object:
-    if isinstance(value, msgspec.Raw):
-        return msgspec.json.decode(value)
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json", by_alias=True)
-    raise TypeError(f"a {type(value).__name__} has no JSON form")
+def _reason(error: Exception) -> str:
+    return TOO_DEEP if isinstance(error, RecursionError) else str(error)
 
 
-def _load_model(form: Any, value: object) -> Any:
-    return form.model_validate_json(msgspec.json.encode(value))
+def _load(form: Any, value: object) -> Any:
+    """Read what msgspec leaves to its hook."""
+    if form is object:
+        return value
+    from relay_sdk._pydantic import load_model
+
+    return load_model(form, value)
 
 
-def _custom_types(node: object, seen: set[int] | None = None) -> Iterator[object]:
-    """Find the classes inside a type that msgspec leaves to its hooks."""
-    seen = set() if seen is None else seen
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, msgspec.inspect.CustomType):
-        yield node.cls
-    elif isinstance(node, tuple):
-        for part in node:  # pyright: ignore[reportUnknownVariableType]
-            yield from _custom_types(part, seen)  # pyright: ignore[reportUnknownArgumentType]
-    elif isinstance(node, msgspec.inspect.Type | msgspec.inspect.Field):
-        for name in node.__struct_fields__:
-            yield from _custom_types(getattr(node, name), seen)
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=_dump_model)
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 PLAIN = Plain()

@@ -20,8 +20,32 @@ UNSURE = {408, 502, 504}
 """Statuses after which the server may yet have acted; a 429 and a 503 are plain refusals."""
 
 
+def printable(text: str) -> str:
+    """Escape what could move the cursor, break the line or turn the text around."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 class RelayError(Exception):
-    """The root of every error that Relay or this SDK reports."""
+    """The root of every error that Relay or this SDK reports.
+
+    Its text is one line that is safe to print; errors can be pickled.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Not by `__init__`, which takes other arguments in most of them.
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(cls: type[RelayError], args: tuple[object, ...]) -> RelayError:
+    return cls.__new__(cls, *args)
 
 
 class TransportError(RelayError):

@@ -20,7 +20,7 @@ from relay_sdk._flow import Flow
 from relay_sdk._keeper import AsyncKeeper, Keeper, Lease
 from relay_sdk._run import Run
 from relay_sdk._session import AsyncSession, Session
-from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, from_raw
+from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, from_raw, write_state
 from relay_sdk.schedule import Schedule
 
 BUSY = 0.5
@@ -107,7 +107,7 @@ class _Helper(Generic[P, S]):
         return self._run.requeue(jobs, mode)
 
     def _written(self, state: S | None | _Known) -> msgspec.Raw | None:
-        return None if isinstance(state, _Known) else self._queue.write_state(self.raw.id, state)
+        return None if isinstance(state, _Known) else write_state(self._queue, self.raw.id, state)
 
 
 class JobHelper(_Helper[P, S]):

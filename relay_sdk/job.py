@@ -1,6 +1,8 @@
 """Jobs, and the queues that give them their types."""
+# pyright: reportPrivateUsage=false
+# What is private here is private to this module.
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeAlias, overload
 from uuid import UUID
 
@@ -8,9 +10,10 @@ import msgspec
 from attrs import Factory, field, frozen
 from typing_extensions import TypeForm, TypeVar
 
-from relay_sdk._checks import check_key, check_moment, check_queue, check_whole, place
+from relay_sdk._checks import check_key, check_moment, check_queue, check_whole
 from relay_sdk._failures import opened
-from relay_sdk.codec import Codec, Misfit, TextCodec, text_codec
+from relay_sdk._json import Misfit
+from relay_sdk.codec import Codec, TextCodec, text_codec
 from relay_sdk.exceptions import PayloadError
 
 P = TypeVar("P", default=Any)
@@ -70,41 +73,55 @@ class Job(Generic[P_co, S_co]):
     created_at: datetime | None = None
     run_id: UUID | None = None
     retries_remaining: int | None = None
-    types: "Queue[Any, Any]" = field(
-        default=Factory(lambda job: Queue(job.queue), takes_self=True), repr=False, eq=False
+    # What writes payload and state: plain JSON, unless a declared queue made the job.
+    _types: "Queue[Any, Any]" = field(
+        default=Factory(lambda job: Queue(job.queue), takes_self=True),
+        alias="_types",
+        repr=False,
+        eq=False,
     )
-    """What writes payload and state: plain JSON, unless a declared queue made the job."""
 
 
 class Queue(Generic[P, S]):
     """A queue's name and the types of its jobs: declare it once, for producer and worker.
 
     `payload` and `state` take a dataclass, attrs class, TypedDict, NamedTuple, msgspec Struct,
-    pydantic model, enum, datetime, UUID, a container or union of those, or a `Codec` of your own;
-    without them they are plain JSON. A type without a JSON form is refused here (`TypeError`).
+    pydantic model, enum, datetime, UUID, a container or union of those, or a `Codec` of your own.
+    A type that JSON cannot carry there and back is refused here (`TypeError`). What is not
+    declared is plain JSON; beside a declared payload, checkers then take the state to be `None`.
     """
 
-    __slots__ = ("_payload", "_state", "name")
+    __slots__ = ("_forms", "_payload", "_state", "name")
 
     @overload
+    def __init__(self: "Queue[T, None]", name: str, payload: type[T] | Codec[T]) -> None: ...
+    @overload
+    def __init__(self: "Queue[T, None]", name: str, payload: TypeForm[T]) -> None: ...
+    @overload
     def __init__(
-        self, name: str, *, payload: type[P] | Codec[P] = ..., state: type[S] | Codec[S] = ...
+        self,
+        name: str,
+        payload: type[P] | Codec[P] = ...,
+        *,
+        state: type[S] | Codec[S] = ...,
     ) -> None: ...
     @overload
     def __init__(
-        self, name: str, *, payload: TypeForm[P], state: type[S] | Codec[S] = ...
+        self, name: str, payload: type[P] | Codec[P] = ..., *, state: TypeForm[S]
     ) -> None: ...
     @overload
-    def __init__(
-        self, name: str, *, payload: type[P] | Codec[P] = ..., state: TypeForm[S]
-    ) -> None: ...
+    def __init__(self, name: str, payload: TypeForm[P], *, state: type[S] | Codec[S]) -> None: ...
     @overload
-    def __init__(self, name: str, *, payload: TypeForm[P], state: TypeForm[S]) -> None: ...
-    def __init__(self, name: str, *, payload: Any = Any, state: Any = Any) -> None:
+    def __init__(self, name: str, payload: TypeForm[P], *, state: TypeForm[S]) -> None: ...
+    def __init__(self, name: str, payload: Any = Any, *, state: Any = Any) -> None:
         check_queue(name)
         self.name: str = name
+        self._forms = (payload, state)
         self._payload: TextCodec[P] = text_codec(payload)
         self._state: TextCodec[S] = text_codec(state)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _declared, (self.name, *self._forms)
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"
@@ -132,26 +149,10 @@ class Queue(Generic[P, S]):
             timeout=timeout,
             max_retries=max_retries,
             run_at=run_at,
-            types=self,
+            _types=self,
         )
         check_job(job)
         return job
-
-    def read_payload(self, raw: RawJob) -> P:
-        """Decode a received payload, or raise `PayloadError`."""
-        return _read(self._payload, "payload", raw, raw.payload)
-
-    def read_state(self, raw: RawJob) -> S | None:
-        """Decode a received state, `None` when there is none, or raise `PayloadError`."""
-        return None if raw.state == NULL else _read(self._state, "state", raw, raw.state)
-
-    def write_payload(self, id: str, payload: P) -> msgspec.Raw:
-        """Write a payload as JSON, or raise `PayloadError`."""
-        return _write(self._payload, "payload", self.name, id, payload)
-
-    def write_state(self, id: str, state: S | None) -> msgspec.Raw:
-        """Write a state as JSON, or raise `PayloadError`."""
-        return NULL if state is None else _write(self._state, "state", self.name, id, state)
 
 
 def as_queue(queue: Queue[P, S] | str) -> Queue[P, S]:
@@ -162,11 +163,10 @@ def as_queue(queue: Queue[P, S] | str) -> Queue[P, S]:
 def check_job(job: Job) -> None:
     """Refuse a job that no server could take, payload and state aside."""
     check_key(job.queue, job.id)
-    where = place(job.queue, job.id)
-    check_whole(f"timeout of {where}", job.timeout, 0, 2**31 - 1)
+    check_whole("timeout", job.timeout, 0, 2**31 - 1, job.queue, job.id)
     if job.max_retries is not None:
-        check_whole(f"max_retries of {where}", job.max_retries, 0, MAX_RETRIES)
-    check_moment(f"run_at of {where}", job.run_at)
+        check_whole("max_retries", job.max_retries, 0, MAX_RETRIES, job.queue, job.id)
+    check_moment("run_at", job.run_at, job.queue, job.id)
 
 
 def to_raw(job: Job) -> RawJob:
@@ -177,10 +177,15 @@ def to_raw(job: Job) -> RawJob:
         id=job.id,
         timeout=job.timeout,
         max_retries=job.max_retries,
-        payload=job.types.write_payload(job.id, job.payload),
-        state=job.types.write_state(job.id, job.state),
-        run_at=check_moment("run_at", job.run_at),
+        payload=_write(job._types._payload, "payload", job.queue, job.id, job.payload),
+        state=write_state(job._types, job.id, job.state),
+        run_at=job.run_at and job.run_at.astimezone(UTC),
     )
+
+
+def write_state(queue: Queue[Any, S], id: str, state: S | None) -> msgspec.Raw:
+    """Write a state as JSON, or raise `PayloadError`."""
+    return NULL if state is None else _write(queue._state, "state", queue.name, id, state)
 
 
 def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
@@ -191,8 +196,8 @@ def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
     return Job(
         queue=raw.queue,
         id=raw.id,
-        payload=queue.read_payload(raw),
-        state=queue.read_state(raw),
+        payload=_read(queue._payload, "payload", raw, raw.payload),
+        state=None if raw.state == NULL else _read(queue._state, "state", raw, raw.state),
         timeout=raw.timeout,
         max_retries=raw.max_retries,
         run_at=raw.run_at,
@@ -200,8 +205,13 @@ def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
         created_at=raw.created_at,
         run_id=raw.run_id,
         retries_remaining=raw.retries_remaining,
-        types=queue,
+        _types=queue,
     )
+
+
+def _declared(name: str, payload: Any, state: Any) -> Queue[Any, Any]:
+    """Make the queue of a pickle."""
+    return Queue(name, payload, state=state)
 
 
 def _read(codec: TextCodec[T], what: str, job: RawJob, text: msgspec.Raw) -> T:

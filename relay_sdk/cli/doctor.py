@@ -7,8 +7,9 @@ import typer
 
 from relay_sdk.cli.options import Json, Url
 from relay_sdk.cli.outcome import NO, mistakes
-from relay_sdk.cli.output import printable, show_json, show_table
+from relay_sdk.cli.output import show_json, show_table
 from relay_sdk.cli.probe import Report, examine
+from relay_sdk.exceptions import printable
 
 
 def doctor(

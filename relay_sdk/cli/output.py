@@ -11,14 +11,10 @@ from typing import Any
 import msgspec
 import typer
 
+from relay_sdk.exceptions import printable
 from relay_sdk.job import Job, RawJob
 
 LOGIN = re.compile(r"://\S*@")
-
-
-def printable(text: str) -> str:
-    """Escape what a terminal would act upon or hide, line breaks among it."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def without_login(text: str) -> str:

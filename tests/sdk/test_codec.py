@@ -1,6 +1,7 @@
 """Payload and state to JSON and back, by their declared type."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from math import inf, nan
 from typing import Any, NoReturn, TypedDict
 
@@ -185,6 +186,126 @@ def test_big_numbers_are_exact() -> None:
     big = 10**300 + 7
     assert read(Any, written(Any, {"n": big})) == {"n": big}
     assert read(int, written(int, big)) == big
+
+
+class Price(pydantic.BaseModel):
+    amount: Decimal
+    weight: float = 0.0
+    rest: Any = None
+
+
+@pytest.mark.parametrize("form", [Price, list[Price], Price | None, dict[str, Price]], ids=str)
+@pytest.mark.parametrize(
+    "digits", ["1.50", "0.12345678901234567890", "12345678901234567.89", "-0.10", "100.0", "7"]
+)
+def test_decimals_of_pydantic_keep_their_digits(form: Any, digits: str) -> None:
+    """As numbers of another program, and as the strings that they are written as."""
+    made = Price(amount=Decimal(digits))
+    value: Any = {list[Price]: [made], dict[str, Price]: {"a": made}}.get(form, made)
+    text = written(form, value)
+    for came in (text, text.replace(b'"%b"' % digits.encode(), digits.encode())):
+        assert digits.encode() in came
+        assert str(read(form, came)) == str(value)
+
+
+def test_other_numbers_beside_decimals_are_floats() -> None:
+    price = read(Price, b'{"amount": 1.50, "weight": 2.50, "rest": [3.50]}')
+    assert (price.weight, price.rest) == (2.5, [3.5])
+    assert all(isinstance(number, float) for number in (price.weight, *price.rest))
+    assert written(Price, price) == b'{"amount":"1.50","weight":2.5,"rest":[3.5]}'
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    size: int = pydantic.Field(gt=3)
+
+
+@dataclass
+class HoldsChecked:
+    checked: list[Checked]
+
+
+def test_a_pydantic_dataclass_is_validated() -> None:
+    good = Checked(5)
+    for form, text in ((Checked, b"%b"), (HoldsChecked, b'{"checked":[%b]}')):
+        assert read(form, text % b'{"size":5}') in (good, HoldsChecked([good]))
+        with pytest.raises(PayloadError, match=r"greater than 3 - at `\$.*size`"):
+            read(form, text % b'{"size":1}')
+    good.size = 1
+    with pytest.raises(PayloadError, match="greater than 3"):
+        written(Checked, good)
+
+
+class Maybe(pydantic.BaseModel):
+    size: int
+    colour: str = "red"
+
+
+class Other(pydantic.BaseModel):
+    size: int
+
+
+def test_a_member_of_a_union_that_would_be_read_as_another_is_refused() -> None:
+    assert read(Maybe | Other, written(Maybe | Other, Maybe(size=1))) == Maybe(size=1)
+    with pytest.raises(PayloadError, match="it would be read as a Maybe"):
+        written(Maybe | Other, Other(size=1))
+
+
+def test_a_value_of_no_member_of_a_union_is_refused() -> None:
+    with pytest.raises(PayloadError, match="payload of job 'x'"):
+        written(Maybe | Other, Text("a"))
+    with pytest.raises(PayloadError, match="payload of job 'x'"):
+        read(Maybe | Other, b"[]")
+
+
+@attrs.frozen
+class HoldsModel:
+    model: Model
+
+
+def test_a_model_inside_an_attrs_class_is_validated() -> None:
+    assert read(HoldsModel, b'{"model":{"value":1}}') == HoldsModel(Model(value=1))
+    with pytest.raises(PayloadError, match="number - at"):
+        read(HoldsModel, b'{"model":{"value":"much"}}')
+
+
+@dataclass
+class Picky:
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.name not in ("a", "null"):
+            raise KeyError(self.name)
+
+
+def test_what_a_class_raises_is_a_payload_error() -> None:
+    with pytest.raises(PayloadError, match="'b'"):
+        read(Picky, b'{"name":"b"}')
+
+
+@dataclass
+class Underscored:
+    _n: int
+    _secret: str = ""
+
+
+@dataclass(slots=True)
+class Slotted(Underscored):
+    _more: int = 0
+
+
+def test_private_fields_of_a_dataclass_are_written() -> None:
+    for value in (Underscored(1, "a"), Slotted(1, "a", 2)):
+        assert read(type(value), written(type(value), value)) == value
+
+
+@pytest.mark.parametrize("number", [1, 2**63, 10**30])
+def test_a_nan_is_found_beside_nulls_and_numbers_of_any_size(number: int) -> None:
+    form = list[int | float | None]
+    assert read(form, written(form, [number, None])) == [number, None]
+    for bad in (nan, inf, -inf, -nan):
+        with pytest.raises(PayloadError, match="Out of range float"):
+            written(form, [number, None, bad])
 
 
 def test_models_of_pydantic_keep_their_aliases() -> None:

@@ -14,7 +14,7 @@ Queue("q", payload=Email, state=Progress(0))  # type: ignore[call-overload]  # p
 
 # arguments of the wrong kind
 Queue(b"q")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
-Queue("q", Email)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+Queue("q", Email, Progress)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 Queue("q", payloads=Email)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 Queue()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 Backoff(retries="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -32,11 +32,13 @@ def decode_otherwise(value: Any) -> bytes:
 CODEC: Codec[complex] = Codec(encode, decode_otherwise)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 # a payload or state of the wrong type
+PLAIN_EMAILS = Queue("emails", Email)
 EMAILS.job("1", Progress(0))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 EMAILS.job("1", {"to": "a"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 EMAILS.job("1", None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 EMAILS.job("1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 EMAILS.job("1", Email("a"), state=Email("a"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+PLAIN_EMAILS.job("1", Email("a"), state=Progress(0))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 URGENT.job("1", Email("a"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 # an option of the wrong type
@@ -63,6 +65,10 @@ def use_any_queue(queue: Queue[object, object]) -> None:
 
 def use_any_helper(helper: JobHelper[object, object]) -> None:
     helper.heartbeat(3)
+
+
+def use_no_state(helper: JobHelper[Email, None]) -> None:
+    helper.heartbeat(Progress(0))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 
 
 def substitutes(job: Job[Email, Progress], helper: JobHelper[Email, Progress]) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 from uuid import UUID
 
 import attrs
@@ -64,10 +64,31 @@ class Order(pydantic.BaseModel):
     items: dict[str, Decimal] = {}
 
 
+class Refund(pydantic.BaseModel):
+    kind: Literal["refund"] = "refund"
+    amount: Decimal
+
+
+class Invoice(pydantic.BaseModel):
+    kind: Literal["invoice"] = "invoice"
+    amount: Decimal
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    size: int = pydantic.Field(gt=3)
+
+
 @dataclass
 class Parcel:
     order: Order
     where: Point | None = None
+
+
+@dataclass
+class Ledger:
+    _entries: list[Invoice | Refund]
+    note: Invoice | str = ""
 
 
 def to_text(value: complex) -> object:
@@ -88,6 +109,19 @@ TYPED: list[tuple[TypeForm[Any] | Codec[Any], Any]] = [
     (Order, Order(number=1, items={"tea": Decimal("2.50")})),
     (Parcel, Parcel(Order(number=2), Point(1))),
     (list[Order], [Order(number=1), Order(number=2)]),
+    (Invoice | Refund, Refund(amount=Decimal("0.12345678901234567890"))),
+    (
+        Annotated[Invoice | Refund, pydantic.Field(discriminator="kind")],
+        Invoice(amount=Decimal("1.50")),
+    ),
+    (Order | Email, Email("x")),
+    (Order | None, None),
+    (Ledger, Ledger([Refund(amount=Decimal(1)), Invoice(amount=Decimal(2))], "paid")),
+    (Checked, Checked(5)),
+    (dict[str, Checked], {"a": Checked(5)}),
+    (dict[str, object], {"a": [1, "b", None, {"c": 1.5}]}),
+    (list[object | None], [1, None]),
+    (Decimal, Decimal("0.12345678901234567890")),
     (Colour, Colour.RED),
     (Level, Level.HIGH),
     (datetime, datetime(2031, 1, 2, 3, 4, 5, 678, tzinfo=UTC)),

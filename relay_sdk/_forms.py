@@ -1,0 +1,129 @@
+"""What a declared type is made of, and what it may not be."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import is_dataclass
+from types import UnionType
+from typing import Annotated, Any, ClassVar, ForwardRef, Literal, Union, get_args, get_origin
+
+import attrs
+import msgspec
+from typing_extensions import get_type_hints, is_typeddict
+
+FREE = (object, msgspec.UnsetType)
+"""What msgspec leaves to its hooks, and needs no form of its own."""
+
+
+def parts(form: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]:
+    """Give every type inside a type once, each before those that hold it."""
+    seen = {} if seen is None else seen
+    if id(form) in seen:
+        return
+    seen[id(form)] = form
+    for inner in _inside(form):
+        yield from parts(inner, seen)
+    yield form
+
+
+def is_model(part: Any) -> bool:
+    """Whether a type is a model of pydantic's."""
+    return hasattr(part, "model_validate_json")
+
+
+def is_pydantic(part: Any) -> bool:
+    """Whether a type is one that pydantic alone can validate, without importing pydantic."""
+    return isinstance(part, type) and hasattr(part, "__pydantic_validator__")
+
+
+def is_union(part: Any) -> bool:
+    """Whether a type is a union."""
+    return get_origin(part) in (Union, UnionType)
+
+
+def name_of(form: Any) -> str:
+    """Name a type for a message."""
+    return form.__qualname__ if isinstance(form, type) and not get_args(form) else repr(form)
+
+
+def check_form(form: Any) -> None:
+    """Refuse a type that msgspec cannot write and read back: `TypeError`."""
+    for part in parts(form):
+        if isinstance(part, str | ForwardRef):
+            raise TypeError(f"{name_of(form)}: a type in quotes is not known here; give it itself")
+        if isinstance(part, type):
+            _check_class(part)
+        if isinstance(part, type) or is_union(part) or part is form:
+            _check_part(part)
+
+
+def _check_class(part: type) -> None:
+    if attrs.has(part):
+        for field in attrs.fields(part):
+            if field.name.startswith("_"):
+                raise TypeError(
+                    f"{name_of(part)}.{field.name} would not be written, as a private field of an "
+                    "attrs class: rename it, make the class a dataclass, or pass a Codec"
+                )
+    if is_pydantic(part) and not is_model(part):
+        raise TypeError(
+            f"{name_of(part)} is pydantic's, and would not be validated inside an attrs class or a "
+            "msgspec Struct: make that one a dataclass or a model, or pass a Codec"
+        )
+
+
+def _check_part(part: Any) -> None:
+    try:
+        info = msgspec.inspect.type_info(part)
+    except TypeError as error:
+        if is_union(part) and _members_fit(part):
+            raise TypeError(
+                f"{part!r}: JSON does not tell the members of this union apart. Make them msgspec "
+                "Structs with tag=True or pydantic models, put them in one class with a field for "
+                "each, or pass a Codec"
+            ) from error
+        raise TypeError(f"{name_of(part)} has no JSON form: {error}; pass a Codec") from error
+    if isinstance(info, msgspec.inspect.CustomType) and not (info.cls in FREE or is_model(part)):
+        raise TypeError(
+            f"{name_of(part)} has no JSON form: use a dataclass, an attrs class, a TypedDict, "
+            "a NamedTuple, a msgspec Struct or a pydantic model, or pass a Codec"
+        )
+
+
+def _members_fit(union: Any) -> bool:
+    """Whether each member of a union has a JSON form, so that only the union has none."""
+    try:
+        return all(map(msgspec.inspect.type_info, get_args(union)))
+    except TypeError:
+        return False
+
+
+def _inside(form: Any) -> Iterable[Any]:
+    origin = get_origin(form)
+    cls = form if origin is None else origin
+    alias = getattr(cls, "__value__", None) or getattr(cls, "__supertype__", None)
+    if cls in (Literal, ClassVar):
+        return ()
+    if cls is Annotated:
+        return (form.__origin__,)
+    return (*get_args(form), *_fields(cls), *(() if alias is None else (alias,)))
+
+
+def _fields(cls: Any) -> Iterable[Any]:
+    if is_pydantic(cls):
+        fields: Any = getattr(cls, "__pydantic_fields__", None) or getattr(cls, "model_fields", {})
+        return [field.annotation for field in fields.values()]
+    if not (is_dataclass(cls) or _is_record(cls)):
+        return ()
+    try:
+        return get_type_hints(cls, include_extras=True).values()
+    except NameError as error:
+        raise TypeError(
+            f"{name_of(cls)} has a field of the type {error.name!r}, which is not known at the top "
+            "level of its module: define it there (not in a function, nor under TYPE_CHECKING), or "
+            "leave out `from __future__ import annotations`"
+        ) from error
+
+
+def _is_record(cls: Any) -> bool:
+    """Whether a class has named fields, if not a dataclass's."""
+    named = hasattr(cls, "__struct_fields__") or hasattr(cls, "_fields")
+    return is_typeddict(cls) or (isinstance(cls, type) and (named or attrs.has(cls)))
