@@ -18,6 +18,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RESTART = Backoff(0.5, maximum=30.0, factor=2)
 SETTLED = 10.0
 """Seconds after which a process counts as having started well."""
+LOOK = 0.5
+"""Seconds of a wait. A signal that comes as it begins does not end it, and is seen after it."""
 
 _News: TypeAlias = "_Process | signal.Signals"
 
@@ -120,9 +122,10 @@ class Supervisor:
                     wait = process.plan_restart()
                     say(f"cannot start process {process.number}: {error}; again in {wait:.1f} s")
 
-    def _wait(self) -> float | None:
-        due = [process.due for process in self._processes if process.due is not None]
-        return max(0.0, min(due) - time.monotonic()) if due else None
+    def _wait(self) -> float:
+        now = time.monotonic()
+        due = [process.due - now for process in self._processes if process.due is not None]
+        return max(0.0, min([LOOK, *due]))
 
     def _ended(self, process: _Process) -> None:
         code = process.ended()

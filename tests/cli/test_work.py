@@ -1,8 +1,10 @@
+import contextlib
 import os
 import re
 import signal
 import socket
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from relay_sdk import Client, Queue
+from relay_sdk.cli.supervisor import Supervisor
 from relay_sdk.local import LocalServer
 
 from .conftest import Run
@@ -205,7 +208,7 @@ def test_a_signal_ends_the_wait_for_a_restart(
     relay.enqueue(QUEUE.job("a", 1))
 
     with program(folder, "work", "jobs:dying", "--processes", "1", url=server.url) as process:
-        line_with(process.stderr, "ended with status 3; starting it again in 0.5 s")
+        line_with(process.stderr, "ended with status 3; starting it again in")
         process.send_signal(signal.SIGTERM)
         errors = process.communicate(timeout=60)[1]
 
@@ -244,6 +247,23 @@ def test_a_second_signal_ends_processes_that_are_held(folder: Path, server: Loca
 
     assert process.returncode == 130
     assert not alive(pid)
+
+
+def test_a_signal_that_does_not_wake_the_supervisor_is_seen(tmp_path: Path) -> None:
+    """So it is with one that comes just as its wait begins, or to another thread."""
+    child = "import sys; open('started', 'w'); sys.stdin.read()"
+
+    def signal_this_thread() -> None:
+        wait_until((tmp_path / "started").exists, "the process runs")
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    thread = threading.Thread(target=signal_this_thread)
+    thread.start()
+    with contextlib.chdir(tmp_path):
+        status = Supervisor([sys.executable, "-c", child], 1).run()
+    thread.join()
+
+    assert status == 0
 
 
 def test_processes_stop_when_their_supervisor_is_killed(
