@@ -7,6 +7,12 @@ demo: .venv/server  ## run typed jobs through a local server, with a killed work
 test: .venv/dev  ## run all tests
 	$(BIN)/python -m pytest
 
+test-oldest: .venv/dev  ## the quick tests, with the oldest dependencies that are allowed
+	$(BIN)/python tests/matrix.py --python $(BIN)/python --dependencies oldest tests/sdk tests/local
+
+test-matrix: .venv/dev  ## on each Python here, with the oldest and the newest dependencies
+	$(BIN)/python tests/matrix.py
+
 check: .venv/dev  ## format, lint, types, layers, and that generated/ fits openapi/relay.yaml
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -27,4 +33,4 @@ clean:  ## remove what the targets above installed
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	touch $@
 
-.PHONY: demo test check generate clean
+.PHONY: demo test test-oldest test-matrix check generate clean

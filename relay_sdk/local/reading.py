@@ -9,8 +9,14 @@ from .answers import BackendError, Refused
 
 T = TypeVar("T")
 
+DEPTH = 500
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+# All up to the next bracket, whatever strings hold.
+_BRACKET = re.compile(
+    r'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{}]*+)*+([\[\]{}])', re.DOTALL
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CLASSES = {"[": "sequence", "{": "map"}
 _WORDS = {
@@ -137,14 +143,14 @@ class Reader:
     def value(self) -> str:
         """Read anything, and return its text as it came."""
         start = self._start()
+        if self.text[start : start + 1] in _CLASSES:
+            self._check_depth()
         try:
             self.at = _DECODER.raw_decode(self.text, start)[1]
         except JSONDecodeError as error:
             self._undecodable(error)
         except ValueError:
             self.syntax("expected value")
-        except RecursionError:
-            raise BackendError("db error: ERROR: stack depth limit exceeded") from None
         return self.text[start : self.at]
 
     def end(self) -> None:
@@ -184,6 +190,23 @@ class Reader:
         column = len(before[before.rfind("\n") + 1 :].encode())
         place = f"at line {before.count(chr(10)) + 1} column {column}"
         raise Refused(status, f"{what}: {path and path + ': '}{detail} {place}")
+
+    def _check_depth(self) -> None:
+        """Refuse a value that is too deep, before the decoder recurses into it.
+
+        How deep that could go depends on the Python and on the stack of the caller.
+        """
+        level, at = 0, self.at
+        while found := _BRACKET.match(self.text, at):
+            at = found.end()
+            level += 1 if found[1] in _CLASSES else -1
+            if level > DEPTH:
+                raise BackendError(
+                    "db error: ERROR: stack depth limit exceeded "
+                    f"(JSON may be nested {DEPTH} levels deep here)"
+                )
+            if level == 0:
+                return
 
     def _undecodable(self, error: JSONDecodeError) -> Never:
         self.at = error.pos

@@ -127,6 +127,9 @@ class _Running:
 
     async def _serve(self) -> None:
         await self._server.serve(sockets=[self._listener])
+        # Old versions of uvicorn leave them open when they are stopped while they start.
+        for server in self._server.servers:
+            server.close()
         # What is left here was cancelled when its time was over.
         if tasks := set(self._server.server_state.tasks):
             await asyncio.wait(tasks, timeout=1)

@@ -66,12 +66,12 @@ SELECT rowid FROM jobs WHERE queue = ? AND run_id IS NULL AND run_at <= ?
 ORDER BY run_at, rowid LIMIT ?"""
 
 _CLAIM = """
-UPDATE jobs SET run_id = ?1, updated_at = ?2, expires_at = ?2 + timeout * 1000000
-WHERE rowid = ?3 RETURNING *"""
+UPDATE jobs SET run_id = :run_id, updated_at = :now, expires_at = :now + timeout * 1000000
+WHERE rowid = :rowid RETURNING *"""
 
 _HEARTBEAT = """
-UPDATE jobs SET state = ?1, updated_at = ?2, expires_at = ?2 + timeout * 1000000
-WHERE queue = ?3 AND id = ?4 AND run_id = coalesce(?5, run_id)"""
+UPDATE jobs SET state = :state, updated_at = :now, expires_at = :now + timeout * 1000000
+WHERE queue = :queue AND id = :id AND run_id = coalesce(:run_id, run_id)"""
 
 DROP_EXPIRED = """
 DELETE FROM jobs WHERE run_id IS NOT NULL AND expires_at < ? AND retries_remaining = 0
@@ -174,10 +174,8 @@ class Store:
     def claim(self, queue: str, limit: int, now: int) -> list[Job]:
         """Put up to limit ready jobs in flight, earliest run_at first."""
         ready = self.connection.execute(SELECT_READY, (queue, now, limit)).fetchall()
-        return [
-            Job._make(self.connection.execute(_CLAIM, (str(uuid4()), now, rowid)).fetchone())
-            for (rowid,) in ready
-        ]
+        claims = ({"run_id": str(uuid4()), "now": now, "rowid": rowid} for (rowid,) in ready)
+        return [Job._make(self.connection.execute(_CLAIM, claim).fetchone()) for claim in claims]
 
     def get(self, queue: str, id: str) -> Job | None:
         row = self.connection.execute(
@@ -195,7 +193,8 @@ class Store:
         self, queue: str, id: str, run_id: str | None, state: str | None, now: int
     ) -> bool:
         """Extend a job in flight and replace its state; without run_id, whoever holds it."""
-        cursor = self.connection.execute(_HEARTBEAT, (state, now, queue, id, run_id))
+        values = {"queue": queue, "id": id, "run_id": run_id, "state": state, "now": now}
+        cursor = self.connection.execute(_HEARTBEAT, values)
         return cursor.rowcount > 0
 
     def reschedule(self, job: NewJob, now: int) -> bool:

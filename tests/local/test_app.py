@@ -258,11 +258,14 @@ def test_a_run_id_is_a_uuid_in_any_of_four_forms(app: App, run_id: str, status: 
     assert app("PATCH", f"/v2/queues/q/jobs/a/run-id/{run_id}", {}, b"").status == status
 
 
-def test_a_heartbeat_that_could_not_be_stored_changes_nothing(app: App) -> None:
+@pytest.mark.parametrize(
+    "state", [rb'"\u0000"', b"[" * 100_000 + b"]" * 100_000], ids=["nul", "deep"]
+)
+def test_a_heartbeat_that_could_not_be_stored_changes_nothing(app: App, state: bytes) -> None:
     app.answer([enqueue("a", state={"kept": 1})])
     run_id = json.loads(app("GET", "/v2/queues/q/jobs", {}, b"").body)[0]["run_id"]
 
-    response = app("PATCH", f"/v2/queues/q/jobs/a/run-id/{run_id}", JSON, rb'"\u0000"')
+    response = app("PATCH", f"/v2/queues/q/jobs/a/run-id/{run_id}", JSON, state)
 
     assert (response.status, response.body[:14]) == (422, b"Backend error:")
     assert json.loads(app("GET", "/v2/queues/q/jobs/a", {}, b"").body)["state"] == {"kept": 1}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from relay_sdk.local import App
+from relay_sdk.local.reading import DEPTH
 
 JSON = {"content-type": "application/json"}
 SYNTAX = "Failed to parse the request body as JSON: "
@@ -156,8 +157,10 @@ def test_version_1_reads_its_own_fields(
         r'"\\\\ud800"',
         "1e131071",
         '"1e200000"',
-        "[" * 500 + "]" * 500,
+        "[" * DEPTH + "]" * DEPTH,
+        '{"[":' * DEPTH + r'"[{\"[{"' + "}" * DEPTH,
     ],
+    ids=lambda payload: payload[:20],
 )
 @pytest.mark.parametrize("version", [1, 2])
 def test_payload_and_state_are_kept_as_they_came(app: App, payload: str, version: int) -> None:
@@ -185,7 +188,8 @@ def test_payload_and_state_are_kept_as_they_came(app: App, payload: str, version
         "1e" + "9" * 30,
         "9" * 131073,
         "0." + "0" * 16383 + "1",
-        "[" * 100_000 + "]" * 100_000,
+        "[" * (DEPTH + 1) + "]" * (DEPTH + 1),
+        '[{"a":' * 100_000 + "1" + "}]" * 100_000,
     ],
     ids=lambda value: value[:20],
 )
@@ -203,6 +207,24 @@ def test_what_the_database_of_the_real_server_refuses_is_refused(
 
 def test_an_unknown_field_may_hold_what_could_not_be_stored(app: App) -> None:
     assert post(app, job(bogus=r'["\u0000","\ud800",1e200000]')) == (202, "")
+
+
+@pytest.mark.parametrize("depth", [DEPTH + 1, 5000, 100_000])
+@pytest.mark.parametrize("shape", ["{}1{}", "{}", "1,{}"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_is_nested_too_deep_is_refused_wherever_it_stands(
+    app: App, version: int, shape: str, depth: int
+) -> None:
+    deep = shape.format('[{"a":' * (depth // 2 + 1), "}]" * (depth // 2 + 1))
+
+    status, text = post(app, job(bogus=f"[{deep}]"), version)
+
+    assert status == 422
+    assert f"(JSON may be nested {DEPTH} levels deep here)" in text
+
+
+def test_a_wide_value_is_not_a_deep_one(app: App) -> None:
+    assert post(app, job(payload="[" + "[{}]," * 100_000 + "[]]")) == (202, "")
 
 
 def test_a_long_number_is_not_converted(app: App) -> None:
