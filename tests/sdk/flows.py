@@ -68,6 +68,18 @@ def handed_out(*ids: str) -> Reply:
     return Reply(200, {}, msgspec.json.encode([row(id=id) for id in ids]))
 
 
+SPOKEN = reply(
+    400,
+    "Failed to deserialize query string: Integer is too small to store in target integer type",
+)
+"""The answer to the question whether a version is spoken."""
+
+
+def not_there(version: str = "v2") -> list[Reply]:
+    """The replies to a look-up of a job that is not there."""
+    return [reply(404)] * (1 if version == "v1" else 2) + [SPOKEN]
+
+
 def exists_already(id: str = "x") -> Reply:
     return reply(409, f"job with id `{id}` already exists in queue `emails`.")
 

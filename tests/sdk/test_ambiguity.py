@@ -8,14 +8,17 @@ import pytest
 
 from relay_sdk import JobExistsError, JobLostError, TransportError
 from relay_sdk._flow import Reply
-from relay_sdk._operations import enqueue
+from relay_sdk._operations import enqueue, remove
 from relay_sdk._run import Run
+from relay_sdk._wire import v2
 
 from .flows import (
     JOBS,
     LOST_REPLY,
     REFUSED,
+    SPOKEN,
     exists_already,
+    not_there,
     play,
     policy,
     received,
@@ -66,7 +69,7 @@ def test_another_job_of_that_id_is_a_conflict(failure: Any, difference: dict[str
 
 def test_a_job_that_has_gone_since_cannot_be_told_apart() -> None:
     flow = enqueue(policy(), [JOBS.job("x", 1)], "unique")
-    played = play(flow, LOST_REPLY, exists_already(), reply(404))
+    played = play(flow, LOST_REPLY, exists_already(), *not_there())
     assert isinstance(played.error, JobExistsError)
 
 
@@ -97,7 +100,7 @@ def test_each_job_of_a_batch_is_compared() -> None:
     play_it[-1] = shown(id="y", payload=3)
     played = play(enqueue(policy(), jobs, "unique"), *play_it)
     assert isinstance(played.error, JobExistsError)
-    play_it[-1] = reply(404)
+    play_it[-1:] = not_there()
     played = play(enqueue(policy(), jobs, "unique"), *play_it)
     assert isinstance(played.error, JobExistsError)
 
@@ -136,7 +139,11 @@ def test_on_v1_a_reschedule_whose_reply_was_lost_finds_its_job() -> None:
 
 
 def test_on_v1_a_reschedule_of_a_job_that_is_not_ours_is_told() -> None:
-    for replies in ([NOT_FOUND], [REFUSED, NOT_FOUND], [LOST_REPLY, NOT_FOUND, reply(404)]):
+    for replies in (
+        [NOT_FOUND],
+        [REFUSED, NOT_FOUND],
+        [LOST_REPLY, NOT_FOUND, *not_there("v1")],
+    ):
         run = Run(policy("v1"), received(), 0.0)
         played = play(run.again(MOMENT, None), *replies)
         assert isinstance(played.error, JobLostError)
@@ -165,11 +172,96 @@ def test_a_conflict_leaves_the_run_ours() -> None:
     assert not run.ended
 
 
-@versions
-def test_completing_again_after_a_lost_reply_is_no_error(version: str) -> None:
-    run = Run(policy(version), received(), 0.0)
-    assert play(run.complete(), LOST_REPLY, reply(200)).error is None
+@pytest.mark.parametrize(
+    "failure",
+    [LOST_REPLY, reply(408), reply(502), reply(504), reply(200, "<html>")],
+    ids=["lost", "408", "502", "504", "html"],
+)
+def test_on_v1_a_job_is_deleted_again_only_while_it_is_there(failure: Any) -> None:
+    for flow in (
+        Run(policy("v1"), received(), 0.0).complete(),
+        remove(policy("v1"), "emails", "x"),
+    ):
+        played = play(flow, failure, *not_there("v1"))
+        assert played.error is None
+        assert [call.method for call in played.calls] == ["DELETE", "GET", "GET"]
+    for flow in (
+        Run(policy("v1"), received(), 0.0).complete(),
+        remove(policy("v1"), "emails", "x"),
+    ):
+        played = play(flow, failure, shown(), reply(200))
+        assert played.error is None
+        assert [call.method for call in played.calls] == ["DELETE", "GET", "DELETE"]
+
+
+@pytest.mark.parametrize(
+    "new",
+    [{"payload": 2}, {"timeout": 61}, {"max_retries": 3}, {"run_at": "2030-01-01T00:00:01Z"}],
+    ids=str,
+)
+@pytest.mark.parametrize("end", ["complete", "remove"])
+def test_on_v1_a_new_job_of_that_id_is_left_alone(new: dict[str, Any], end: str) -> None:
+    run = Run(policy("v1"), received(), 0.0)
+    flow = run.complete() if end == "complete" else run.remove()
+    played = play(flow, LOST_REPLY, shown(**new))
+    assert played.error is None
     assert run.ended
+
+
+def test_a_heartbeat_in_between_makes_no_other_job() -> None:
+    later = shown(state={"page": 1}, updated_at="2030-01-01T00:00:30Z")
+    played = play(Run(policy("v1"), received(), 0.0).complete(), LOST_REPLY, later, reply(200))
+    assert [call.method for call in played.calls] == ["DELETE", "GET", "DELETE"]
+
+
+@sure
+def test_after_a_refusal_a_job_is_deleted_without_a_look(failure: Any) -> None:
+    for version in ("v1", "v2"):
+        for flow in (
+            Run(policy(version), received(), 0.0).complete(),
+            remove(policy(version), "emails", "x"),
+        ):
+            played = play(flow, failure, reply(200))
+            assert [call.method for call in played.calls] == ["DELETE", "DELETE"]
+
+
+def test_a_look_before_a_deletion_that_fails_is_repeated() -> None:
+    busy = reply(422, "Backend error: db error. Is retryable: false.")
+    for failure in (LOST_REPLY, reply(503), busy):
+        flow = Run(policy("v1"), received(), 0.0).complete()
+        played = play(flow, LOST_REPLY, failure, shown(), reply(200))
+        assert played.error is None
+        assert [call.method for call in played.calls] == ["DELETE", "GET", "GET", "DELETE"]
+
+
+def test_a_deletion_that_was_lost_stays_unsure() -> None:
+    flow = Run(policy("v1"), received(), 0.0).complete()
+    played = play(flow, LOST_REPLY, shown(), REFUSED, shown(payload=2))
+    assert played.error is None
+    assert [call.method for call in played.calls] == ["DELETE", "GET", "DELETE", "GET"]
+
+
+def test_on_v2_a_run_ends_its_own_job_alone_and_needs_no_look() -> None:
+    run = Run(policy("v2"), received(), 0.0)
+    played = play(run.complete(), LOST_REPLY, reply(200))
+    assert [call.method for call in played.calls] == ["DELETE", "DELETE"]
+    assert run.ended
+
+
+def test_on_v2_a_removal_looks_too() -> None:
+    played = play(remove(policy("v2"), "emails", "x"), LOST_REPLY, *not_there())
+    assert played.error is None
+    assert [call.method for call in played.calls] == ["DELETE", "GET", "GET", "GET"]
+
+
+def test_a_run_of_v2_that_is_ended_in_v1_looks_first() -> None:
+    shared = policy("auto")
+    shared.versions.found = v2
+    played = play(
+        Run(shared, received()).complete(), LOST_REPLY, reply(404), SPOKEN, *not_there("v1")
+    )
+    assert played.error is None
+    assert [call.target[:3] for call in played.calls] == ["/v2", "/v2", "/v1", "/v1", "/v1"]
 
 
 def test_a_conflict_about_a_job_that_was_not_sent_is_no_answer() -> None:

@@ -42,12 +42,21 @@ def test_the_default_grows() -> None:
     assert (waits[0], waits[-1]) == (0.1, 1.0)
 
 
+@pytest.mark.parametrize("initial", [0.1, 1, 5, 1e6])
+def test_without_a_maximum_it_is_never_below_the_initial_wait(initial: float) -> None:
+    backoff = Backoff(initial)
+    assert backoff.maximum == max(1, initial)
+    assert list(islice(Backoff(initial, jitter=0), 20))[-1] == max(1, initial)
+    assert Backoff(5) == Backoff(5, maximum=5)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"initial": 0}, {"initial": -1}, {"initial": nan}, {"initial": 2, "maximum": 1},
         {"maximum": nan}, {"factor": 0.5}, {"factor": nan}, {"jitter": -0.1}, {"jitter": 1.1},
-        {"jitter": nan}, {"retries": -1}, {"initial": inf, "maximum": inf},
+        {"jitter": nan}, {"retries": -1}, {"initial": inf},
+        {"initial": inf, "maximum": inf},
     ],
     ids=str,
 )  # fmt: skip

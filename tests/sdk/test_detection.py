@@ -29,12 +29,22 @@ from relay_sdk.testing import Clock, transport
 
 from .both import AnyClient, do
 from .conftest import Connect
-from .flows import JOBS, LOST_REPLY, REFUSED, Play, handed_out, play, policy, received, reply, shown
+from .flows import (
+    JOBS,
+    LOST_REPLY,
+    REFUSED,
+    SPOKEN,
+    Play,
+    handed_out,
+    play,
+    policy,
+    received,
+    reply,
+    shown,
+)
 
-SMALL = "Failed to deserialize query string: Integer is too small to store in target integer type"
 DOWN = "Backend error: error connecting to server. Is retryable: false."
 NO_ROUTE = reply(404)
-SPOKEN = reply(400, SMALL)
 NONE_WANTED = reply(204)
 LOST = "job with id `x` not found in queue `emails`."
 

@@ -1,13 +1,21 @@
 """Waiting for jobs."""
 
+from datetime import timedelta
+from math import inf
+from typing import Any
+
 import pytest
+from attrs import evolve
 
-from relay_sdk import Backoff, ServerBusyError
-from relay_sdk._operations import take
-from relay_sdk._policy import Policy
-from relay_sdk.testing import Clock
+from relay_sdk import Backoff, Client, RelayError, ServerBusyError, TransportError
+from relay_sdk._flow import Flow, Reply, Sleep
+from relay_sdk._operations import SHORTEST_LOOK, take
+from relay_sdk.local import App
+from relay_sdk.testing import Clock, transport
 
-from .flows import REFUSED, handed_out, play, policy, reply
+from .both import AnyHelper, do
+from .conftest import Connect
+from .flows import JOBS, LOST_REPLY, REFUSED, Play, handed_out, play, policy, reply
 
 
 def test_polls_and_retries_have_separate_backoffs() -> None:
@@ -40,11 +48,134 @@ def test_a_timeout_of_zero_looks_once() -> None:
     assert play(take(policy(), "emails", 1, 0), reply(204)).steps == ["GET"]
 
 
-def test_polling_ends_with_its_backoff() -> None:
-    steady = Backoff(1, jitter=0, retries=2)
-    flow = take(Policy(steady, steady, Clock(), "v2"), "emails", 1, None)
-    played = play(flow, reply(204), reply(204))
+@pytest.mark.parametrize("retries", [0, 1, 2])
+def test_the_retries_of_its_backoff_are_how_many_more_polls_there_are(retries: int) -> None:
+    steady = Backoff(1, jitter=0, retries=retries)
+    flow = take(evolve(policy(), next_backoff=steady), "emails", 1)
+    played = play(flow, *[reply(204)] * (retries + 1))
     assert played.result == []
+    assert played.steps == ["GET", 1, "GET", 1, "GET"][: 2 * retries + 1]
+
+
+class Slow:
+    """Plays a flow against a server that needs its time for each exchange."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.bounds: list[float | None] = []
+
+    def play(self, flow: Flow[Any], *answers: tuple[float, Reply | TransportError]) -> Play:
+        """Let time pass, as far as an exchange is bounded, and answer if that was enough."""
+        played, left = Play(), list(answers)
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Sleep):
+                    self.clock.advance(step.seconds)
+                    step = flow.send(None)
+                    continue
+                self.bounds.append(step.within)
+                assert left, f"one call too many: {step}"
+                seconds, answer = left.pop(0)
+                bound = inf if step.within is None else step.within
+                self.clock.advance(min(seconds, bound))
+                if isinstance(answer, Exception) or seconds > bound:
+                    step = flow.throw(answer if isinstance(answer, Exception) else LOST_REPLY)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as done:
+            played.result = done.value
+        except RelayError as error:
+            played.error = error
+        assert not left
+        return played
+
+
+HANGS = (inf, reply(204))
+
+
+def test_a_server_that_hangs_is_waited_for_as_long_as_was_said(clock: Clock) -> None:
+    slow = Slow(clock)
+    played = slow.play(take(policy(clock=clock), "emails", 1, 5), HANGS)
+    assert isinstance(played.error, TransportError)
+    assert clock.monotonic() == pytest.approx(5)
+    assert slow.bounds == [5]
+
+
+@pytest.mark.parametrize("choice", ["auto", "v2"])
+def test_a_wait_is_over_in_time_whatever_hangs(choice: Any, clock: Clock) -> None:
+    slow = Slow(clock)
+    played = slow.play(take(policy(choice, clock=clock), "emails", 1, 0.75), HANGS)
+    assert isinstance(played.error, TransportError)
+    assert clock.monotonic() == pytest.approx(0.75)
+
+
+def test_no_exchange_is_longer_than_the_clients_timeout(clock: Clock) -> None:
+    slow = Slow(clock)
+    flow = take(policy(clock=clock), "emails", 1, 60)
+    slow.play(flow, HANGS, (0, handed_out("x")))
+    assert slow.bounds == [10, 10]
+    slow = Slow(clock)
+    slow.play(take(policy(clock=clock), "emails", 1), (0, handed_out("x")))
+    assert slow.bounds == [10]
+
+
+def test_the_last_look_has_half_a_second(clock: Clock) -> None:
+    slow = Slow(clock)
+    played = slow.play(take(policy(clock=clock), "emails", 1, 0), (0.5, handed_out("x")))
+    assert [job.id for job in played.result] == ["x"]
+    played = slow.play(take(policy(clock=clock), "emails", 1, 0), HANGS)
+    assert slow.bounds == [SHORTEST_LOOK, SHORTEST_LOOK] == [0.5, 0.5]
+    assert played.error is not None
+
+
+def test_where_there_were_no_jobs_a_last_look_without_an_answer_is_none(clock: Clock) -> None:
+    slow = Slow(clock)
+    played = slow.play(take(policy(clock=clock), "emails", 1, 1.25), (0, reply(204)), HANGS)
+    assert played.error is None
+    assert played.result == []
+    assert clock.monotonic() == pytest.approx(1.5)
+
+
+def test_attempts_end_with_the_wait(clock: Clock) -> None:
+    for failure in (REFUSED, reply(503)):
+        flow = take(policy(clock=clock, retries=None), "emails", 1, 1)
+        begun = clock.monotonic()
+        played = Slow(clock).play(flow, *[(0, failure)] * 4)  # at 0, 0.1, 0.3 and 0.7
+        assert isinstance(played.error, TransportError | ServerBusyError)
+        assert clock.monotonic() - begun == pytest.approx(1)
+
+
+def test_a_server_that_goes_away_while_jobs_are_waited_for_gives_none_in_time(clock: Clock) -> None:
+    flow = take(policy(clock=clock, retries=None), "emails", 1, 1.5)
+    later = reply(503, "no", {"retry-after": "30"})
+    played = Slow(clock).play(flow, (0, reply(204)), (0, later))
+    assert played.result == []
+    assert clock.monotonic() == pytest.approx(1.5)
+
+
+def test_a_server_that_stays_away_longer_than_the_retries_is_told_before_the_end(
+    clock: Clock,
+) -> None:
+    flow = take(policy(clock=clock, retries=1), "emails", 1, 60)
+    played = Slow(clock).play(flow, (0, reply(204)), (0, REFUSED), (0, REFUSED))
+    assert isinstance(played.error, TransportError)
+
+
+@pytest.mark.anyio
+async def test_iter_waits_on_where_next_gives_up(connect: Connect, app: App, clock: Clock) -> None:
+    relay = connect(
+        answer=transport(app).handler, clock=clock, next_backoff=Backoff(1, retries=0, jitter=0)
+    )
+    assert await do(relay.next("emails")) == []
+    await do(relay.enqueue(JOBS.job("x", 1, run_at=clock.now() + timedelta(minutes=1))))
+    begun = clock.monotonic()
+    if isinstance(relay, Client):
+        helper: AnyHelper = next(relay.iter("emails"))
+    else:
+        helper = await anext(relay.iter("emails"))
+    assert helper.raw.id == "x"
+    assert clock.monotonic() - begun >= 60  # it waited, and did not spin
 
 
 def test_a_server_that_stays_away_ends_the_wait() -> None:

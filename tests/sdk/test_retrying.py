@@ -13,12 +13,12 @@ from relay_sdk import (
     TransportError,
     UnexpectedStatusError,
 )
-from relay_sdk._flow import Flow
+from relay_sdk._flow import Flow, Reply
 from relay_sdk._operations import enqueue, exists, get, remove, take
 from relay_sdk._policy import Policy
 from relay_sdk._run import Run
 
-from .flows import JOBS, LOST_REPLY, REFUSED, play, policy, received, reply, shown
+from .flows import JOBS, LOST_REPLY, REFUSED, not_there, play, policy, received, reply, shown
 
 DOWN = "Backend error: error connecting to server: refused. Is retryable: false."
 
@@ -26,7 +26,7 @@ Operation = Callable[[Policy], Flow[Any]]
 
 OPERATIONS: dict[str, Operation] = {
     "enqueue": lambda policy: enqueue(policy, [JOBS.job("x", 1)], "unique"),
-    "next": lambda policy: take(policy, "emails", 1, 0),
+    "next": lambda policy: take(policy, "emails", 1),
     "get": lambda policy: get(policy, "emails", "x"),
     "exists": lambda policy: exists(policy, "emails", "x"),
     "remove": lambda policy: remove(policy, "emails", "x"),
@@ -106,32 +106,94 @@ def test_the_server_says_when_to_come_back_up_to_a_minute(asked: str, waited: fl
     assert played.waits == [waited]
 
 
+NOW = "Tue, 01 Jan 2030 00:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"),
+    [
+        ("Tue, 01 Jan 2030 00:00:07 GMT", 7),
+        ("Tuesday, 01-Jan-30 00:00:07 GMT", 7),
+        ("Tue Jan  1 00:00:07 2030", 0.1),  # without a zone
+        ("Tue, 01 Jan 2030 01:00:07 +0100", 7),
+        ("Wed, 01 Jan 2031 00:00:00 GMT", 60),
+        ("Mon, 31 Dec 2029 00:00:00 GMT", 0.1),
+        (NOW, 0.1),
+        ("Tue, 99 Jan 2030 00:00:00 GMT", 0.1),
+        ("Fri, 31 Dec 9999 23:59:59 -9999", 0.1),
+        ("-5", 0.1),
+        ("", 0.1),
+    ],
+)
+def test_the_server_may_say_until_when_by_its_own_clock(asked: str, waited: float) -> None:
+    busy = reply(503, "no", {"retry-after": asked, "date": NOW})
+    assert play(get(policy(), "emails", "x"), busy, shown()).waits == [waited]
+
+
+def test_a_server_that_does_not_tell_the_time_is_taken_to_have_ours() -> None:
+    for headers in ({"retry-after": "Fri, 01 Jan 2100 00:00:00 GMT"}, {"date": "noon"}):
+        busy = reply(503, "no", {"retry-after": NOW} | headers)
+        played = play(get(policy(), "emails", "x"), busy, shown())
+        assert played.waits == [60 if "date" not in headers else 0.1]
+
+
+def test_the_wait_a_server_asks_for_never_shortens_ours() -> None:
+    busy = reply(503, "no", {"retry-after": "0"})
+    lost = [busy, busy, reply(503, "no", {"retry-after": "1"}), shown()]
+    assert play(get(policy(), "emails", "x"), *lost).waits == [0.1, 0.2, 1]
+
+
 def test_a_definite_answer_ends_the_retrying() -> None:
-    played = play(get(policy(), "emails", "x"), reply(503), reply(404))
+    played = play(get(policy(), "emails", "x"), reply(503), *not_there())
     assert isinstance(played.error, JobNotFoundError)
-    assert play(exists(policy(), "emails", "x"), reply(503), reply(404)).result is False
+    assert play(exists(policy(), "emails", "x"), reply(503), *not_there()).result is False
 
 
 @every_operation
 @pytest.mark.parametrize("status", [200, 202, 404, 409])
 def test_html_is_no_answer_of_relay(operation: Operation, status: int) -> None:
-    """Whatever its status is, only a look-up without a body can be taken for an answer."""
-    played = play(operation(policy(retries=0)), reply(status, "<html>"))
-    if played.calls[0].method == "HEAD" and status in (200, 404):
+    """Whatever its status is, only a look-up without a body can take it for a yes."""
+    looks = 3 if operation is OPERATIONS["exists"] and status == 404 else 1
+    played = play(operation(policy(retries=0)), *[reply(status, "<html>")] * looks)
+    if played.calls[0].method == "HEAD" and status == 200:
         return
     assert isinstance(played.error, TransportError | UnexpectedStatusError)
 
 
 @pytest.mark.parametrize(
     ("failures", "sent"),
-    [([REFUSED, REFUSED], False), ([LOST_REPLY, REFUSED], True), ([REFUSED, LOST_REPLY], True)],
+    [
+        ([REFUSED, REFUSED], False),
+        ([LOST_REPLY, REFUSED], True),
+        ([REFUSED, LOST_REPLY], True),
+        ([reply(503), REFUSED], False),
+        ([reply(429), REFUSED], False),
+        ([reply(408), REFUSED], True),
+        ([reply(502), REFUSED], True),
+        ([reply(504), REFUSED], True),
+        ([LOST_REPLY, reply(503)], True),
+        ([REFUSED, reply(503)], False),
+        ([REFUSED, reply(504)], True),
+        ([LOST_REPLY, REFUSED, REFUSED], True),
+        ([reply(202, "<html>"), REFUSED], True),
+    ],
+    ids=str,
 )
 def test_the_error_tells_whether_any_attempt_may_have_arrived(
-    failures: list[TransportError], sent: bool
+    failures: list[TransportError | Reply], sent: bool
 ) -> None:
-    played = play(remove(policy(retries=1), "emails", "x"), *failures)
-    assert isinstance(played.error, TransportError)
+    flow = enqueue(policy(retries=len(failures) - 1), [JOBS.job("x", 1)], "unique")
+    played = play(flow, *failures)
+    assert isinstance(played.error, TransportError | ServerBusyError)
     assert played.error.sent is sent
+
+
+@every_operation
+def test_an_error_is_raised_after_the_last_attempt_and_not_after_another_wait(
+    operation: Operation,
+) -> None:
+    assert play(operation(policy(retries=0)), REFUSED).steps in (["GET"], ["HEAD"], ["POST"],
+        ["PUT"], ["PATCH"], ["DELETE"])  # fmt: skip
 
 
 def test_an_unreadable_reply_may_have_been_acted_on() -> None:

@@ -3,7 +3,13 @@
 import msgspec
 import pytest
 
-from relay_sdk import JobLostError, PayloadError, RequestRejectedError, ServerBusyError
+from relay_sdk import (
+    JobLostError,
+    PayloadError,
+    RequestRejectedError,
+    ServerBusyError,
+    UnexpectedStatusError,
+)
 from relay_sdk._flow import Call, Reply, Sleep
 from relay_sdk._run import Run, take_runs
 from relay_sdk.testing import Clock
@@ -108,8 +114,11 @@ def test_a_heartbeat_says_that_the_run_is_lost_and_nothing_is_sent_after_it() ->
 
 def test_a_404_that_does_not_name_the_job_tells_nothing() -> None:
     mine = run()
-    played = play(mine.heartbeat(None), reply(404), reply(404, "<html>"), DONE)
+    played = play(mine.heartbeat(None), reply(404, "<html>"), DONE)
     assert played.error is None
+    assert mine.lost is None
+    played = play(mine.heartbeat(None), reply(404))
+    assert isinstance(played.error, UnexpectedStatusError)
     assert mine.lost is None
 
 

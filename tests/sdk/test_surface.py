@@ -135,7 +135,7 @@ def test_every_module_can_be_imported_first() -> None:
 
 
 def test_a_retry_is_logged_under_the_packages_name(caplog: pytest.LogCaptureFixture) -> None:
-    answers = [httpx.Response(503), httpx.Response(404)]
+    answers = [httpx.Response(503), httpx.Response(200)]
     caplog.set_level(logging.DEBUG, "relay_sdk")
     way = httpx.MockTransport(lambda request: answers.pop(0))
     with httpx.Client(transport=way, verify=False) as http:

@@ -1,13 +1,18 @@
 """When a scheduled job runs next: at a fixed interval, or by a rule and the clock on the wall."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from dateutil.rrule import rrule, rrulestr
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
 
 from relay_sdk import Every, Recurring, Schedule
+from relay_sdk.schedule import Missed
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -147,6 +152,98 @@ def test_a_rule_that_has_ended_gives_none() -> None:
     assert series(rule, datetime(2030, 1, 1, 9, tzinfo=UTC), 2)[-1].day == 3
     last = datetime(2030, 1, 3, 9, tzinfo=UTC)
     assert rule.after(last, last) is None
+
+
+def step_by_step(recurring: Recurring, due: datetime, now: datetime) -> datetime | None:
+    """Find the next moment by all that passed since a run was due."""
+    zero = {"second": 0, "microsecond": 0, "fold": 0}
+    if "MINUTELY" not in recurring.rule:
+        zero["minute"] = 0
+        if "HOURLY" not in recurring.rule:
+            zero["hour"] = 0
+    start = due.astimezone(ZoneInfo(recurring.zone)).replace(**zero)  # type: ignore[arg-type]
+    until = f";UNTIL={max(due, now) + timedelta(days=20 * 366):%Y%m%dT%H%M%SZ}"
+    moments = rrulestr(recurring.rule + until, dtstart=start)
+    return next((moment for moment in moments if moment > max(due, now)), None)
+
+
+def some(name: str, low: int, high: int) -> st.SearchStrategy[str]:
+    """One part of a rule, or none."""
+    values = st.lists(st.integers(low, high), min_size=1, max_size=3, unique=True)
+    return st.one_of(
+        st.just(""), values.map(lambda chosen: f";{name}=" + ",".join(map(str, chosen)))
+    )
+
+
+DAYS = ["", ";BYDAY=MO", ";BYDAY=TU,SU", ";BYDAY=MO,TU,WE,TH,FR"]
+POSITIONS = ["", "", ";BYSETPOS=1", ";BYSETPOS=-1", ";BYSETPOS=2"]
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> tuple[str, timedelta]:
+    """A rule, and how long it may have been away for a search step by step to be bearable."""
+    frequency, days = draw(
+        st.sampled_from(
+            [("MINUTELY", 4), ("HOURLY", 60), ("DAILY", 1500), ("WEEKLY", 4000), ("MONTHLY", 4000),
+             ("YEARLY", 9000)]
+        )
+    )  # fmt: skip
+    rule = f"FREQ={frequency};INTERVAL={draw(st.one_of(st.integers(1, 5), st.integers(6, 100)))}"
+    rule += draw(some("BYHOUR", 0, 23)) + draw(some("BYMINUTE", 0, 59))
+    rule += draw(st.sampled_from(DAYS)) + draw(some("BYMONTH", 1, 12))
+    if frequency != "WEEKLY":
+        rule += draw(
+            some("BYMONTHDAY", -3, 31).filter(lambda part: "0" not in re.split("[=,]", part))
+        )
+    rule += draw(st.sampled_from(["", "", ";WKST=SU", ";WKST=TH"]))
+    if rule.count("BY"):
+        rule += draw(st.sampled_from(POSITIONS))
+    return rule, timedelta(days=days)
+
+
+MOMENTS = st.integers(0, 41 * 366 * 24 * 60).map(
+    lambda minutes: datetime(1999, 12, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+)
+
+
+@settings(max_examples=int(__import__("os").environ.get("N", "100")), deadline=None)
+@given(
+    rules(),
+    st.sampled_from(["UTC", *ZONES]),
+    MOMENTS,
+    st.floats(0, 1),
+    st.sampled_from(["skip", "catch_up"]),
+)
+def test_however_long_it_was_away_a_rule_keeps_step(
+    drawn: tuple[str, timedelta], zone: str, due: datetime, away: float, missed: Missed
+) -> None:
+    rule, longest = drawn
+    now = due + away * longest
+    try:
+        recurring = Recurring(rule, zone, missed=missed)
+        found = recurring.after(due, now)
+    except ValueError:
+        reject()  # a rule that never comes
+    assert found == step_by_step(recurring, due, now if missed == "skip" else due)
+
+
+@pytest.mark.parametrize("rule", ["FREQ=MINUTELY", "FREQ=MINUTELY;INTERVAL=7", "FREQ=HOURLY"])
+def test_a_rule_takes_no_more_steps_for_having_been_away_for_years(
+    rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+    iterate = rrule._iter  # type: ignore[attr-defined]
+
+    def counted(self: rrule) -> Iterator[datetime]:
+        nonlocal steps
+        for moment in iterate(self):
+            steps += 1
+            yield moment
+
+    monkeypatch.setattr(rrule, "_iter", counted)
+    now = START + timedelta(days=3 * 366)
+    assert Recurring(rule).after(START, now) > now
+    assert steps < 4000  # those of two days and an hour, and not those of three years
 
 
 @pytest.mark.parametrize(
