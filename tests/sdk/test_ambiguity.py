@@ -258,7 +258,7 @@ def test_a_run_of_v2_that_is_ended_in_v1_looks_first() -> None:
     shared = policy("auto")
     shared.versions.found = v2
     played = play(
-        Run(shared, received()).complete(), LOST_REPLY, reply(404), SPOKEN, *not_there("v1")
+        Run(shared, received(), 0.0).complete(), LOST_REPLY, reply(404), SPOKEN, *not_there("v1")
     )
     assert played.error is None
     assert [call.target[:3] for call in played.calls] == ["/v2", "/v2", "/v1", "/v1", "/v1"]

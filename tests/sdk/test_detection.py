@@ -293,13 +293,13 @@ def test_a_404_with_a_text_is_a_proxys_and_no_evidence(name: str) -> None:
 
 
 def test_a_heartbeat_that_names_the_job_is_about_the_job() -> None:
-    run = Run(turned("v2"), received())
+    run = Run(turned("v2"), received(), 0.0)
     assert play(run.heartbeat(None), reply(404, LOST)).error is not None
     assert run.lost is not None
 
 
 def test_a_requeue_of_other_jobs_needs_v2() -> None:
-    run = Run(turned("v2"), received())
+    run = Run(turned("v2"), received(), 0.0)
     played = play(run.requeue([JOBS.job("y", 1)], "unique"), NO_ROUTE, NONE_WANTED)
     assert isinstance(played.error, UnsupportedError)
     assert not run.ended

@@ -26,6 +26,7 @@ from relay_sdk import (
     TransportError,
     UnexpectedStatusError,
     UnsupportedError,
+    UnusableClientError,
 )
 from relay_sdk.job import from_raw, to_raw
 
@@ -51,6 +52,7 @@ ERRORS = [
     RequestRejectedError("job 'x' in queue 'q'", 422, "no"),
     UnexpectedStatusError("job 'x' in queue 'q'", 520, ""),
     UnsupportedError("v1 cannot"),
+    UnusableClientError("the client is closed"),
     JobExistsError("q", "x"),
     JobNotFoundError("q", "x"),
     JobLostError("q", "x", "it was removed"),
