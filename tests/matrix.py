@@ -59,14 +59,19 @@ def run(folder: Path, python: str, dependencies: str, tests: Iterable[str]) -> s
     venv, versions = folder / "venv", folder / "versions.txt"
     uv("venv", "--quiet", "--clear", "--python", python, venv)
     to_venv = ("--quiet", "--only-binary", ":all:", "--python", venv)
-    of_project = [ROOT / "pyproject.toml", *(f"--extra={extra}" for extra in EXTRAS)]
+    of_project: list[str | Path] = [
+        ROOT / "pyproject.toml",
+        *(f"--extra={extra}" for extra in EXTRAS),
+    ]
     chosen = (f"--resolution={RESOLUTIONS[dependencies]}", "--no-annotate", "--no-header")
-    uv("pip", "compile", *to_venv, *chosen, "--output-file", versions, *of_project)
+    uv("pip", "compile", "--upgrade", *to_venv, *chosen, "--output-file", versions, *of_project)
     print(versions.read_text(), flush=True)
     (wheel,) = folder.glob("dist/*.whl")
     uv("pip", "install", *to_venv, "-c", versions, f"{wheel}[{','.join(EXTRAS)},test]")
-    command = [venv / "bin" / "pytest", "-q", *tests]
-    return "failed" if subprocess.run(command, cwd=folder, check=False).returncode else "passed"
+    # What a new compiler says of an old package is no failure.
+    command: list[str | Path] = [venv / "bin" / "pytest", "-q", "-W", "ignore::SyntaxWarning"]
+    done = subprocess.run([*command, *tests], cwd=folder, check=False)
+    return "failed" if done.returncode else "passed"
 
 
 def uv(*arguments: str | Path, check: bool = True) -> int:
