@@ -99,7 +99,7 @@ def test_what_json_cannot_hold_is_refused(value: object) -> None:
         (Codec(lambda value: value, lambda value: value), nan),
         (Codec(lambda value: value, lambda value: value), b"bytes"),
     ],
-    ids=str,
+    ids=lambda value: str(value).split(" at 0x")[0],
 )
 def test_what_json_cannot_hold_is_refused_inside_a_declared_type(form: Any, value: object) -> None:
     with pytest.raises(PayloadError, match="'x' in queue 'emails'"):

@@ -31,7 +31,7 @@ def tree(levels: int) -> Any:
     return value
 
 
-@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form).split(" at 0x")[0])
 def test_the_deepest_allowed_is_written_and_read(form: Any) -> None:
     q = Queue("emails", form, state=form)
     raw = to_raw(q.job("x", tree(MAX_DEPTH), state=tree(MAX_DEPTH)))
@@ -41,7 +41,7 @@ def test_the_deepest_allowed_is_written_and_read(form: Any) -> None:
 
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 850, 5000, 100_000])
-@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form).split(" at 0x")[0])
 def test_one_level_more_is_a_payload_error(form: Any, levels: int) -> None:
     q = Queue("emails", form, state=form)
     for fields in ({"payload": tree(levels)}, {"payload": [], "state": tree(levels)}):
