@@ -313,17 +313,17 @@ def test_a_lost_reply_is_remembered_across_versions() -> None:
     assert targets(played) == ["POST v2", "POST v2", "probe v1", "POST v1", "GET v1"]
 
 
-def test_another_thread_may_forget_what_was_just_found() -> None:
+def test_what_another_thread_found_meanwhile_is_taken() -> None:
     shared = turned("v2")
 
     def ask(api: Any) -> Flow[Any]:
-        shared.versions.found = None
-        return play_through(api)
+        if api is v2:
+            shared.versions.found = v1
+        return (yield from api.remove("emails", "x").ask())
 
-    def play_through(api: Any) -> Flow[Any]:
-        return (yield from api.exists("emails", "x").ask())
-
-    assert play(speaking(shared, "emails", "x", ask), reply(200)).result is True
+    played = play(speaking(shared, "emails", "x", ask), NO_ROUTE, reply(200))
+    assert targets(played) == ["DELETE v2", "DELETE v1"]
+    assert spoken(shared) is v1
 
 
 # Whole clients, and servers of one kind and another over the same jobs

@@ -137,6 +137,13 @@ def test_a_server_that_does_not_tell_the_time_is_taken_to_have_ours() -> None:
         assert played.waits == [60 if "date" not in headers else 0.1]
 
 
+def test_a_moment_that_has_passed_asks_for_no_wait() -> None:
+    past = {"retry-after": "Mon, 31 Dec 2029 00:00:00 GMT", "date": NOW}
+    played = play(get(policy(retries=0), "emails", "x"), reply(503, "no", past))
+    assert isinstance(played.error, ServerBusyError)
+    assert played.error.retry_after == 0
+
+
 def test_the_wait_a_server_asks_for_never_shortens_ours() -> None:
     busy = reply(503, "no", {"retry-after": "0"})
     lost = [busy, busy, reply(503, "no", {"retry-after": "1"}), shown()]

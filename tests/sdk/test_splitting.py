@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from relay_sdk import Job, RelayError
+from relay_sdk import EnqueueMode, Job, RelayError
 from relay_sdk._flow import Call
 from relay_sdk._operations import MAX_BODY, enqueue
 
@@ -65,3 +65,10 @@ def test_what_the_version_cannot_do_is_refused_before_the_first_request() -> Non
     jobs: list[Job] = [JOBS.job(str(n), "x" * 1_500_000) for n in range(3)]
     assert play(enqueue(policy("v1"), jobs, "replace")).error is not None
     assert play(enqueue(policy("v1"), jobs, "unique")).error is not None
+
+
+@pytest.mark.parametrize("mode", ["unique", "ignore", "replace"])
+def test_a_batch_may_be_anything_that_gives_jobs_once(mode: EnqueueMode) -> None:
+    for jobs in ((JOBS.job(id, 1) for id in "ab"), {JOBS.job("b", 1), JOBS.job("a", 1)}):
+        (call,) = play(enqueue(policy(), jobs, mode), DONE).calls
+        assert sorted(ids(call)) == ["a", "b"]

@@ -145,6 +145,11 @@ def test_a_retry_is_logged_under_the_packages_name(caplog: pytest.LogCaptureFixt
     assert ["job 'x' in queue 'emails'" in record.getMessage() for record in ours] == [True]
 
 
+def test_a_client_has_no_public_attributes_but_its_methods() -> None:
+    for client in (relay_sdk.Client("http://server"), relay_sdk.AsyncClient("http://server")):
+        assert [name for name in vars(client) if not name.startswith("_")] == []
+
+
 def test_the_package_leaves_logging_to_the_program() -> None:
     logger = logging.getLogger("relay_sdk")
     assert logger.level == logging.NOTSET

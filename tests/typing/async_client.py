@@ -28,6 +28,8 @@ async def produce(relay: AsyncClient, mode: EnqueueMode) -> None:
     job = EMAILS.job("1", Email("a@example.org"), state=Progress(0))
     assert_type(await relay.enqueue(job), None)
     await relay.enqueue(job, mode="replace")
+    await relay.enqueue_batch(EMAILS.job(id, Email(id)) for id in "ab")
+    await relay.enqueue_batch({job}, mode="unique")
     await relay.enqueue_batch([job, URGENT.job("1", UrgentEmail("b@example.org", 3))], mode=mode)
 
 

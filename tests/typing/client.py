@@ -36,6 +36,8 @@ def produce(relay: Client, mode: EnqueueMode) -> None:
     assert_type(job, Job[Email, Progress])
     assert_type(relay.enqueue(job), None)
     relay.enqueue(job, mode="replace")
+    relay.enqueue_batch(EMAILS.job(id, Email(id)) for id in "ab")
+    relay.enqueue_batch({job}, mode="unique")
     relay.enqueue_batch([job, URGENT.job("1", UrgentEmail("b@example.org", 3))], mode=mode)
 
 
