@@ -13,6 +13,10 @@ test-oldest: .venv/dev  ## the quick tests, with the oldest dependencies that ar
 test-matrix: .venv/dev  ## on each Python here, with the oldest and the newest dependencies
 	$(BIN)/python tests/matrix.py
 
+coverage: .venv/dev  ## that the tests in process still run as much of the SDK
+	$(BIN)/coverage run -m pytest -q tests/sdk tests/worker tests/local
+	$(BIN)/coverage report
+
 check: .venv/dev  ## format, lint, types, layers, and that generated/ fits openapi/relay.yaml
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -33,4 +37,4 @@ clean:  ## remove what the targets above installed
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	touch $@
 
-.PHONY: demo test test-oldest test-matrix check generate clean
+.PHONY: demo test test-oldest test-matrix coverage check generate clean

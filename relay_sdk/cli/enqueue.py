@@ -26,7 +26,6 @@ def enqueue(
         Path | None,
         typer.Argument(
             metavar="[FILE|-]",
-            exists=True,
             dir_okay=False,
             readable=True,
             allow_dash=True,

@@ -120,8 +120,10 @@ class _Window:
                     return text
             except json.JSONDecodeError as error:
                 problem = error.msg
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 raise Mistake(f"{where} is not JSON: {error}") from error
+            except RecursionError as error:
+                raise Mistake(f"{where} is nested too deep") from error
             if len(self._text) - self.at > LONGEST:
                 raise Mistake(f"{where} is longer than {LONGEST >> 20} MiB, or {problem}")
             if not self._more():

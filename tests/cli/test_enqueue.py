@@ -144,10 +144,10 @@ def test_a_refusal_names_the_lines(run: Run, relay: Client) -> None:
         (["--payload", "--id-field", "n"], '{"n": 1.5}', "line 1: Expected `int | str`"),
         (["--payload", "--id-field", "n"], "3", "line 1: Expected `object`, got `int`"),
         (["--id-field", "n"], "{}", "--id-field and --id-prefix need --payload"),
-        (["missing.jsonl"], "", "'missing.jsonl' does not exist"),
+        (["missing.jsonl"], "", "cannot read missing.jsonl: No such file"),
         (["."], "", "'.' is a directory"),
         (["--url", "somewhere"], "", "--url: base_url 'somewhere' must look like http://"),
-        (["--batch", "0"], "", "0 is not in the range"),
+        (["--batch", "0"], "", "Invalid value for '--batch': "),
         (["--format", "csv"], "", "'csv' is not one of 'lines', 'array'"),
     ],
 )

@@ -101,7 +101,7 @@ def test_records_come_while_the_input_is_still_read(head: bytes) -> None:
         (b"[1 2]", None, "after element 1 of the array there should be , or ], not '2'"),
         (b"[1", "array", "element 1 of the array is not JSON: it is cut off"),
         (b"[NaN]", None, "element 1 of the array is not JSON: NaN is not a JSON number"),
-        (b"[" * 100_000, None, "element 1 of the array is not JSON: maximum recursion depth"),
+        (b"[" * 100_000, None, "element 1 of the array is nested too deep"),
         (b"[1]\n[2]", None, "If each line is a payload of its own: --format lines"),
         (b"{}", "array", "the input is not an array"),
         (b"", "array", "the input is not an array"),
