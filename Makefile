@@ -4,8 +4,8 @@ BIN = .venv/bin
 demo: .venv/server  ## run typed jobs through a local server, with a killed worker on the way
 	$(BIN)/python examples/demo.py
 
-test: .venv/dev  ## run all tests
-	$(BIN)/python -m pytest
+test: .venv/dev  ## run all tests, on all cores
+	$(BIN)/python -m pytest -n auto
 
 test-oldest: .venv/dev  ## the quick tests, with the oldest dependencies that are allowed
 	$(BIN)/python tests/matrix.py --python $(BIN)/python --dependencies oldest tests/sdk tests/local

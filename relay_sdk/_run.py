@@ -60,6 +60,8 @@ class Run:
 
     def __init__(self, policy: Policy, raw: RawJob, asked: float) -> None:
         self.raw = raw
+        self.count: Count
+        self.state: msgspec.Raw
         self.count, self.state = opened(raw.state)
         self.ended: bool = False
         self.left: bool = False
