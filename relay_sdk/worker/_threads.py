@@ -146,7 +146,8 @@ class Worker(BaseWorker[Beat]):
             self.stop()
 
     def _start(self, task: Task[Beat]) -> None:
-        self._nothing_runs.clear()
+        with self._freed:  # else a job that ends now could set it after this
+            self._nothing_runs.clear()
         self._keeper.add(task.lease, task.run.interval(None))
         try:
             self._threads.start(f"relay_sdk {task.run.raw.id:.40}", partial(self._work, task))
