@@ -6,7 +6,7 @@ import anyio
 import httpx
 import pytest
 
-from relay_sdk import AsyncClient, Client
+from relay_sdk import AsyncClient, Client, JobLostError
 
 from .beats import Beats
 
@@ -66,3 +66,66 @@ async def test_a_task_waits_for_the_heartbeat_that_is_on_its_way() -> None:
             may_go_on.set()
             await beats.tick(1, lambda: len(beats.states) >= 3)
     assert beats.states[:3] == OLD_THEN_NEW
+
+
+def test_a_job_that_two_threads_end_is_ended_once() -> None:
+    beats = Beats()
+    arrived, may_go_on = threading.Event(), threading.Event()
+    errors: list[JobLostError] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            arrived.set()
+            assert may_go_on.wait(10)
+        return beats.answer(request)
+
+    def end() -> None:
+        try:
+            helper.complete()
+        except JobLostError as error:
+            errors.append(error)
+
+    http = httpx.Client(transport=httpx.MockTransport(answer), verify=False)
+    with http, Client("http://server", http_client=http, api="v2", clock=beats.clock) as relay:
+        (helper,) = relay.next("emails")
+        threads = [threading.Thread(target=end) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        assert arrived.wait(10)
+        threads[0].join(0.05)
+        may_go_on.set()
+        for thread in threads:
+            thread.join(10)
+    assert beats.others == ["DELETE"]
+    (error,) = errors
+    assert "this helper has ended its run" in str(error)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_a_job_that_two_tasks_end_is_ended_once() -> None:
+    beats = Beats()
+    errors: list[JobLostError] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            await anyio.wait_all_tasks_blocked()
+        return beats.answer(request)
+
+    async def end() -> None:
+        try:
+            await helper.complete()
+        except JobLostError as error:
+            errors.append(error)
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer), verify=False)
+    async with (
+        http,
+        AsyncClient("http://server", http_client=http, api="v2", clock=beats.clock) as relay,
+    ):
+        (helper,) = await relay.next("emails")
+        async with anyio.create_task_group() as group:
+            group.start_soon(end)
+            group.start_soon(end)
+    assert beats.others == ["DELETE"]
+    assert len(errors) == 1
