@@ -147,9 +147,8 @@ class Run:
             level = logging.WARNING if first else logging.INFO
             logger.log(level, "%s; the job is ours for another %.1f s", error, left)
             wait = next(self._retries, self._policy.retry_backoff.maximum)
-            if isinstance(error, ServerBusyError):
-                wait = max(wait, min(error.retry_after, left / 3))
-            return min(usual, left, wait)
+            after = error.retry_after if isinstance(error, ServerBusyError) else 0.0
+            return min(usual, left, max(wait, after))
         self._failing = False
         self._retries = iter(self._policy.retry_backoff)
         return min(usual, SOON) if self._unsure else usual
@@ -178,6 +177,10 @@ class Run:
         except RelayError as error:
             if not (isinstance(error, TransportError | ServerBusyError) and error.sent):
                 self._late = before
+            if isinstance(error, ServerBusyError):
+                # The next one has to arrive in time, whatever the server asks for.
+                left = self._ours_until - self._policy.clock.monotonic()
+                error.retry_after = min(error.retry_after, max(left / 3, 0.0))
             raise
         self._late = before
         self._ours_until = asked + self.raw.timeout

@@ -23,9 +23,6 @@ from relay_sdk._session import AsyncSession, Session
 from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, from_raw, write_state
 from relay_sdk.schedule import Schedule
 
-BUSY = 0.5
-"""Seconds until an automatic heartbeat looks again, while another one is on its way."""
-
 
 class _Known(Enum):
     """The state that came with the job, or the last one that was sent."""
@@ -228,13 +225,9 @@ class JobHelper(_Helper[P, S]):
             self._session.run(flow)
 
     def _beat(self, interval: float | None = None) -> float | None:
-        """Send an automatic heartbeat, unless another one is on its way."""
-        if not self._beating.acquire(blocking=False):
-            return min(BUSY, self._run.interval(interval))
-        try:
+        """Send an automatic heartbeat."""
+        with self._beating:
             return self._session.run(self._run.keep_alive(interval))
-        finally:
-            self._beating.release()
 
 
 class AsyncJobHelper(_Helper[P, S]):
@@ -362,15 +355,9 @@ class AsyncJobHelper(_Helper[P, S]):
             await self._session.run(flow)
 
     async def _beat(self, interval: float | None = None) -> float | None:
-        """Send an automatic heartbeat, unless another one is on its way."""
-        try:
-            self._beating.acquire_nowait()
-        except anyio.WouldBlock:
-            return min(BUSY, self._run.interval(interval))
-        try:
+        """Send an automatic heartbeat."""
+        async with self._beating:
             return await self._session.run(self._run.keep_alive(interval))
-        finally:
-            self._beating.release()
 
 
 def _check_interval(interval: float | None) -> None:

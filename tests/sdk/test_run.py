@@ -263,3 +263,5 @@ def test_a_server_that_asks_for_a_pause_gets_one_that_the_lease_can_bear(clock: 
     mine = run(clock)
     assert play(mine.keep_alive(None), reply(503, headers={"retry-after": "5"})).result == 5
     assert play(mine.keep_alive(None), reply(503, headers={"retry-after": "90"})).result == 20
+    played = play(mine.heartbeat(None), reply(503, headers={"retry-after": "90"}), DONE)
+    assert played.waits == [20]
