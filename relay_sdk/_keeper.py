@@ -10,7 +10,7 @@ from math import inf
 from types import TracebackType
 from typing import Generic, Self, TypeAlias, TypeVar
 
-from anyio import CancelScope, create_task_group, current_time
+from anyio import CancelScope, create_task_group
 from attrs import frozen
 
 from relay_sdk._clock import Clock, Stopped
@@ -27,8 +27,6 @@ AT_ONCE = 50
 """How many heartbeats are on their way at once, those that hang aside."""
 HANGING = 1.0
 """Seconds after which a heartbeat hangs, and others need not wait for it."""
-LEAVING = 0.5
-"""Seconds that a heartbeat has to be answered when its keeper is left."""
 
 
 @frozen(eq=False)
@@ -180,7 +178,6 @@ class AsyncKeeper:
         self._clock = clock
         self._due: _Due[AsyncBeat] = _Due()
         self._sleeping: CancelScope | None = None
-        self._beats: set[CancelScope] = set()
         self._until = inf
 
     def add(self, lease: Lease[AsyncBeat], first: float) -> None:
@@ -195,18 +192,14 @@ class AsyncKeeper:
     async def run(self) -> None:
         """Send heartbeats until cancelled."""
         async with create_task_group() as group:
-            try:
-                while True:
-                    now = self._clock.monotonic()
-                    self._until = self._due.first()
-                    if self._until <= now:
-                        group.start_soon(self._beat, *self._due.pop(now))
-                        continue
-                    with CancelScope() as self._sleeping:
-                        await self._clock.asleep(min(self._until - now, LONGEST_SLEEP))
-            finally:
-                for scope in self._beats:
-                    scope.deadline = current_time() + LEAVING
+            while True:
+                now = self._clock.monotonic()
+                self._until = self._due.first()
+                if self._until <= now:
+                    group.start_soon(self._beat, *self._due.pop(now))
+                    continue
+                with CancelScope() as self._sleeping:
+                    await self._clock.asleep(min(self._until - now, LONGEST_SLEEP))
 
     def _push(self, lease: Lease[AsyncBeat], wait: float | None) -> None:
         if wait is not None:
@@ -216,15 +209,10 @@ class AsyncKeeper:
 
     async def _beat(self, lease: Lease[AsyncBeat], sent: _Sent) -> None:
         again, failure = None, None
-        # One that was sent cannot be taken back: the next state waits for it, as it may come later.
-        with CancelScope(shield=True) as scope:
-            self._beats.add(scope)
-            try:
-                again = await lease.beat()
-            except Exception as error:  # noqa: BLE001 it is told with the lease
-                failure = error
-            finally:
-                self._beats.discard(scope)
+        try:
+            again = await lease.beat()
+        except Exception as error:  # noqa: BLE001 it is told with the lease
+            failure = error
         sent.answered = True
         _judge(lease, again, failure)
         self._push(lease, again)

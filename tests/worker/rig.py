@@ -55,9 +55,11 @@ class Gate:
             self.block()
             return
         self.waiting += 1
+        glance = 0.002
         with anyio.fail_after(PATIENCE):
             while not self._opened.is_set():
-                await anyio.sleep(0.002)
+                await anyio.sleep(glance)
+                glance = min(glance * 1.5, 0.03)  # many tasks may wait at once
 
 
 class Server(httpx.BaseTransport, httpx.AsyncBaseTransport):

@@ -200,3 +200,24 @@ async def test_a_grace_without_end_is_one(rig: Rig, grace: float) -> None:
         rig.clock.advance(86_400)
         gate.open()
     assert rig.jobs("q", "a") == []
+
+
+async def test_a_second_outage_is_looked_after_as_soon_as_the_first(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        done.append(helper.raw.id)
+
+    async def outage(seconds: float) -> int:
+        rig.server.trouble = busy
+        asked = rig.server.count("GET")
+        until = rig.clock.monotonic() + seconds
+        await rig.until(lambda: rig.clock.monotonic() >= until, tick=0.1)
+        return rig.server.count("GET") - asked
+
+    done: list[str] = []
+    async with rig.running(rig.worker("q", handle)):
+        await outage(60)
+        assert await outage(15) <= 4  # every five seconds by now
+        rig.server.trouble = lambda _: None
+        rig.producer.enqueue(Queue("q").job("a", 1))
+        await rig.until(lambda: done, tick=0.1)
+        assert await outage(15) > 4

@@ -93,6 +93,8 @@ async def test_a_timeout_between_failures_leaves_the_count_as_it_is(rig: Rig) ->
     rig.clock.advance(20)
     (helper,) = rig.producer.next("q", timeout=0)
     assert helper.failures == 1
+    helper.heartbeat({"page": 2})
+    assert rig.producer.get("q", "a").state == {"page": 2}
     rig.clock.advance(60)
     async with rig.running(reports.worker()):
         await rig.until(lambda: not rig.jobs("q", "a"), tick=5)
