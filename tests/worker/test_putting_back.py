@@ -174,3 +174,24 @@ async def test_what_cannot_be_put_back_is_left_to_its_timeout_and_named(
     assert "job 'a' in queue 'q' still runs; it is left to its timeout" in caplog.text
     rig.server.trouble = lambda _: None
     assert rig.jobs("q", "a") == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_a_run_that_is_cancelled_while_it_stops_ends_at_once(rig: Rig) -> None:
+    """As asyncio does at a second Ctrl-C: a server that hangs is not to be waited for."""
+
+    async def handle(helper: Helper) -> None:
+        started.append(helper)
+        await anyio.sleep_forever()
+
+    started: list[Helper] = []
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle, grace=600)
+    async with anyio.create_task_group() as group:
+        group.start_soon(worker.run)
+        await rig.until(lambda: started)
+        worker.stop()
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    assert rig.server.count("PUT") == 0
+    assert rig.jobs("q", "a") == ["a"]
