@@ -76,7 +76,8 @@ class _Owner:
                         came.append(byte)
                     elif byte == CAUGHT[0]:
                         if len(came) > 1:
-                            # The second came before our handler was gone, which ran but once.
+                            # The second came before our handler was gone, which ran but once. (One
+                            # that comes in just that moment is sent a second time.)
                             os.kill(os.getpid(), came[-1])
                         came.clear()
                     if byte in (*SIGNALS, CAUGHT[0]):

@@ -262,7 +262,10 @@ def test_a_second_signal_that_comes_before_the_first_was_seen_is_not_lost(own: l
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
         sender.join()
-    assert own == [signal.SIGTERM]
+    while any(thread.name == "relay_sdk signals" for thread in threading.enumerate()):
+        threading.Event().wait(0.005)
+    # Twice, when it came in the moment in which the handlers were brought back.
+    assert own in ([signal.SIGTERM], [signal.SIGTERM] * 2)
 
 
 def test_a_signal_to_a_child_is_none_to_its_parent(own: list[int]) -> None:
