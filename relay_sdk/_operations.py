@@ -79,8 +79,7 @@ def retrying(
             wait = next(waits, None)
             if wait is None:
                 raise
-            if isinstance(error, ServerBusyError):
-                wait = max(wait, min(error.retry_after, LONGEST_RETRY_AFTER))
+            wait = max(wait, pause_asked_for(error))
             left = deadline - policy.clock.monotonic()
             if wait >= left:
                 yield from sleep(max(left, 0.0))
@@ -91,6 +90,11 @@ def retrying(
                 raise
             return (yield from settle(error))
         yield from sleep(wait)
+
+
+def pause_asked_for(error: RelayError) -> float:
+    """Give the seconds that the server wants to be left alone; a minute is the most it gets."""
+    return min(error.retry_after, LONGEST_RETRY_AFTER) if isinstance(error, ServerBusyError) else 0
 
 
 def take(

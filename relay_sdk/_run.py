@@ -21,6 +21,7 @@ from relay_sdk._operations import (
     MAX_BODY,
     complete,
     exists,
+    pause_asked_for,
     remove,
     retrying,
     settle_by_looking,
@@ -147,8 +148,7 @@ class Run:
             level = logging.WARNING if first else logging.INFO
             logger.log(level, "%s; the job is ours for another %.1f s", error, left)
             wait = next(self._retries, self._policy.retry_backoff.maximum)
-            after = error.retry_after if isinstance(error, ServerBusyError) else 0.0
-            return min(usual, left, max(wait, after))
+            return min(usual, left, max(wait, pause_asked_for(error)))
         self._failing = False
         self._retries = iter(self._policy.retry_backoff)
         return min(usual, SOON) if self._unsure else usual

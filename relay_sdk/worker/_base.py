@@ -4,7 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Generic
+from typing import Generic, TypeVar
 
 from attrs import evolve, frozen
 
@@ -19,6 +19,8 @@ from relay_sdk.backoff import Backoff
 from relay_sdk.exceptions import RelayError, UnusableClientError
 from relay_sdk.worker._outcome import Failing, tell
 from relay_sdk.worker._pace import Pace
+
+H = TypeVar("H")
 
 ONCE = Backoff(retries=0)
 MOST_JOBS = 1_000_000
@@ -42,11 +44,17 @@ class Task(Generic[B]):
     cancel: Callable[[], object] = lambda: None
 
 
-class BaseWorker(ABC, Generic[B]):
+class BaseWorker(ABC, Generic[B, H]):
     """The settings and the flows of a worker."""
 
     def __init__(
-        self, policy: Policy, concurrency: int, grace: float, retry: Backoff | None
+        self,
+        policy: Policy,
+        concurrency: int,
+        grace: float,
+        retry: Backoff | None,
+        on_error: Callable[[H, Exception], object] | None,
+        on_give_up: Callable[[H, Exception], object] | None,
     ) -> None:
         check_whole("concurrency", concurrency, 1, MOST_JOBS)
         check_seconds("grace", grace)
@@ -57,11 +65,21 @@ class BaseWorker(ABC, Generic[B]):
         self._once = evolve(policy, next_backoff=ONCE, retry_backoff=ONCE)
         self._grace = grace
         self._retry = retry
+        self._on_error = on_error
+        self._on_give_up = on_give_up
         self._routes: dict[str, Callable[[Run], Task[B]]] = {}
         self._running: set[Task[B]] = set()
         self._stopping = False
         self._begun = False
         self._process = os.getpid()
+
+    def _failing(self, helper: H) -> Failing:
+        """Decide what happens when the handler of a job raises."""
+        return Failing(
+            self._retry,
+            self._on_error and partial(self._on_error, helper),
+            self._on_give_up and partial(self._on_give_up, helper),
+        )
 
     def _route(self, queue: str, task: Callable[[Run], Task[B]]) -> None:
         """Work on a queue."""

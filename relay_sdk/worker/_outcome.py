@@ -9,7 +9,7 @@ from attrs import frozen
 
 from relay_sdk._flow import Flow, Invoke, sleep
 from relay_sdk._log import logger
-from relay_sdk._operations import LONGEST_RETRY_AFTER
+from relay_sdk._operations import pause_asked_for
 from relay_sdk._run import Run
 from relay_sdk.backoff import Backoff
 from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
@@ -100,8 +100,7 @@ def tell(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
             yield from end()
         except (TransportError, ServerBusyError) as error:
             logger.warning("%s", error)
-            after = error.retry_after if isinstance(error, ServerBusyError) else 0.0
-            yield from sleep(max(wait, min(after, LONGEST_RETRY_AFTER)))
+            yield from sleep(max(wait, pause_asked_for(error)))
         except RelayError:
             logger.exception(
                 "the end of %s could not be told; it is left to its timeout", run.where

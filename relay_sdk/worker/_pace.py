@@ -4,7 +4,7 @@ import logging
 
 from relay_sdk._clock import Clock
 from relay_sdk._log import logger
-from relay_sdk._operations import LONGEST_RETRY_AFTER
+from relay_sdk._operations import pause_asked_for
 from relay_sdk.backoff import Backoff
 from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
 from relay_sdk.worker._outcome import AWAY
@@ -36,8 +36,7 @@ class Pace:
     def failed(self, queue: str, error: RelayError) -> None:
         """A queue could not be asked; say so at first, and now and then."""
         now = self._clock.monotonic()
-        after = error.retry_after if isinstance(error, ServerBusyError) else 0.0
-        self._failing[queue] = now + min(after, LONGEST_RETRY_AFTER)
+        self._failing[queue] = now + pause_asked_for(error)
         passing = isinstance(error, TransportError | ServerBusyError)
         trouble = "is away" if passing else "refuses this worker"
         level = logging.INFO

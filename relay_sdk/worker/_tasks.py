@@ -31,14 +31,14 @@ from relay_sdk.client import AsyncClient
 from relay_sdk.helper import AsyncJobHelper
 from relay_sdk.job import P, Queue, S, as_queue
 from relay_sdk.worker._base import LAST_REPLY, BaseWorker, Task
-from relay_sdk.worker._outcome import AsyncReport, Failing, Unfinished, outcome
+from relay_sdk.worker._outcome import AsyncReport, Unfinished, outcome
 from relay_sdk.worker._signals import stop_on_signals
 
 # Clients and helpers show their parts to workers only.
 # pyright: reportPrivateUsage=false
 
 
-class AsyncWorker(BaseWorker[AsyncBeat]):
+class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
     """Takes jobs and runs each in a task, `concurrency` of them at a time: `Worker`, awaited.
 
     A handler that is a plain function runs in a thread. The handler of a lost job is cancelled,
@@ -61,10 +61,8 @@ class AsyncWorker(BaseWorker[AsyncBeat]):
         on_error: AsyncReport | None = None,
         on_give_up: AsyncReport | None = None,
     ) -> None:
-        super().__init__(client._session.policy, concurrency, grace, retry)
+        super().__init__(client._session.policy, concurrency, grace, retry, on_error, on_give_up)
         self._session = client._session
-        self._on_error = on_error
-        self._on_give_up = on_give_up
         self._keeper = AsyncKeeper(self._policy.clock)
         self._threads = CapacityLimiter(inf)  # the slots are the limit
         self._freed: Event | None = None
@@ -84,11 +82,7 @@ class AsyncWorker(BaseWorker[AsyncBeat]):
 
         def task(run: Run) -> Task[AsyncBeat]:
             helper = AsyncJobHelper(self._session, run, declared)
-            failing = Failing(
-                self._retry,
-                self._on_error and partial(self._on_error, helper),
-                self._on_give_up and partial(self._on_give_up, helper),
-            )
+            failing = self._failing(helper)
             call = _Handler(run, partial(handler, helper), self._threads if plain else None)
             return Task(run, call, failing, Lease(run, helper._beat, call.cancel), call.cancel)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from relay_sdk._clock import Stopped
 from relay_sdk._flow import Sleep, Step, run
@@ -19,14 +19,14 @@ from relay_sdk.client import Client
 from relay_sdk.helper import JobHelper
 from relay_sdk.job import P, Queue, S, as_queue
 from relay_sdk.worker._base import LAST_REPLY, BaseWorker, Task
-from relay_sdk.worker._outcome import Failing, Report, outcome
+from relay_sdk.worker._outcome import Report, outcome
 from relay_sdk.worker._signals import stop_on_signals
 
 # Clients and helpers show their parts to workers only.
 # pyright: reportPrivateUsage=false
 
 
-class Worker(BaseWorker[Beat]):
+class Worker(BaseWorker[Beat, JobHelper[Any, Any]]):
     """Takes jobs and runs each in a thread, `concurrency` of them at a time.
 
     When the handler returns, the job is completed. When it raises, that is logged, `on_error` is
@@ -53,10 +53,8 @@ class Worker(BaseWorker[Beat]):
         on_error: Report | None = None,
         on_give_up: Report | None = None,
     ) -> None:
-        super().__init__(client._session.policy, concurrency, grace, retry)
+        super().__init__(client._session.policy, concurrency, grace, retry, on_error, on_give_up)
         self._session = client._session
-        self._on_error = on_error
-        self._on_give_up = on_give_up
         self._keeper = Keeper(self._policy.clock)
         self._threads = Threads()
         self._freed = threading.Condition()
@@ -76,11 +74,7 @@ class Worker(BaseWorker[Beat]):
 
         def task(run: Run) -> Task[Beat]:
             helper = JobHelper(self._session, run, declared)
-            failing = Failing(
-                self._retry,
-                self._on_error and partial(self._on_error, helper),
-                self._on_give_up and partial(self._on_give_up, helper),
-            )
+            failing = self._failing(helper)
             return Task(run, partial(_call, handler, helper), failing, Lease(run, helper._beat))
 
         self._route(declared.name, task)
