@@ -13,7 +13,7 @@ from relay_sdk._checks import place
 from relay_sdk._flow import Flow, sleep
 from relay_sdk._log import logger
 from relay_sdk._policy import Policy
-from relay_sdk._wire.api import Api
+from relay_sdk._wire.api import Api, Handed
 from relay_sdk._wire.detection import probe, v1, v2
 from relay_sdk._wire.request import Request
 from relay_sdk.exceptions import (
@@ -33,6 +33,14 @@ MAX_BODY = 2 * 1024 * 1024
 LONGEST_RETRY_AFTER = 60.0
 SHORTEST_LOOK = 2.0
 """Seconds that a look for jobs has at least: when it is cut off, jobs may stay claimed."""
+HELD = 0.8
+"""The part of a request's time for which the server may hold it; the rest is for the reply."""
+ANSWER = 1.0
+"""Seconds that the reply to a request which was held has to come, when a wait is nearly over."""
+AGE = 0.5
+"""Seconds that jobs are claimed at most when the reply to a request which was held has come."""
+CUT = {408, 502, 504}
+"""What proxies answer to a request that was held for too long."""
 
 
 def speaking(
@@ -98,38 +106,69 @@ def pause_asked_for(error: RelayError) -> float:
 
 
 def take(
-    policy: Policy, queue: str, num_jobs: int, timeout: float | None = None
+    policy: Policy, queue: str, num_jobs: int, timeout: float | None = None, *, hold: bool = False
 ) -> Flow[tuple[list[RawJob], float]]:
     """Wait for jobs and take up to `num_jobs` of them; none after `timeout` seconds.
 
-    Also tell when they were asked for: their leases count from then at the earliest.
+    With `hold` the server is asked to hold each request until it has some. Also tell since when
+    they may be claimed: their leases count from then.
     """
     now = policy.clock.monotonic
     asked = now()
     deadline = inf if timeout is None else asked + timeout
+    wait = 0
 
-    def look() -> Flow[list[RawJob]]:
+    def ask(within: float) -> Flow[Handed]:
         nonlocal asked
         asked = now()
-        within = min(policy.timeout, max(deadline - now(), SHORTEST_LOOK))
         return speaking(
-            policy, queue, None, lambda api: api.next_jobs(queue, num_jobs).ask(within), within
+            policy,
+            queue,
+            None,
+            lambda api: api.next_jobs(queue, num_jobs, wait).ask(within),
+            within,
         )
+
+    def look() -> Flow[Handed]:
+        nonlocal wait
+        left = deadline - now()
+        within = min(policy.timeout, max(left, SHORTEST_LOOK))
+        wait = max(int(min(policy.timeout * HELD, left - ANSWER)), 0) if hold else 0
+        try:
+            return (yield from ask(within))
+        except (TransportError, ServerBusyError) as error:
+            if not (wait and _was_cut(error, now() - asked, within)):
+                raise
+            logger.debug("%s; something on the way ends requests that are held", error)
+        wait = 0
+        return (yield from ask(min(policy.timeout, SHORTEST_LOOK)))
 
     waits = iter(policy.next_backoff)
     answered = False
     while True:
         try:
-            jobs = yield from retrying(policy, look, deadline=deadline)
+            handed = yield from retrying(policy, look, deadline=deadline)
         except (TransportError, ServerBusyError):
             if answered and now() >= deadline:
                 return [], asked
             raise
-        wait, left = next(waits, None), deadline - now()
-        if jobs or wait is None or left <= 0:
-            return jobs, asked
+        if handed.jobs:
+            return handed.jobs, max(asked, now() - AGE) if handed.held else asked
         answered = True
-        yield from sleep(min(wait, left))
+        left = deadline - now()
+        if wait and now() - asked >= wait and left > 0:
+            continue  # the server has waited in our place
+        pause = next(waits, None)
+        if pause is None or left <= 0:
+            return [], asked
+        yield from sleep(min(pause, left))
+
+
+def _was_cut(error: TransportError | ServerBusyError, seconds: float, within: float) -> bool:
+    """Whether something on the way may have ended a request because it was held so long."""
+    if isinstance(error, ServerBusyError):
+        return error.status in CUT and not error.retry_after
+    return error.sent and ANSWER <= seconds < within
 
 
 def enqueue(policy: Policy, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:

@@ -16,4 +16,4 @@ class Policy:
     retry_backoff: Backoff
     clock: Clock
     versions: Versions
-    timeout: float = 10.0
+    timeout: float = 15.0

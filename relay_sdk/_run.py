@@ -286,7 +286,9 @@ class Run:
         return JobLostError(self.raw.queue, self.raw.id, reason)
 
 
-def take_runs(policy: Policy, queue: str, num_jobs: int, timeout: float | None) -> Flow[list[Run]]:
+def take_runs(
+    policy: Policy, queue: str, num_jobs: int, timeout: float | None, *, hold: bool
+) -> Flow[list[Run]]:
     """Wait for jobs and take up to `num_jobs` of them; none after `timeout` seconds."""
-    jobs, asked = yield from take(policy, queue, num_jobs, timeout)
+    jobs, asked = yield from take(policy, queue, num_jobs, timeout, hold=hold)
     return [Run(policy, job, asked) for job in jobs]

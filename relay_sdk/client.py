@@ -50,12 +50,15 @@ class _Client:
         check_whole(f"num_jobs of {where}", num_jobs, 1, 2**32 - 1)
         if timeout is not None:
             check_seconds(f"timeout of {where}", timeout)
-        return take_runs(self._policy, queue.name, num_jobs, timeout)
+        # Who counts the polls wants each to be answered at once.
+        hold = self._policy.next_backoff.retries is None
+        return take_runs(self._policy, queue.name, num_jobs, timeout, hold=hold)
 
     def _take_one(self, queue: Queue[P, S]) -> Flow[list[Run]]:
         """Wait for a job, however long that is."""
         for_ever = evolve(self._policy.next_backoff, retries=None)
-        return take_runs(evolve(self._policy, next_backoff=for_ever), queue.name, 1, None)
+        policy = evolve(self._policy, next_backoff=for_ever)
+        return take_runs(policy, queue.name, 1, None, hold=True)
 
 
 class Client(_Client):
@@ -80,7 +83,7 @@ class Client(_Client):
         next_backoff: Backoff = NEXT_BACKOFF,
         retry_backoff: Backoff = RETRY_BACKOFF,
         http_client: httpx.Client | None = None,
-        timeout: float = 10.0,
+        timeout: float = 15.0,
         headers: Mapping[str, str] | None = None,
         api: ApiChoice = "auto",
         clock: Clock | None = None,
@@ -205,7 +208,7 @@ class AsyncClient(_Client):
         next_backoff: Backoff = NEXT_BACKOFF,
         retry_backoff: Backoff = RETRY_BACKOFF,
         http_client: httpx.AsyncClient | None = None,
-        timeout: float = 10.0,
+        timeout: float = 15.0,
         headers: Mapping[str, str] | None = None,
         api: ApiChoice = "auto",
         clock: Clock | None = None,

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Never, Protocol, TypeVar
 
+from attrs import field, frozen
 from msgspec import Raw
+from relay_api.types import UNSET, Unset
 
 from relay_sdk._checks import place
 from relay_sdk._flow import Call, Reply
@@ -20,6 +22,14 @@ from relay_sdk.job import EnqueueMode, RawJob
 R = TypeVar("R")
 
 
+@frozen
+class Handed:
+    """Jobs that were handed out, and whether the server held the request until it had them."""
+
+    jobs: list[RawJob] = field(factory=list[RawJob])
+    held: bool = False
+
+
 class Api(Protocol):
     """A version of the API: a module with a function for each operation.
 
@@ -28,7 +38,7 @@ class Api(Protocol):
     """
 
     def enqueue(self, jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]: ...
-    def next_jobs(self, queue: str, num_jobs: int) -> Request[list[RawJob]]: ...
+    def next_jobs(self, queue: str, num_jobs: int, wait: int = 0) -> Request[Handed]: ...
     def get(self, queue: str, id: str) -> Request[RawJob]: ...
     def exists(self, queue: str, id: str) -> Request[bool]: ...
     def remove(self, queue: str, id: str) -> Request[None]: ...
@@ -39,11 +49,20 @@ class Api(Protocol):
     ) -> Request[None]: ...
 
 
-def next_request(call: Call, queue: str, num_jobs: int, *, fenced: bool) -> Request[list[RawJob]]:
+def prefer(wait: int) -> str | Unset:
+    """Ask for a request to be held some seconds, until a job is ready."""
+    return f"wait={wait}" if wait else UNSET
+
+
+def next_request(call: Call, queue: str, num_jobs: int, *, fenced: bool) -> Request[Handed]:
     """Hand out jobs with this call."""
     jobs = handed_out(queue, num_jobs, fenced=fenced)
+
+    def read(reply: Reply) -> Handed:
+        return Handed(jobs(reply), "preference-applied" in reply.headers)
+
     return Request(
-        f"next of {place(queue)}", call, {200: jobs, 204: meaning(list[RawJob]())}, patient=True
+        f"next of {place(queue)}", call, {200: read, 204: meaning(Handed())}, patient=True
     )
 
 

@@ -17,6 +17,7 @@ from relay_api.types import UNSET
 
 from relay_sdk._checks import place
 from relay_sdk._wire import api
+from relay_sdk._wire.api import Handed
 from relay_sdk._wire.request import Request, build, nothing
 from relay_sdk.exceptions import UnsupportedError
 from relay_sdk.job import NULL, EnqueueMode, RawJob
@@ -41,9 +42,9 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
     )
 
 
-def next_jobs(queue: str, num_jobs: int) -> Request[list[RawJob]]:
+def next_jobs(queue: str, num_jobs: int, wait: int = 0) -> Request[Handed]:
     """GET /v1/queues/{queue}/jobs"""
-    call = build(next_v1, queue, num_jobs=num_jobs)
+    call = build(next_v1, queue, num_jobs=num_jobs, prefer=api.prefer(wait))
     return api.next_request(call, queue, num_jobs, fenced=False)
 
 

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import msgspec
 from attrs import field, mutable
 
-from relay_sdk import Backoff, Queue, TransportError
+from relay_sdk import Backoff, Queue, RelayError, TransportError
 from relay_sdk._flow import Call, Flow, Reply, Sleep
 from relay_sdk._policy import ApiChoice, Policy
 from relay_sdk._wire.detection import Versions
@@ -128,3 +129,42 @@ def play(flow: Flow[Any], *replies: Reply | TransportError, clock: Clock | None 
         played.error = error
     assert not left, f"{len(left)} replies were not asked for"
     return played
+
+
+class Slow:
+    """Plays a flow against a server that needs its time for each exchange."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.bounds: list[float | None] = []
+
+    def play(self, flow: Flow[Any], *answers: tuple[float, Reply | TransportError]) -> Play:
+        """Let time pass, as far as an exchange is bounded, and answer if that was enough."""
+        played, left = Play(), list(answers)
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Sleep):
+                    played.waits.append(step.seconds)
+                    self.clock.advance(step.seconds)
+                    step = flow.send(None)
+                    continue
+                played.calls.append(step)
+                self.bounds.append(step.within)
+                assert left, f"one call too many: {step}"
+                seconds, answer = left.pop(0)
+                bound = inf if step.within is None else step.within
+                self.clock.advance(min(seconds, bound))
+                if isinstance(answer, Exception) or seconds > bound:
+                    step = flow.throw(answer if isinstance(answer, Exception) else LOST_REPLY)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as done:
+            played.result = done.value
+        except RelayError as error:
+            played.error = error
+        assert not left
+        return played
+
+
+HANGS = (inf, reply(204))

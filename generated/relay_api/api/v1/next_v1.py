@@ -21,8 +21,13 @@ def build_request(
     queue: str,
     *,
     num_jobs: int | Unset = 1,
+    prefer: str | Unset = UNSET,
 ) -> Request:
     """Build the request, for a way of one's own to send it."""
+
+    headers: dict[str, Any] = {}
+    if not isinstance(prefer, Unset):
+        headers["Prefer"] = prefer
 
     params: dict[str, Any] = {}
 
@@ -38,6 +43,7 @@ def build_request(
         "params": params,
     }
 
+    _kwargs["headers"] = headers
     return Request(**_kwargs)
 
 
@@ -91,18 +97,22 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     num_jobs: int | Unset = 1,
+    prefer: str | Unset = UNSET,
 ) -> Response[list[JobV1] | str]:
     """Claim the next jobs of a queue.
 
      Takes up to `num_jobs` queued jobs whose `run_at` has come, earliest first, and puts them in flight.
-    Answers at once: with no job ready it is 204. The jobs are claimed before the answer is written, so
-    those of a lost answer stay in flight until their timeout.
+    With no job ready it is 204, at once unless `Prefer` says otherwise. The jobs are claimed before the
+    answer is written, so those of a lost answer stay in flight until their timeout.
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
         num_jobs (int | Unset): How many jobs to take at most. The servers have no cap of their
             own. 0 is 400, but on relay-rs always 204; relay takes larger numbers than the bound.
             Default: 1.
+        prefer (str | Unset): `wait=N` asks the server to hold the request for up to N whole
+            seconds, until a job is ready (RFC 7240). The bundled server does; a server that does not
+            know it answers at once.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -115,6 +125,7 @@ def sync_detailed(
     request = build_request(
         queue=queue,
         num_jobs=num_jobs,
+        prefer=prefer,
     )
 
     response = client.get_httpx_client().request(
@@ -129,18 +140,22 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     num_jobs: int | Unset = 1,
+    prefer: str | Unset = UNSET,
 ) -> list[JobV1] | str | None:
     """Claim the next jobs of a queue.
 
      Takes up to `num_jobs` queued jobs whose `run_at` has come, earliest first, and puts them in flight.
-    Answers at once: with no job ready it is 204. The jobs are claimed before the answer is written, so
-    those of a lost answer stay in flight until their timeout.
+    With no job ready it is 204, at once unless `Prefer` says otherwise. The jobs are claimed before the
+    answer is written, so those of a lost answer stay in flight until their timeout.
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
         num_jobs (int | Unset): How many jobs to take at most. The servers have no cap of their
             own. 0 is 400, but on relay-rs always 204; relay takes larger numbers than the bound.
             Default: 1.
+        prefer (str | Unset): `wait=N` asks the server to hold the request for up to N whole
+            seconds, until a job is ready (RFC 7240). The bundled server does; a server that does not
+            know it answers at once.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -154,6 +169,7 @@ def sync(
         queue=queue,
         client=client,
         num_jobs=num_jobs,
+        prefer=prefer,
     ).parsed
 
 
@@ -162,18 +178,22 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     num_jobs: int | Unset = 1,
+    prefer: str | Unset = UNSET,
 ) -> Response[list[JobV1] | str]:
     """Claim the next jobs of a queue.
 
      Takes up to `num_jobs` queued jobs whose `run_at` has come, earliest first, and puts them in flight.
-    Answers at once: with no job ready it is 204. The jobs are claimed before the answer is written, so
-    those of a lost answer stay in flight until their timeout.
+    With no job ready it is 204, at once unless `Prefer` says otherwise. The jobs are claimed before the
+    answer is written, so those of a lost answer stay in flight until their timeout.
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
         num_jobs (int | Unset): How many jobs to take at most. The servers have no cap of their
             own. 0 is 400, but on relay-rs always 204; relay takes larger numbers than the bound.
             Default: 1.
+        prefer (str | Unset): `wait=N` asks the server to hold the request for up to N whole
+            seconds, until a job is ready (RFC 7240). The bundled server does; a server that does not
+            know it answers at once.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -186,6 +206,7 @@ async def asyncio_detailed(
     request = build_request(
         queue=queue,
         num_jobs=num_jobs,
+        prefer=prefer,
     )
 
     response = await client.get_async_httpx_client().request(
@@ -200,18 +221,22 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     num_jobs: int | Unset = 1,
+    prefer: str | Unset = UNSET,
 ) -> list[JobV1] | str | None:
     """Claim the next jobs of a queue.
 
      Takes up to `num_jobs` queued jobs whose `run_at` has come, earliest first, and puts them in flight.
-    Answers at once: with no job ready it is 204. The jobs are claimed before the answer is written, so
-    those of a lost answer stay in flight until their timeout.
+    With no job ready it is 204, at once unless `Prefer` says otherwise. The jobs are claimed before the
+    answer is written, so those of a lost answer stay in flight until their timeout.
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
         num_jobs (int | Unset): How many jobs to take at most. The servers have no cap of their
             own. 0 is 400, but on relay-rs always 204; relay takes larger numbers than the bound.
             Default: 1.
+        prefer (str | Unset): `wait=N` asks the server to hold the request for up to N whole
+            seconds, until a job is ready (RFC 7240). The bundled server does; a server that does not
+            know it answers at once.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -226,5 +251,6 @@ async def asyncio(
             queue=queue,
             client=client,
             num_jobs=num_jobs,
+            prefer=prefer,
         )
     ).parsed
