@@ -94,6 +94,7 @@ def retrying(
                 raise
             logger.info("%s; trying again in %.2f s", error, wait)
         except (JobExistsError, JobLostError) as error:
+            error.sent = unsure
             if settle is None or not unsure:
                 raise
             return (yield from settle(error))
@@ -304,6 +305,9 @@ def settle_by_looking(policy: Policy, jobs: Sequence[RawJob], error: RelayError)
             there = yield from get(policy, job.queue, job.id)
         except JobNotFoundError:
             raise error from None
+        if there.updated_at != there.created_at:
+            # A run may have moved it: it failed and was put back, or rescheduled it.
+            job = msgspec.structs.replace(job, run_at=None)
         if not _same(job, there):
             raise error
     logger.info("%s; but it is the job of an earlier attempt, whose reply was lost", error)

@@ -38,7 +38,6 @@ from relay_sdk.exceptions import (
     RelayError,
     RequestRejectedError,
     ServerBusyError,
-    TransportError,
     UnusableClientError,
 )
 from relay_sdk.job import EnqueueMode, Job, RawJob
@@ -175,7 +174,7 @@ class Run:
                 lambda api: api.heartbeat(self.raw, state).ask(within), within
             )
         except RelayError as error:
-            if not (isinstance(error, TransportError | ServerBusyError) and error.sent):
+            if not error.sent:
                 self._late = before
             if isinstance(error, ServerBusyError):
                 # The next one has to arrive in time, whatever the server asks for.
@@ -287,7 +286,7 @@ class Run:
 
 
 def take_runs(
-    policy: Policy, queue: str, num_jobs: int, timeout: float | None, *, hold: bool
+    policy: Policy, queue: str, num_jobs: int, timeout: float | None, *, hold: bool = False
 ) -> Flow[list[Run]]:
     """Wait for jobs and take up to `num_jobs` of them; none after `timeout` seconds."""
     jobs, asked = yield from take(policy, queue, num_jobs, timeout, hold=hold)

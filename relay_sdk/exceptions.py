@@ -2,9 +2,9 @@
 
 RelayError
 ├── TransportError          no usable reply: refused, timed out, cut off, unreadable     (retried)
-├── ServerBusyError         408, 429, 502, 503, 504, or the server's database is away    (retried)
+├── ServerBusyError         408, 429, 500 and above, or its database is away             (retried)
 ├── RequestRejectedError    400, 413, 415, 422: the server refuses this request
-├── UnexpectedStatusError   any other status
+├── UnexpectedStatusError   any other status that is an error
 ├── UnsupportedError        this server or API version cannot do that
 ├── UnusableClientError     the client is closed, or is another process's or event loop's
 ├── JobExistsError          409: a job with this id is already in the queue
@@ -16,8 +16,8 @@ Arguments that can never be right (an empty id, a naive datetime, a negative tim
 this tree: they raise `ValueError` or `TypeError` before anything is sent.
 """
 
-UNSURE = {408, 502, 504}
-"""Statuses after which the server may yet have acted; a 429 and a 503 are plain refusals."""
+REFUSALS = {429, 503}
+"""Statuses of a busy server after which it has surely not acted."""
 
 
 def printable(text: str) -> str:
@@ -33,8 +33,11 @@ def printable(text: str) -> str:
 class RelayError(Exception):
     """The root of every error that Relay or this SDK reports.
 
-    Its text is one line that is safe to print; errors can be pickled.
+    Its text is one line that is safe to print; errors can be pickled. `sent` tells whether the
+    server may have acted on one of the attempts all the same.
     """
+
+    sent: bool = False
 
     def __init__(self, message: str = "") -> None:
         super().__init__(printable(message))
@@ -49,10 +52,7 @@ def _again(cls: type[RelayError], args: tuple[object, ...]) -> RelayError:
 
 
 class TransportError(RelayError):
-    """No usable reply came. It was retried as often as `retry_backoff` allows.
-
-    `sent` tells whether the server may have seen, and acted on, one of the attempts.
-    """
+    """No usable reply came. It was retried as often as `retry_backoff` allows."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
@@ -73,13 +73,12 @@ class _StatusError(RelayError):
 class ServerBusyError(_StatusError):
     """The server cannot answer now. It was retried as often as `retry_backoff` allows.
 
-    `retry_after` is what the server asked for, in seconds, and 0 when it asked for nothing. `sent`
-    tells whether the server may have acted on one of the attempts all the same.
+    `retry_after` is what the server asked for, in seconds, and 0 when it asked for nothing.
     """
 
     def __init__(self, about: str, status: int, message: str, retry_after: float = 0.0) -> None:
         super().__init__(about, status, message, "Try again later")
-        self.sent: bool = status in UNSURE
+        self.sent = status not in REFUSALS
         self.retry_after = retry_after
 
 
@@ -112,7 +111,11 @@ class _JobError(RelayError):
 
 
 class JobExistsError(_JobError):
-    """A job with this id is already in the queue, waiting or running. Nothing was changed."""
+    """A job with this id is already in the queue, waiting or running. Nothing was changed.
+
+    With `sent` it may be this very job: the reply to an earlier attempt was lost, and the job has
+    changed or gone since.
+    """
 
     def __init__(self, queue: str, id: str) -> None:
         super().__init__(

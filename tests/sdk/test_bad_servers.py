@@ -38,8 +38,8 @@ ANSWERS: dict[str, tuple[bytes, type[RelayError]]] = {
     "HTML with 404": (http("404 Not Found", HTML), RelayError),
     "HTML with 202": (http("202 Accepted", HTML), RelayError),
     "HTML with 400": (http("400 Bad Request", HTML), RelayError),
-    "520": (http("520 What", HTML), UnexpectedStatusError),
-    "500": (http("500 Oh", b"oh"), UnexpectedStatusError),
+    "520": (http("520 What", HTML), ServerBusyError),
+    "500": (http("500 Oh", b"oh"), ServerBusyError),
     "401": (http("401 Unauthorized"), UnexpectedStatusError),
     "a redirect": (http("307 Go", b"", "location: /elsewhere"), UnexpectedStatusError),
     "503": (http("503 Away", b"later"), ServerBusyError),
@@ -60,8 +60,10 @@ async def fails(connect: Connect, api: str, answer: bytes, error: type[RelayErro
                 await do(call(relay))
             assert len(server.requests) == number + 1
             assert ("'x'" in str(raised.value)) is (name != "next")
+            unsure = isinstance(raised.value, TransportError | ServerBusyError)
+            # Where the version is not known yet, only a question was sent.
+            assert raised.value.sent is (unsure and api != "auto" and b"503" not in answer)
             if isinstance(raised.value, TransportError):
-                assert raised.value.sent is (api != "auto")  # there only a question was sent
                 assert server.url in str(raised.value) or "not Relay's" in str(raised.value)
 
 

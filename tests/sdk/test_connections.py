@@ -147,7 +147,7 @@ async def test_every_request_has_a_timeout(kind: Kind, connect: Connect) -> None
     """Also where the user's own client has none."""
     requests: list[httpx.Request] = []
     own = requested(kind, requests)
-    for options, seconds in (({}, 10.0), ({"timeout": 3}, 3)):
+    for options, seconds in (({}, 15.0), ({"timeout": 3}, 3)):
         await do(connect(http_client=own, **options).exists("emails", "x"))
         for request in requests:
             timeouts = request.extensions["timeout"]
