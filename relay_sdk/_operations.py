@@ -188,14 +188,16 @@ def enqueue(policy: Policy, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) ->
 
 
 def _enqueue(policy: Policy, jobs: Sequence[RawJob], mode: EnqueueMode) -> Flow[None]:
-    def ask(api: Api) -> Flow[None]:
-        return api.enqueue(jobs, mode).ask()
+    def ask() -> Flow[None]:
+        first = jobs[0]
+        return speaking(policy, first.queue, first.id, lambda api: api.enqueue(jobs, mode).ask())
 
-    return retrying(
-        policy,
-        lambda: speaking(policy, jobs[0].queue, jobs[0].id, ask),
-        partial(settle_by_looking, policy, jobs),
-    )
+    def settle(error: RelayError) -> Flow[None]:
+        if not (yield from are_there(policy, jobs, error)):
+            # They are done, or were another's: to run twice is better than not at all.
+            yield from retrying(policy, ask)
+
+    return retrying(policy, ask, settle)
 
 
 def get(policy: Policy, queue: str, id: str) -> Flow[RawJob]:
@@ -298,19 +300,26 @@ def to_raws(jobs: Iterable[Job[Any, Any]]) -> list[RawJob]:
     return raws
 
 
-def settle_by_looking(policy: Policy, jobs: Sequence[RawJob], error: RelayError) -> Flow[None]:
-    """Take the error for the trace of an attempt that succeeded, if the jobs are there as sent."""
+def are_there(policy: Policy, jobs: Sequence[RawJob], error: RelayError) -> Flow[bool]:
+    """Tell whether jobs are there as sent: the error is the trace of an attempt that succeeded.
+
+    Raise it when another job is in the place of one. Those that are gone may be done.
+    """
+    ours = False
     for job in jobs:
         try:
             there = yield from get(policy, job.queue, job.id)
         except JobNotFoundError:
-            raise error from None
+            continue
         if there.updated_at != there.created_at:
             # A run may have moved it: it failed and was put back, or rescheduled it.
             job = msgspec.structs.replace(job, run_at=None)
         if not _same(job, there):
             raise error
-    logger.info("%s; but it is the job of an earlier attempt, whose reply was lost", error)
+        ours = True
+    if ours:
+        logger.info("%s; but it is the job of an earlier attempt, whose reply was lost", error)
+    return ours
 
 
 def _same(sent: RawJob, there: RawJob) -> bool:

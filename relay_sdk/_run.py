@@ -19,12 +19,12 @@ from relay_sdk._flow import Flow, sleep
 from relay_sdk._log import logger
 from relay_sdk._operations import (
     MAX_BODY,
+    are_there,
     complete,
     exists,
     pause_asked_for,
     remove,
     retrying,
-    settle_by_looking,
     speaking,
     take,
     to_raws,
@@ -273,7 +273,8 @@ class Run:
         # ended, API v2 answers every further one with success.
         if isinstance(error, JobExistsError):
             raise error
-        yield from settle_by_looking(self._policy, jobs, error)
+        if not (yield from are_there(self._policy, jobs, error)):
+            raise error
 
     def _later(self, delay: float) -> datetime:
         try:
