@@ -1,0 +1,119 @@
+"""Write what results.json says: as results.md, into docs/performance.md, and as a chart.
+
+`report.py` writes them anew; run.py does so after each run.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import median
+
+import chart
+from attrs import frozen
+from goals import GOALS, number
+from results import Results, Row, load
+
+HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs"
+
+
+@frozen
+class Column:
+    title: str
+    figure: str
+    cell: Callable[[Row, str], str]
+
+
+def spread(row: Row, figure: str) -> str:
+    """Write the median, and from where to where the values went."""
+    values = row.figures[figure]
+    return f"{number(median(values))} ({number(min(values))} to {number(max(values))})"
+
+
+PER_SECOND = Column("jobs/s", "per_second", spread)
+CPU = Column("client CPU, µs a job", "cpu_us", spread)
+
+TABLES = {
+    "drain": (
+        "Drain",
+        [PER_SECOND, CPU, Column("jobs", "jobs", lambda row, f: number(row.median(f)))],
+    ),
+    "enqueue": ("Enqueue", [PER_SECOND, CPU]),
+    "latency": (
+        "Idle latency, from the call of enqueue to the start of the handler",
+        [
+            Column("median, ms", "sample_ms", lambda row, f: number(row.median(f))),
+            Column("p99, ms", "sample_ms", lambda row, f: number(row.p99(f))),
+            Column("samples", "sample_ms", lambda row, f: f"{len(row.figures[f])}"),
+        ],
+    ),
+    "idle": ("Requests of an idle worker", [Column("in 10 s", "requests", spread)]),
+    "server": (
+        "The local server alone, with a client that costs next to nothing",
+        [Column("jobs/s", "per_second", spread), Column("p99, ms", "p99_ms", spread)],
+    ),
+    "codec": ("Codec", [Column("µs a job", "us", spread)]),
+    "import": ("Import", [Column("ms", "added_ms", spread)]),
+}
+
+
+def markdown(results: Results) -> str:
+    parts = [
+        f"Medians of {results.rounds} rounds in one run, with the lowest and the highest.",
+        "## Goals",
+        _table(("goal", "limit", "measured", ""), (goal.line(results) for goal in GOALS)),
+    ]
+    for name, (title, columns) in TABLES.items():
+        if rows := results.table(name):
+            rows.sort(
+                key=lambda row: row.median("per_second") if "per_second" in row.figures else 0,
+                reverse=True,
+            )
+            parts += [f"## {title}", _rows(rows, columns)]
+    parts += ["## Measured on", _table(("", ""), results.about.items())]
+    return "\n\n".join(parts) + "\n"
+
+
+def _rows(rows: Iterable[Row], columns: Iterable[Column]) -> str:
+    head = ("", "", *(column.title for column in columns))
+    return _table(
+        head,
+        (
+            (
+                f"**{row.who}**" if row.who.startswith("relay") else row.who,
+                row.what,
+                *(
+                    column.cell(row, column.figure) if column.figure in row.figures else "-"
+                    for column in columns
+                ),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _table(head: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
+    head = tuple(head)
+    every = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in every)
+
+
+def write(results: Results, out: Path, docs: Path) -> str:
+    """Write all that shows the results, and give the text."""
+    text = markdown(results)
+    (out / "results.md").write_text(f"# Benchmark results\n\n{text}", encoding="utf-8")
+    page = docs / "performance.md"
+    if page.exists():
+        before, begin, rest = page.read_text(encoding="utf-8").partition("<!-- results -->\n")
+        _, end, after = rest.partition("<!-- /results -->")
+        shown = f"\n![The figures below, as bars](images/performance.svg)\n\n{text}\n"
+        page.write_text(f"{before}{begin}{shown}{end}{after}", encoding="utf-8")
+    images = docs / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    (images / "performance.svg").write_text(chart.draw(results), encoding="utf-8")
+    return text
+
+
+if __name__ == "__main__":
+    write(load(HERE / "results.json"), HERE, DOCS)
+    sys.exit()
