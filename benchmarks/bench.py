@@ -1,5 +1,6 @@
 """What one run measures with: how much of it, its folder, and the drain that all systems share."""
 
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple, TextIO
 
 from attrs import field, frozen
 from children import HERE, START, ChildError, answer, cpu_seconds, running, wait_until
-from marks import Marks
+from marks import Marks, rate
 
 
 class Sample(NamedTuple):
@@ -36,7 +37,7 @@ class Size:
 
 
 FULL = Size(rounds=5)
-QUICK = Size(1, 300, 2.5, 0.1, latencies=2, idle=0.05, window=0.5, imports=1)
+QUICK = Size(1, 300, 30, 0.1, latencies=2, idle=0.05, window=0.5, imports=1)
 
 
 @frozen
@@ -62,17 +63,20 @@ class Bench:
             return answer(process, seconds)
 
     def drain(
-        self, *command: str | Path, env: Mapping[str, str], in_hand: int
+        self,
+        *command: str | Path,
+        env: Mapping[str, str],
+        in_hand: int,
+        stop: signal.Signals = signal.SIGTERM,
     ) -> dict[str, list[float]]:
-        """Start a worker on a full queue, and count from its first job, as long as it may take.
+        """Start a worker, which has so many jobs `in_hand`, on a full queue, and count its jobs.
 
-        As many as it may have `in_hand` are not counted: they need not be completed when the last
-        one begins. The CPU is that of all its processes, the server's not.
+        The CPU is that of all its processes, the server's not.
         """
         jobs = self.size.jobs
         marks = self.marks()
         env = {"MARKS": str(marks.path), "PYTHONPATH": str(HERE), **env}
-        with running(*command, env=env, log=self.log) as worker:
+        with running(*command, env=env, stop=stop, log=self.log) as worker:
             wait_until(lambda: len(marks) or worker.poll() is not None, START, "the first job")
             before, worked = len(marks), cpu_seconds(worker)
             until = time.monotonic() + self.size.drain_seconds
@@ -80,10 +84,10 @@ class Bench:
                 time.sleep(0.002)
             worked, done = cpu_seconds(worker) - worked, min(len(marks), jobs)
         times = marks.times()[:done]
-        if done <= in_hand:
+        if done < 2:
             raise ChildError(f"{command} ran {done} of {jobs} jobs")
         return {
-            "per_second": [(done - in_hand) / (times[-1] - times[0]) * 1e9],
+            "per_second": [rate(times, min(in_hand, done - 1))],  # a quick run has few
             "cpu_us": [worked / max(done - before, 1) * 1e6],
             "jobs": [done],
         }

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from html import escape
 
-from goals import number
+import goals
 from results import Results, Row
 
-WIDTH, LABEL, LINE, BAR = 760, 330, 22, 14
+WIDTH, LABEL, LINE, BAR = 800, 350, 22, 14
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 .title { font-weight: 600 } .small { font-size: 11px; fill: #59636e }
@@ -24,7 +24,10 @@ def draw(results: Results) -> str:
     """Give the chart as SVG: the best row of each system, and its figure."""
     lines = [*_panels(results)]
     height = LINE * len(lines) + 10
-    body = "".join(line.format(y=LINE * (index + 1)) for index, line in enumerate(lines))
+    body = "".join(
+        line.format(y=LINE * number, top=LINE * number - BAR + 2)
+        for number, line in enumerate(lines, 1)
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}" role="img" aria-label="Jobs a second, idle latency">'
@@ -62,11 +65,11 @@ def _panel(title: str, rows: list[Row], value: Value, *, least: bool = False) ->
     for row in best.values():
         width = max(1, round((WIDTH - LABEL - 70) * value(row) / longest))
         kind = "ours" if row.who.startswith("relay") else "theirs"
+        size = f'x="{LABEL}" y="{{top}}" width="{width}" height="{BAR}"'
         yield (
             _text(0, "label", f"{row.who}: {row.what}")
-            + f'<rect class="{kind}" x="{LABEL}" y="{{y}}" width="{width}" height="{BAR}" rx="2" '
-            f'transform="translate(0 -{BAR - 2})"/>'
-            + _text(LABEL + width + 6, "label", number(value(row)))
+            + f'<rect class="{kind}" {size} rx="2"/>'
+            + _text(LABEL + width + 6, "label", goals.number(value(row)))
         )
     yield ""
 

@@ -42,3 +42,11 @@ def wait_for(marks: Marks, count: int, seconds: float) -> None:
         if time.monotonic() > until:
             raise TimeoutError(f"{len(marks)} of {count} jobs ran within {seconds:g} s")
         time.sleep(0.001)
+
+
+def rate(times: list[int], in_hand: int) -> float:
+    """Give how many jobs were completed a second, from when so many were first in hand.
+
+    Before that none need be completed; then each that begins stands for one that was.
+    """
+    return (len(times) - in_hand) / (times[-1] - times[in_hand - 1]) * 1e9

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 import import_time
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 from bench import PYTHON, Bench, Sample, one
 from children import HERE, first_line, running, wait_until
 from marks import Marks
@@ -25,21 +25,24 @@ BATCH = 1000
 
 @frozen
 class Variant:
-    """How the SDK is installed, or told to work, in the programs that are its clients."""
+    """How the SDK is installed in the programs that are its clients."""
 
     name: str
-    python: str = PYTHON
-    env: dict[str, str] = field(factory=dict)
+    without: str = ""  # a package that they are not to find
+    loop: str = "asyncio"  # or uvloop
 
     @property
     def who(self) -> str:
         return f"relay-job-sdk, {self.name}"
 
+    def env(self, url: str) -> dict[str, str]:
+        return {"RELAY_URL": url, "WITHOUT": self.without, "LOOP": self.loop}
+
 
 VARIANTS = [
-    Variant("httpx"),
-    # Here goes the `fast` extra, by an interpreter that has it or by its environment variable:
-    # Variant("fast", python=..., env={...}),
+    Variant("httpx", without="httptools"),
+    # The `fast` extra goes here, as soon as there is one; goals.py looks for its name:
+    # Variant("fast"), Variant("fast on uvloop", loop="uvloop"),
 ]
 
 
@@ -87,7 +90,7 @@ def drain(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -> 
                 for n in range(first, min(jobs, first + BATCH))
             )
         figures = bench.drain(
-            *program(variant, "work", queue, kind, at_once), env=env(variant, url), in_hand=at_once
+            *program("work", queue, kind, at_once), env=variant.env(url), in_hand=at_once
         )
         if figures["jobs"] == [jobs]:  # the worker has ended by itself
             left = [n for n in random.sample(range(jobs), 20) if relay.exists(emails, str(n))]
@@ -98,10 +101,10 @@ def drain(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -> 
 
 def enqueue(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -> Iterator[Sample]:
     queue = f"enqueue-{variant.name}-{kind}-{at_once}"
-    command = program(variant, "enqueue", queue, kind, at_once)
+    command = program("enqueue", queue, kind, at_once)
     seconds = bench.size.enqueue_seconds
     done = bench.call(
-        *command, "--jobs", "1000000", "--seconds", f"{seconds}", env=env(variant, url)
+        *command, "--jobs", "1000000", "--seconds", f"{seconds}", env=variant.env(url)
     )
     what = f"one by one, {at_once} {kind if at_once > 1 else kind.removesuffix('s')}"
     yield Sample("enqueue", what, variant.who, one(done))
@@ -109,8 +112,8 @@ def enqueue(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -
 
 def batches(bench: Bench, variant: Variant, url: str) -> Iterator[Sample]:
     jobs = 5 * bench.size.jobs
-    command = program(variant, "batches", f"batches-{variant.name}", "threads", min(BATCH, jobs))
-    done = bench.call(*command, "--jobs", f"{jobs}", "--seconds", "10", env=env(variant, url))
+    command = program("batches", f"batches-{variant.name}", "threads", min(BATCH, jobs))
+    done = bench.call(*command, "--jobs", f"{jobs}", "--seconds", "10", env=variant.env(url))
     yield Sample("enqueue", f"batches of {BATCH:,}", variant.who, one(done))
 
 
@@ -164,8 +167,8 @@ def idle_workers(bench: Bench, name: str, url: str) -> Generator[list[Idle]]:
                 worker = Idle(f"{name}.{len(workers)}", what, variant.who, bench.marks())
                 stack.enter_context(
                     running(
-                        *program(variant, "work", worker.queue, kind, 10),
-                        env=env(variant, url) | {"MARKS": str(worker.marks.path)},
+                        *program("work", worker.queue, kind, 10),
+                        env=variant.env(url) | {"MARKS": str(worker.marks.path)},
                         log=bench.log,
                     )
                 )
@@ -196,10 +199,6 @@ def codecs(bench: Bench, _: str) -> Iterator[Sample]:
             yield Sample("codec", f"{stage}, {kind}", "relay-job-sdk", {"us": taken})
 
 
-def program(variant: Variant, what: str, queue: str, kind: str, at_once: int) -> tuple[str, ...]:
+def program(what: str, queue: str, kind: str, at_once: int) -> tuple[str, ...]:
     options = ("--kind", kind, "--at-once", f"{at_once}")
-    return (variant.python, str(PROGRAM), what, queue, *options)
-
-
-def env(variant: Variant, url: str) -> dict[str, str]:
-    return {"RELAY_URL": url, **variant.env}
+    return (PYTHON, str(PROGRAM), what, queue, *options)

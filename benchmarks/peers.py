@@ -122,14 +122,16 @@ class Peer:
         filled = self.call("fill", self.bench.size.jobs)
         yield Sample("enqueue", self.filling, self.who, one(filled))
         command = self.workers[what, in_hand]
-        figures = self.bench.drain(PYTHON, *command, env=self.env, in_hand=in_hand)
+        figures = self.bench.drain(
+            PYTHON, *command, env=self.env, in_hand=in_hand, stop=signal.SIGKILL
+        )
         yield Sample("drain", what, self.who, figures)
 
     def latency(self, _: str) -> Iterator[Sample]:
         self.clear()
         (what, _in_hand), command = next(iter(self.workers.items()))
         env = {**self.env, "MARKS": str(self.bench.marks().path), "PYTHONPATH": str(HERE)}
-        with running(PYTHON, *command, env=env, log=self.bench.log):
+        with running(PYTHON, *command, env=env, stop=signal.SIGKILL, log=self.bench.log):
             taken = self.call("latencies", self.bench.size.latencies, env)
         yield Sample("latency", what, self.who, {"sample_ms": taken})
 

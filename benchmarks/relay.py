@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import json
+import os
+import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -10,7 +12,10 @@ from pathlib import Path
 import loads
 from marks import Marks, writer
 
-from relay_sdk import (
+for package in os.environ.get("WITHOUT", "").split():
+    sys.modules[package] = None  # type: ignore[assignment]  # it is not found when it is imported
+
+from relay_sdk import (  # noqa: E402
     AsyncClient,
     AsyncJobHelper,
     AsyncWorker,
@@ -128,7 +133,11 @@ def main() -> None:
     parser.add_argument("--marks", nargs="*", default=[])
     options = parser.parse_args(namespace=Options())
     running = PROGRAMS[options.what, options.kind](options)
-    if running is not None:
+    if running is not None and os.environ.get("LOOP") == "uvloop":
+        import uvloop
+
+        uvloop.run(running)
+    elif running is not None:
         asyncio.run(running)
 
 

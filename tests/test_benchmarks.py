@@ -123,3 +123,12 @@ def test_a_goal_is_reached_by_the_figures_alone(
     line = goals.GOALS[1].line(results.Results({}, 3, 10_000, rows))
 
     assert (line[0], line[-1]) == ("drain, AsyncWorker with `fast`", verdict)
+
+
+def test_a_worker_that_takes_ten_jobs_at_once_each_second_does_ten_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    marks = load("marks", monkeypatch)
+    times = [10**9 * second + job for second in range(5) for job in range(10)]
+
+    assert marks.rate(times, in_hand=10) == pytest.approx(10)
