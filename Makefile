@@ -30,7 +30,7 @@ bench: .venv/dev  ## measure the SDK and its local server (6 minutes); QUICK=1 o
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
 bench-peers: .venv/dev  ## the same beside pgqueuer, Dramatiq and Celery (12 minutes)
-	$(BIN)/python benchmarks/peers.py
+	$(BIN)/python benchmarks/install_peers.py
 	$(BIN)/python benchmarks/run.py --peers $(if $(QUICK),--quick)
 
 generate: .venv/dev  ## write generated/relay_api anew from openapi/relay.yaml

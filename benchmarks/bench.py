@@ -28,8 +28,8 @@ class Size:
 
     rounds: int
     jobs: int = 10_000
-    drain_seconds: float = 2.5
-    enqueue_seconds: float = 1.0
+    drain_seconds: float = 2.0
+    enqueue_seconds: float = 0.7
     latencies: int = 20
     idle: float = 0.5
     window: float = 10.0

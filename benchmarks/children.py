@@ -45,17 +45,22 @@ def running(
     )
     try:
         yield process
-        if process.poll() is None:
-            process.send_signal(stop)
-            process.wait(CALM)
-    except subprocess.TimeoutExpired:
-        print(f"{command[:3]} did not end, and was killed", file=sys.stderr)
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
+        _end(process, stop)
+
+
+def _end(process: Process, stop: signal.Signals) -> None:
+    if process.poll() is None:
+        process.send_signal(stop)
+        try:
+            process.wait(CALM)
+        except subprocess.TimeoutExpired:
+            print(f"{process.args!r} did not end, and is killed", file=sys.stderr)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
 
 
 def first_line(process: Process) -> str:

@@ -9,6 +9,7 @@ from results import Results, Row
 
 SIGNS: dict[str, Callable[[float, float], bool]] = {"≥": ge, "≤": le, "<": lt}
 Pick = Callable[[Row], bool]
+Value = Callable[[Results], float | None]
 
 
 @frozen
@@ -16,7 +17,7 @@ class Goal:
     """A limit for one figure, or for the ratio of two."""
 
     what: str
-    value: Callable[[Results], float | None]
+    value: Value
     limit: float
     unit: str = ""
     sign: str = "≥"
@@ -41,22 +42,18 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def best(table: str, pick: Pick, figure: str = "per_second") -> Callable[[Results], float | None]:
+def best(table: str, pick: Pick) -> Value:
     """Give the highest median of some rows."""
     return lambda results: max(
-        (row.median(figure) for row in results.table(table) if pick(row)), default=None
+        (row.median("per_second") for row in results.table(table) if pick(row)), default=None
     )
 
 
-def worst(
-    table: str, pick: Pick, value: Callable[[Row], float]
-) -> Callable[[Results], float | None]:
+def worst(table: str, pick: Pick, value: Callable[[Row], float]) -> Value:
     return lambda results: max(map(value, filter(pick, results.table(table))), default=None)
 
 
-def ratio(
-    over: Callable[[Results], float | None], under: Callable[[Results], float | None]
-) -> Callable[[Results], float | None]:
+def ratio(over: Value, under: Value) -> Value:
     def value(results: Results) -> float | None:
         upper, lower = over(results), under(results)
         return upper / lower if upper is not None and lower else None

@@ -6,12 +6,13 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
+from itertools import product
 from typing import NamedTuple
 
 import import_time
 from attrs import evolve, frozen
 from bench import PYTHON, Bench, Sample, one
-from children import HERE, first_line, running, wait_until
+from children import HERE, START, first_line, running, wait_until
 from marks import Marks
 
 from relay_sdk import Client, Queue
@@ -21,6 +22,7 @@ WORKERS = {"tasks": "AsyncWorker", "threads": "Worker"}
 DRAINS = [("tasks", 10), ("tasks", 50), ("tasks", 200), ("threads", 8), ("threads", 32)]
 ENQUEUES = [("tasks", 1), ("tasks", 32), ("threads", 1), ("threads", 8)]
 BATCH = 1000
+PAYLOAD = {"to": "ada@example.org", "subject": "Hello"}
 
 
 @frozen
@@ -73,7 +75,6 @@ def measures(bench: Bench) -> list[Measure]:
         ),
         *(partial(batches, bench, variant) for variant in VARIANTS),
         partial(latencies, bench),
-        partial(idle, bench),
         partial(raw, bench),
         partial(imports, bench),
         *([partial(codecs, bench)] if (HERE / "codec.py").exists() else []),
@@ -86,8 +87,7 @@ def drain(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -> 
     with Client(url) as relay:
         for first in range(0, jobs, BATCH):
             relay.enqueue_batch(
-                emails.job(str(n), {"to": "ada@example.org", "subject": "Hello"})
-                for n in range(first, min(jobs, first + BATCH))
+                emails.job(str(n), PAYLOAD) for n in range(first, min(jobs, first + BATCH))
             )
         figures = bench.drain(
             *program("work", queue, kind, at_once), env=variant.env(url), in_hand=at_once
@@ -127,20 +127,26 @@ def latencies(bench: Bench, url: str) -> Iterator[Sample]:
         yield Sample("latency", worker.what, worker.who, {"sample_ms": taken})
 
 
-def idle(bench: Bench, _: str) -> Iterator[Sample]:
-    """Count the requests of idle workers, in the log of a server of their own."""
+def idle(bench: Bench) -> Iterator[Sample]:
+    """Count the requests of idle workers, in the log of a server of their own.
+
+    As many as there are rounds do nothing at the same time: it takes ten seconds either way.
+    """
     path = bench.path("server.log")
     with (
         path.open("w") as log,
         server(evolve(bench, log=log), "--log-level", "debug") as url,
-        idle_workers(bench, "idle", url) as workers,
+        idle_workers(bench, "idle", url, bench.size.rounds) as workers,
     ):
 
         def requests(worker: Idle) -> int:
             return path.read_text().count(f"/queues/{worker.queue}/jobs")
 
-        wait_until(lambda: all(map(requests, workers)), 20, "the first request of idle workers")
-        time.sleep(bench.size.window / 5)  # what is done once is done, and the backoff has grown
+        with Client(url) as relay:
+            for worker in workers:
+                relay.enqueue(Queue(worker.queue, payload=dict[str, str]).job("first", PAYLOAD))
+        wait_until(lambda: all(len(worker.marks) for worker in workers), START, "the first job")
+        time.sleep(bench.size.window / 5)  # it is completed, and the backoff has grown
         before = [requests(worker) for worker in workers]
         time.sleep(bench.size.window)
         for worker, earlier in zip(workers, before, strict=True):
@@ -158,21 +164,16 @@ class Idle(NamedTuple):
 
 
 @contextmanager
-def idle_workers(bench: Bench, name: str, url: str) -> Generator[list[Idle]]:
-    """Start a worker of each kind and variant, each on a queue of its own."""
+def idle_workers(bench: Bench, name: str, url: str, times: int = 1) -> Generator[list[Idle]]:
+    """Start workers of each kind and variant, each on a queue of its own."""
+    workers: list[Idle] = []
     with ExitStack() as stack:
-        workers: list[Idle] = []
-        for variant in VARIANTS:
-            for kind, what in WORKERS.items():
-                worker = Idle(f"{name}.{len(workers)}", what, variant.who, bench.marks())
-                stack.enter_context(
-                    running(
-                        *program("work", worker.queue, kind, 10),
-                        env=variant.env(url) | {"MARKS": str(worker.marks.path)},
-                        log=bench.log,
-                    )
-                )
-                workers.append(worker)
+        for variant, (kind, what) in product(VARIANTS * times, WORKERS.items()):
+            worker = Idle(f"{name}.{len(workers)}", what, variant.who, bench.marks())
+            command = program("work", worker.queue, kind, 10)
+            env = variant.env(url) | {"MARKS": str(worker.marks.path)}
+            stack.enter_context(running(*command, env=env, log=bench.log))
+            workers.append(worker)
         yield workers
 
 

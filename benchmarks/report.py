@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -64,37 +64,27 @@ def markdown(results: Results) -> str:
         _table(("goal", "limit", "measured", ""), (goal.line(results) for goal in GOALS)),
     ]
     for name, (title, columns) in TABLES.items():
-        if rows := results.table(name):
-            rows.sort(
-                key=lambda row: row.median("per_second") if "per_second" in row.figures else 0,
-                reverse=True,
-            )
-            parts += [f"## {title}", _rows(rows, columns)]
+        if rows := sorted(results.table(name), key=speed, reverse=True):
+            head = ("", "", *(column.title for column in columns))
+            parts += [f"## {title}", _table(head, (_line(row, columns) for row in rows))]
     parts += ["## Measured on", _table(("", ""), results.about.items())]
     return "\n\n".join(parts) + "\n"
 
 
-def _rows(rows: Iterable[Row], columns: Iterable[Column]) -> str:
-    head = ("", "", *(column.title for column in columns))
-    return _table(
-        head,
-        (
-            (
-                f"**{row.who}**" if row.who.startswith("relay") else row.who,
-                row.what,
-                *(
-                    column.cell(row, column.figure) if column.figure in row.figures else "-"
-                    for column in columns
-                ),
-            )
-            for row in rows
-        ),
-    )
+def speed(row: Row) -> float:
+    return row.median("per_second") if "per_second" in row.figures else 0
+
+
+def _line(row: Row, columns: Iterable[Column]) -> Iterator[str]:
+    yield f"**{row.who}**" if row.who.startswith("relay") else row.who
+    yield row.what
+    for column in columns:
+        yield column.cell(row, column.figure) if column.figure in row.figures else "-"
 
 
 def _table(head: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
-    head = tuple(head)
-    every = [head, ["---"] * len(head), *lines]
+    titles = tuple(head)
+    every = [titles, ["---"] * len(titles), *lines]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in every)
 
 

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 
+import install_peers
 import machine
 import ours
 import peers
@@ -39,7 +40,7 @@ def run(bench: Bench, with_peers: bool) -> tuple[list[Row], dict[str, str]]:
         versions: dict[str, str] = {}
         if with_peers:
             todo += stack.enter_context(peers.measures(bench))
-            versions = peers.versions()
+            versions = install_peers.versions()
         samples: list[list[Sample]] = [[] for _ in todo]
         for number in range(bench.size.rounds):
             shuffled = random.sample(range(len(todo)), len(todo))
@@ -47,6 +48,8 @@ def run(bench: Bench, with_peers: bool) -> tuple[list[Row], dict[str, str]]:
                 for done, index in enumerate(shuffled):
                     progress(f"round {number + 1} of {bench.size.rounds}, {done} of {len(todo)}")
                     samples[index] += todo[index](url)
+    progress("idle workers")
+    samples.append(list(ours.idle(bench)))
     progress("")
     return rows(chain.from_iterable(samples)), versions
 
@@ -69,7 +72,7 @@ def progress(text: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round: does it all run?")
-    parser.add_argument("--peers", action="store_true", help="measure what peers.py installed too")
+    parser.add_argument("--peers", action="store_true", help="measure the installed peers too")
     parser.add_argument("--out", type=Path, help="the folder of the results, in place of ours")
     parser.add_argument(
         "--data",

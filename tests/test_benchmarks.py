@@ -94,10 +94,13 @@ def test_the_pages_say_what_the_results_say(monkeypatch: pytest.MonkeyPatch) -> 
     path = BENCHMARKS / "results.json"
     if not path.exists():
         pytest.skip("there was no full run yet")
-    text = load("report", monkeypatch).markdown(load("results", monkeypatch).load(path))
+    results = load("results", monkeypatch).load(path)
+    text = load("report", monkeypatch).markdown(results)
+    image = ROOT / "docs" / "images" / "performance.svg"
 
     assert (BENCHMARKS / "results.md").read_text(encoding="utf-8").endswith(text)
     assert text in (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert image.read_text(encoding="utf-8") == load("chart", monkeypatch).draw(results)
 
 
 @pytest.mark.parametrize(
