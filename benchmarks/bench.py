@@ -33,11 +33,11 @@ class Size:
     latencies: int = 20
     idle: float = 0.5
     window: float = 10.0
-    imports: int = 3
+    repeats: int = 5
 
 
 FULL = Size(rounds=5)
-QUICK = Size(1, 300, 30, 0.1, latencies=2, idle=0.05, window=0.5, imports=1)
+QUICK = Size(1, 300, 30, 0.1, latencies=2, idle=0.05, window=0.5, repeats=1)
 
 
 @frozen

@@ -21,6 +21,7 @@ PROGRAM = HERE / "relay.py"
 WORKERS = {"tasks": "AsyncWorker", "threads": "Worker"}
 DRAINS = [("tasks", 10), ("tasks", 50), ("tasks", 200), ("threads", 8), ("threads", 32)]
 ENQUEUES = [("tasks", 1), ("tasks", 32), ("threads", 1), ("threads", 8)]
+IMPORTS = ("import relay_sdk", "from relay_sdk import Client", "from relay_sdk import AsyncWorker")
 BATCH = 1000
 PAYLOAD = {"to": "ada@example.org", "subject": "Hello"}
 
@@ -76,7 +77,7 @@ def measures(bench: Bench) -> list[Measure]:
         *(partial(batches, bench, variant) for variant in VARIANTS),
         partial(latencies, bench),
         partial(raw, bench),
-        partial(imports, bench),
+        imports,
         *([partial(codecs, bench)] if (HERE / "codec.py").exists() else []),
     ]
 
@@ -183,11 +184,12 @@ def raw(bench: Bench, url: str) -> Iterator[Sample]:
         yield Sample("server", what, "local server", one(figures))
 
 
-def imports(bench: Bench, _: str) -> Iterator[Sample]:
-    """What `import relay_sdk` costs over what a typed HTTP client needs anyway."""
-    for _round in range(bench.size.imports):
-        ours, base = map(import_time.milliseconds, (import_time.OURS, import_time.BASE))
-        yield Sample("import", "over httpx and attrs", "relay-job-sdk", {"added_ms": [ours - base]})
+def imports(_: str) -> Iterator[Sample]:
+    """What importing costs over what a typed HTTP client needs anyway."""
+    base = import_time.milliseconds(import_time.BASE)
+    for statement in IMPORTS:
+        added = import_time.milliseconds(statement) - base
+        yield Sample("import", statement, "relay-job-sdk", {"added_ms": [added]})
 
 
 def codecs(bench: Bench, _: str) -> Iterator[Sample]:
@@ -196,7 +198,7 @@ def codecs(bench: Bench, _: str) -> Iterator[Sample]:
     for kind in ("plain JSON", "dataclass"):
         stages = codec.stages(*codec.PAYLOADS[kind])
         for stage in ("send", "receive"):
-            taken = [codec.microseconds(stages[stage]) for _ in range(bench.size.imports)]
+            taken = [codec.microseconds(stages[stage]) for _ in range(bench.size.repeats)]
             yield Sample("codec", f"{stage}, {kind}", "relay-job-sdk", {"us": taken})
 
 

@@ -30,6 +30,8 @@ def spread(row: Row, figure: str) -> str:
     return f"{number(median(values))} ({number(min(values))} to {number(max(values))})"
 
 
+ENOUGH = 5  # rounds
+TOO_FEW = "**These are too few: the machine was busy, or it was a quick run.**"
 PER_SECOND = Column("jobs/s", "per_second", spread)
 CPU = Column("client CPU, µs a job", "cpu_us", spread)
 
@@ -53,13 +55,14 @@ TABLES = {
         [Column("jobs/s", "per_second", spread), Column("p99, ms", "p99_ms", spread)],
     ),
     "codec": ("Codec", [Column("µs a job", "us", spread)]),
-    "import": ("Import", [Column("ms", "added_ms", spread)]),
+    "import": ("Import, over httpx and attrs", [Column("ms", "added_ms", spread)]),
 }
 
 
 def markdown(results: Results) -> str:
     parts = [
         f"Medians of {results.rounds} rounds in one run, with the lowest and the highest.",
+        *([] if results.rounds >= ENOUGH else [TOO_FEW]),
         "## Goals",
         _table(("goal", "limit", "measured", ""), (goal.line(results) for goal in GOALS)),
     ]

@@ -23,6 +23,7 @@ from bench import FULL, QUICK, Bench, Sample
 from children import HERE, end_on_signals
 from results import Results, Row, dump
 
+LAST = 25  # seconds for what is measured after the rounds
 QUICK_OUT = HERE.parent / "build" / "bench"
 
 
@@ -33,16 +34,21 @@ class Options(argparse.Namespace):
     data: str
 
 
-def run(bench: Bench, with_peers: bool) -> tuple[list[Row], dict[str, str]]:
-    """Measure everything in rounds; give a row for each thing measured, and the peers' versions."""
+def run(bench: Bench, with_peers: bool) -> tuple[list[Row], int]:
+    """Measure everything in rounds; give a row for each thing measured, and the number of rounds.
+
+    On a busy machine there are fewer than there were to be, so that it ends in time.
+    """
+    began, minutes = time.monotonic(), 12 if with_peers else 6
     with ExitStack() as stack:
         todo = ours.measures(bench)
-        versions: dict[str, str] = {}
         if with_peers:
             todo += stack.enter_context(peers.measures(bench))
-            versions = install_peers.versions()
         samples: list[list[Sample]] = [[] for _ in todo]
         for number in range(bench.size.rounds):
+            passed = time.monotonic() - began
+            if number and passed + passed / number > minutes * 60 - LAST:
+                break
             shuffled = random.sample(range(len(todo)), len(todo))
             with ours.server(bench) as url:
                 for done, index in enumerate(shuffled):
@@ -51,7 +57,7 @@ def run(bench: Bench, with_peers: bool) -> tuple[list[Row], dict[str, str]]:
     progress("idle workers")
     samples.append(list(ours.idle(bench)))
     progress("")
-    return rows(chain.from_iterable(samples)), versions
+    return rows(chain.from_iterable(samples)), len(samples[0])
 
 
 def rows(samples: Iterable[Sample]) -> list[Row]:
@@ -89,7 +95,7 @@ def main() -> int:
         with (folder / "log").open("w") as log:
             bench = Bench(QUICK if options.quick else FULL, folder, log)
             try:
-                measured, versions = run(bench, options.peers)
+                measured, rounds = run(bench, options.peers)
             except KeyboardInterrupt:
                 progress("")
                 print("interrupted", file=sys.stderr)
@@ -97,8 +103,9 @@ def main() -> int:
             except Exception:
                 print("".join((folder / "log").read_text()[-4000:]), file=sys.stderr)
                 raise
-    about |= versions | {"seconds": f"{time.monotonic() - began:.0f}"}
-    results = Results(about, bench.size.rounds, bench.size.jobs, measured)
+    about |= install_peers.versions() if options.peers else {}
+    about["seconds"] = f"{time.monotonic() - began:.0f}"
+    results = Results(about, rounds, bench.size.jobs, measured)
     out = options.out or (QUICK_OUT if options.quick else HERE)
     out.mkdir(parents=True, exist_ok=True)
     dump(results, out / "results.json")

@@ -69,7 +69,7 @@ def test_a_quick_run_measures_everything_and_leaves_nothing(tmp_path: Path) -> N
         ("server", "complete, 50 at once"),
         ("server", "complete, at half of that speed"),
         ("server", "enqueue in batches of 1,000, 4 at once"),
-        ("import", "over httpx and attrs"),
+        ("import", "import relay_sdk"),
     }
     assert all(figures and all(figures.values()) for figures in rows.values())
     assert "## Drain" in (tmp_path / "out" / "results.md").read_text()
