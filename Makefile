@@ -26,15 +26,22 @@ check: .venv/dev  ## format, lint, types, layers, and that generated/ fits opena
 	$(BIN)/lint-imports
 	$(BIN)/python openapi/generate.py --check
 
+bench: .venv/dev  ## measure the SDK and its local server (6 minutes); QUICK=1 only sees that it runs
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
+
+bench-peers: .venv/dev  ## the same beside pgqueuer, Dramatiq and Celery (12 minutes)
+	$(BIN)/python benchmarks/install_peers.py
+	$(BIN)/python benchmarks/run.py --peers $(if $(QUICK),--quick)
+
 generate: .venv/dev  ## write generated/relay_api anew from openapi/relay.yaml
 	$(BIN)/python openapi/generate.py
 
 clean:  ## remove what the targets above installed
-	rm -rf .venv
+	rm -rf .venv .venv-peers
 
 .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	touch $@
 
-.PHONY: demo test test-oldest test-matrix coverage check generate clean
+.PHONY: demo test test-oldest test-matrix coverage check bench bench-peers generate clean
