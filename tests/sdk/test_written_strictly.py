@@ -89,6 +89,7 @@ HIDDEN: list[tuple[Any, Any]] = [
     (Model, lambda bad: Model(weight=bad)),
     (Model, lambda bad: Model(weight=None, rest=[bad])),
     (HoldsModel, lambda bad: HoldsModel(Model(weight=bad))),
+    (HoldsModel, lambda bad: HoldsModel(Model(weight=None, rest={"a": bad}))),
     (Loose, lambda bad: Loose({"a": bad})),
     (Loose, lambda bad: Loose(None, (bad,))),
     # No float is declared here, and nothing but the check keeps one out.
