@@ -25,8 +25,16 @@ def check_queue(queue: str) -> None:
 
 def check_key(queue: str, id: str) -> None:
     """Refuse a queue's name, or a job's id in it, that the server's database cannot hold."""
-    check_queue(queue)
-    _check_key("id", id, queue, id)
+    # Neither NUL nor a surrogate is printable, so most keys need no closer look.
+    if not (
+        type(queue) is type(id) is str
+        and 0 < len(queue) <= MAX_KEY
+        and 0 < len(id) <= MAX_KEY
+        and queue.isprintable()
+        and id.isprintable()
+    ):
+        check_queue(queue)
+        _check_key("id", id, queue, id)
 
 
 def _check_key(what: str, value: str, *where: str) -> None:
@@ -42,6 +50,8 @@ def _check_key(what: str, value: str, *where: str) -> None:
 
 def check_whole(what: str, value: int, low: int, high: int, *key: str) -> None:
     """Refuse what is not a whole number from `low` to `high`."""
+    if type(value) is int and low <= value <= high:
+        return
     if isinstance(value, bool) or not isinstance(value, int):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"{_of(what, key)} must be an int, not {value!r}")
     if not low <= value <= high:

@@ -5,7 +5,7 @@ the flows, and no end waits for a heartbeat.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from math import inf
@@ -71,7 +71,7 @@ class Run:
         self._failing = False
         self._policy = policy
         self._late = self.state, -inf
-        self._retries = iter(policy.retry_backoff)
+        self._retries: Iterator[float] = iter(())
         self._ours_until = asked + raw.timeout
 
     @property
@@ -146,10 +146,11 @@ class Run:
             first, self._failing = not self._failing, True
             level = logging.WARNING if first else logging.INFO
             logger.log(level, "%s; the job is ours for another %.1f s", error, left)
+            if first:
+                self._retries = iter(self._policy.retry_backoff)
             wait = next(self._retries, self._policy.retry_backoff.maximum)
             return min(usual, left, max(wait, pause_asked_for(error)))
         self._failing = False
-        self._retries = iter(self._policy.retry_backoff)
         return min(usual, SOON) if self._unsure else usual
 
     @property

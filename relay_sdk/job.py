@@ -33,7 +33,7 @@ Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 Int32: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 
-class RawJob(msgspec.Struct, frozen=True, kw_only=True):
+class RawJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job as it crosses the wire: payload and state are JSON text, not yet decoded.
 
     A server of API v1 leaves the last three out.
@@ -141,7 +141,9 @@ class Queue(Generic[P, S]):
         What no server could take raises `ValueError` or `TypeError`; payload and state are looked
         at when the job is sent.
         """
-        job: Job[P, S] = Job(
+        job: Job[P, S] = Job.__new__(Job)
+        Job.__init__(
+            job,
             queue=self.name,
             id=id,
             payload=payload,
@@ -166,7 +168,8 @@ def check_job(job: Job) -> None:
     check_whole("timeout", job.timeout, 0, 2**31 - 1, job.queue, job.id)
     if job.max_retries is not None:
         check_whole("max_retries", job.max_retries, 0, MAX_RETRIES, job.queue, job.id)
-    check_moment("run_at", job.run_at, job.queue, job.id)
+    if job.run_at is not None:
+        check_moment("run_at", job.run_at, job.queue, job.id)
 
 
 def to_raw(job: Job) -> RawJob:
@@ -191,13 +194,14 @@ def write_state(queue: Queue[Any, S], id: str, state: S | None) -> msgspec.Raw:
 def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
     """Decode a received job, or raise `PayloadError`."""
     _, state = opened(raw.state)
-    if state is not raw.state:
-        raw = msgspec.structs.replace(raw, state=state)
-    return Job(
+    # To call the class with so many keywords takes half as long again as its `__init__`.
+    job: Job[P, S] = Job.__new__(Job)
+    Job.__init__(
+        job,
         queue=raw.queue,
         id=raw.id,
         payload=_read(queue._payload, "payload", raw, raw.payload),
-        state=None if raw.state == NULL else _read(queue._state, "state", raw, raw.state),
+        state=None if state == NULL else _read(queue._state, "state", raw, state),
         timeout=raw.timeout,
         max_retries=raw.max_retries,
         run_at=raw.run_at,
@@ -207,6 +211,7 @@ def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
         retries_remaining=raw.retries_remaining,
         _types=queue,
     )
+    return job
 
 
 def _declared(name: str, payload: Any, state: Any) -> Queue[Any, Any]:
@@ -216,7 +221,7 @@ def _declared(name: str, payload: Any, state: Any) -> Queue[Any, Any]:
 
 def _read(codec: TextCodec[T], what: str, job: RawJob, text: msgspec.Raw) -> T:
     try:
-        return codec.read(bytes(text))
+        return codec.read(text)
     except Misfit as error:
         raise PayloadError(job.queue, job.id, what, str(error), bytes(text)) from error
 

