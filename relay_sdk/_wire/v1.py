@@ -87,12 +87,12 @@ def requeue(run: RawJob, jobs: Sequence[RawJob], _: EnqueueMode) -> Request[None
 
 def _new(job: RawJob) -> NewJobV1:
     return NewJobV1(
-        # By place, in half the time; an absent number of retries would mean none at all.
-        job.id,
-        job.queue,
-        job.timeout,
-        job.payload,
-        WITHOUT_LIMIT if job.max_retries is None else job.max_retries,
-        job.state,
-        job.run_at,
+        id=job.id,
+        queue=job.queue,
+        timeout=job.timeout,
+        # An absent number would mean none at all.
+        max_retries=WITHOUT_LIMIT if job.max_retries is None else job.max_retries,
+        payload=job.payload,
+        state=job.state,
+        run_at=job.run_at,
     )

@@ -83,14 +83,13 @@ def requeue(run: RawJob, jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[N
 
 def _new(job: RawJob) -> NewJobV2:
     return NewJobV2(
-        # By place, in half the time.
-        job.queue,
-        job.id,
-        job.timeout,
-        job.payload,
-        job.max_retries,
-        job.state,
-        job.run_at,
+        queue=job.queue,
+        id=job.id,
+        timeout=job.timeout,
+        payload=job.payload,
+        max_retries=job.max_retries,
+        state=job.state,
+        run_at=job.run_at,
     )
 
 
