@@ -6,6 +6,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -15,8 +16,10 @@ from anyio.lowlevel import RunVar
 from attrs import frozen
 
 from relay_sdk._bound import Bound
+from relay_sdk._checks import check_type, in_seconds
 from relay_sdk._flow import Call, Reply
 from relay_sdk._pool import Pool
+from relay_sdk._trouble import first_cause, why_no_reply
 from relay_sdk.exceptions import TransportError, UnusableClientError
 
 # Nothing was sent when the connection, or a place in the pool, could not be had.
@@ -24,6 +27,9 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.P
 
 SLACK = 0.1
 """Seconds for httpcore's own timeouts to come first: some sockets it leaves open when cancelled."""
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+"""Where `relay-sdk serve` listens, and Relay too, unless they are told otherwise."""
 
 TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 
@@ -36,11 +42,17 @@ class Address:
     """
 
     def __init__(
-        self, base_url: str | None, timeout: float, headers: Mapping[str, str] | None
+        self, base_url: str | None, timeout: float | timedelta, headers: Mapping[str, str] | None
     ) -> None:
-        given = (os.environ.get("RELAY_URL", "") if base_url is None else base_url).strip()
+        given = os.environ.get("RELAY_URL") if base_url is None else base_url
+        if given is not None:
+            check_type(f"base_url must be a str such as {DEFAULT_URL!r}", given, str)
+        self.is_default: bool = given is None
+        given = DEFAULT_URL if given is None else given.strip()
         if not given:
-            raise ValueError("no server: pass base_url, or set RELAY_URL")
+            raise ValueError(
+                "base_url is empty" if base_url is not None else "RELAY_URL is set, and empty"
+            )
         shown = re.sub(r"^(\w+://)?.*@", r"\1***@", given, flags=re.DOTALL)
         try:
             url = httpx.URL(given)
@@ -50,9 +62,9 @@ class Address:
             raise ValueError(f"base_url {shown!r} is not a URL{why}") from cause
         if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
             raise ValueError(f"base_url {shown!r} must look like http://127.0.0.1:8080")
-        if not timeout > 0:
-            raise ValueError(f"timeout must be above 0 seconds, not {timeout}")
-        self.timeout = timeout
+        self.timeout: float = in_seconds("timeout", timeout)
+        if not self.timeout:
+            raise ValueError("timeout must be above 0 seconds")
         self.headers: dict[str, str] = dict(headers or {})
         for name, value in self.headers.items():
             if not TOKEN.fullmatch(name) or not _can_be_sent(value):
@@ -95,14 +107,10 @@ class Address:
         try:
             yield
         except (httpx.HTTPError, TimeoutError) as error:
-            if isinstance(error, (httpx.TimeoutException, TimeoutError)) or bound.over:
-                reason = f"no whole reply within {bound.seconds:g} s"
-            else:
-                reason = str(error) or type(error).__name__
-            raise TransportError(
-                f"no usable reply to {call.method} {call.target} from {self.url}: {reason}",
-                sent=bound.sent and not isinstance(error, NOT_SENT),
-            ) from error
+            late = isinstance(error, (httpx.TimeoutException, TimeoutError)) or bound.over
+            text = why_no_reply(error, self.url, bound.seconds, late=late, default=self.is_default)
+            sent = bound.sent and not isinstance(error, NOT_SENT)
+            raise TransportError(text, sent=sent) from first_cause(error)
         except RuntimeError as error:
             if not client.is_closed:
                 raise
