@@ -19,7 +19,7 @@ from relay_sdk.exceptions import (
 )
 from relay_sdk.helper import AsyncJobHelper, JobHelper
 from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
-from relay_sdk.schedule import Every, Missed, Recurring, Schedule
+from relay_sdk.schedule import Cron, Every, Missed, Recurring, Schedule
 from relay_sdk.worker import AsyncReport, AsyncWorker, Report, Worker
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Backoff",
     "Client",
     "Codec",
+    "Cron",
     "EnqueueMode",
     "Every",
     "Job",

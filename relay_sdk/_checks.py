@@ -106,3 +106,9 @@ def moment_after(now: datetime, delay: float | timedelta, *key: str) -> datetime
         return now + timedelta(seconds=seconds)
     except OverflowError as error:
         raise ValueError(f"{_of('delay', key)} is too long: {seconds} s") from error
+
+
+def check_either(run_at: object, delay: object) -> None:
+    """Refuse two answers to the question when a job is to run."""
+    if run_at is not None and delay is not None:
+        raise TypeError("pass run_at or delay, not both")

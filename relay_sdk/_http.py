@@ -6,7 +6,6 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -16,7 +15,7 @@ from anyio.lowlevel import RunVar
 from attrs import frozen
 
 from relay_sdk._bound import Bound
-from relay_sdk._checks import check_type, in_seconds
+from relay_sdk._checks import check_type
 from relay_sdk._flow import Call, Reply
 from relay_sdk._pool import Pool
 from relay_sdk._trouble import first_cause, why_no_reply
@@ -42,7 +41,7 @@ class Address:
     """
 
     def __init__(
-        self, base_url: str | None, timeout: float | timedelta, headers: Mapping[str, str] | None
+        self, base_url: str | None, timeout: float, headers: Mapping[str, str] | None
     ) -> None:
         given = os.environ.get("RELAY_URL") if base_url is None else base_url
         if given is not None:
@@ -62,9 +61,9 @@ class Address:
             raise ValueError(f"base_url {shown!r} is not a URL{why}") from cause
         if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
             raise ValueError(f"base_url {shown!r} must look like http://127.0.0.1:8080")
-        self.timeout: float = in_seconds("timeout", timeout)
-        if not self.timeout:
-            raise ValueError("timeout must be above 0 seconds")
+        if not timeout > 0:
+            raise ValueError(f"timeout must be above 0 seconds, not {timeout}")
+        self.timeout = timeout
         self.headers: dict[str, str] = dict(headers or {})
         for name, value in self.headers.items():
             if not TOKEN.fullmatch(name) or not _can_be_sent(value):

@@ -13,15 +13,17 @@ def first_cause(error: BaseException) -> BaseException:
 
     They fill a hundred lines of a traceback, and say nothing that the error itself does not.
     """
-    while True:
-        if isinstance(error, BaseExceptionGroup):  # one for each address of a name
-            error = error.exceptions[0]
-        cause = error.__cause__
-        if cause is None and type(error).__module__.startswith("httpcore"):
-            cause = error.__context__  # it hides the causes of its errors
-        if cause is None:
-            return error.with_traceback(None)
+    while cause := _cause(error):
         error = cause
+    return error.with_traceback(None)
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    if isinstance(error, BaseExceptionGroup):  # of one error for each address of a name
+        return next(iter(error.exceptions))  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType]
+    if error.__cause__ is None and type(error).__module__.startswith("httpcore"):
+        return error.__context__  # it hides the causes of its errors
+    return error.__cause__
 
 
 def why_no_reply(error: Exception, url: str, seconds: float, *, late: bool, default: bool) -> str:
@@ -75,4 +77,4 @@ def _why(error: Exception, place: str, scheme: str, seconds: float, *, late: boo
         case OSError() if cause.strerror:
             return f"no connection to {place}: {cause.strerror}"
         case _:
-            return f"no usable reply from {place}: {error or type(error).__name__}"
+            return f"no usable reply from {place}: {str(error) or type(error).__name__}"

@@ -54,7 +54,8 @@ async def test_the_cause_is_kept_without_the_way_it_came(connect: Connect) -> No
 def test_a_plain_script_prints_few_lines() -> None:
     code = (
         "from relay_sdk import Backoff, Client\n"
-        f"Client('http://127.0.0.1:{closed_port()}', retry_backoff=Backoff(retries=0)).exists('q', 'x')"
+        f"relay = Client('http://127.0.0.1:{closed_port()}', retry_backoff=Backoff(retries=0))\n"
+        "relay.exists('q', 'x')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
