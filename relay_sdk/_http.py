@@ -17,6 +17,7 @@ from attrs import frozen
 from relay_sdk._bound import Bound
 from relay_sdk._checks import check_type
 from relay_sdk._flow import Call, Reply
+from relay_sdk._log import requesting
 from relay_sdk._pool import Pool
 from relay_sdk._trouble import first_cause, why_no_reply
 from relay_sdk.exceptions import TransportError, UnusableClientError
@@ -166,9 +167,11 @@ class Http(_Open):
         if pool is None:
             pool = self._pools.setdefault(os.getpid(), Pool(partial(_client, self._address)))
         client = pool.take()
+        quiet = requesting.set(True)
         try:
             return self._exchange(client, call, bound)
         finally:
+            requesting.reset(quiet)
             unused = client if self._closed else pool.give(client)
             if unused is not None:
                 unused.close()
@@ -211,9 +214,11 @@ class AsyncHttp(_Open):
                 ) from error
         pool = (await self._here()).pool
         client = pool.take()
+        quiet = requesting.set(True)
         try:
             return await self._exchange(client, call, bound)
         finally:
+            requesting.reset(quiet)
             unused = client if self._closed else pool.give(client)
             if unused is not None:
                 await unused.aclose()
