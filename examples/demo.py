@@ -1,4 +1,4 @@
-"""Count and hash the files of a folder with typed jobs, and kill a worker on the way.
+"""Count and hash the files of a folder with typed jobs, and kill a worker meanwhile.
 
 The folder is `$DEMO_DIR`, or else this checkout. The server keeps its jobs in an SQLite file, the
 workers (hashing.py) are processes of their own, and the kill is a SIGKILL.

@@ -1,4 +1,4 @@
-"""A typed client of Relay, the HTTP job server."""
+"""A typed client for Relay, the HTTP job server."""
 
 from relay_sdk._policy import ApiChoice
 from relay_sdk.backoff import Backoff
