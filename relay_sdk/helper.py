@@ -71,9 +71,6 @@ class _Helper(Generic[P, S]):
         """
         return self._run.stopping
 
-    def _heartbeat(self, state: S | None) -> Flow[None]:
-        return self._run.heartbeat(self._written(state))
-
     def _reschedule(
         self,
         job: Job[Any, Any] | None,
@@ -95,9 +92,6 @@ class _Helper(Generic[P, S]):
             if run_at is None:
                 return self._run.complete()
         return self._run.again(run_at, self._written(state))
-
-    def _release(self, delay: float | timedelta, costs_retry: bool, state: S | None) -> Flow[None]:
-        return self._run.release(self._written(state), delay, costs_retry)
 
     def _requeue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
@@ -134,7 +128,7 @@ class JobHelper(_Helper[P, S]):
         third of the time that is left. Raises `JobLostError` if the job is no longer ours.
         """
         with self._beating:
-            self._session.run(self._heartbeat(state))
+            self._session.run(self._run.heartbeat(self._written(state)))
 
     def heartbeat_auto(
         self, interval: float | timedelta | None = None
@@ -199,7 +193,7 @@ class JobHelper(_Helper[P, S]):
         counts as a failure, and a job that has used up its `max_retries` is removed. The server's
         own count, of timeouts, starts again at 0.
         """
-        self._end(self._release(delay, costs_retry, state))
+        self._end(self._run.release(self._written(state), delay, costs_retry))
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "unique") -> None:
         """Complete the job and enqueue others, in one transaction.
@@ -254,7 +248,7 @@ class AsyncJobHelper(_Helper[P, S]):
         third of the time that is left. Raises `JobLostError` if the job is no longer ours.
         """
         async with self._beating:
-            await self._session.run(self._heartbeat(state))
+            await self._session.run(self._run.heartbeat(self._written(state)))
 
     def heartbeat_auto(
         self, interval: float | timedelta | None = None
@@ -326,7 +320,7 @@ class AsyncJobHelper(_Helper[P, S]):
         counts as a failure, and a job that has used up its `max_retries` is removed. The server's
         own count, of timeouts, starts again at 0.
         """
-        await self._end(self._release(delay, costs_retry, state))
+        await self._end(self._run.release(self._written(state), delay, costs_retry))
 
     async def requeue(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "unique") -> None:
         """Complete the job and enqueue others, in one transaction.
