@@ -154,10 +154,10 @@ class Queue(Generic[P, S]):
         no server could take raise `ValueError` or `TypeError`. Payload and state are checked when
         the job is sent.
         """
-        check_either(run_at, delay)
         if isinstance(timeout, timedelta):
             timeout = ceil(timeout.total_seconds())
         if delay is not None:
+            check_either(run_at, delay)
             run_at = moment_after(datetime.now(UTC), delay, self.name, id)
         job: Job[P, S] = Job(
             queue=self.name,
