@@ -54,6 +54,7 @@ class _Client:
 
     def _enqueue(self, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
+        check_type("enqueue_batch takes several jobs", jobs, Iterable, "write enqueue_batch([job])")
         return operations.enqueue(self._policy, jobs, mode)
 
     def _take(

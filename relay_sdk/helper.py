@@ -1,7 +1,7 @@
 """What runs a job: it reads the job, keeps it alive and ends it."""
 
 import threading
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -95,6 +95,7 @@ class _Helper(Generic[P, S]):
 
     def _requeue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
+        check_type("requeue takes several jobs", jobs, Iterable, "write requeue([job])")
         return self._run.requeue(jobs, mode)
 
     def _written(self, state: S | None) -> msgspec.Raw | None:

@@ -87,6 +87,7 @@ def test_what_is_made_of_the_wrong_type(make: Callable[[], object], message: str
 SENDS: list[tuple[Callable[[AnyClient], Any], str]] = [
     (lambda relay: relay.enqueue({"to": "ada"}), r"expected a Job, not dict: make one with Queue"),
     (lambda relay: relay.enqueue([job()]), "expected a Job, not list"),
+    (lambda relay: relay.enqueue_batch(job()), r"several jobs, not Job: write enqueue_batch\("),
     (lambda relay: relay.enqueue_batch([job(), 1]), "expected a Job, not int"),
     (lambda relay: relay.next(int), "expected a Queue or the name of one, not type"),
     (lambda relay: relay.next(EMAILS, timeout="1"), "timeout of queue 'emails' must be seconds"),
@@ -113,6 +114,7 @@ ENDS: list[tuple[Callable[[AnyHelper], Any], str]] = [
     (lambda helper: helper.reschedule(run_at=NOW, delay=1), "run_at or delay, not both"),
     (lambda helper: helper.reschedule(delay="1"), "delay of job 'x' .* must be seconds"),
     (lambda helper: helper.reschedule(job(), delay=1), "a job, or run_at, delay and state"),
+    (lambda helper: helper.requeue(job()), r"several jobs, not Job: write requeue\(\[job\]\)"),
     (lambda helper: helper.release(delay="1"), "delay of job 'x' .* must be seconds"),
     (lambda helper: helper.heartbeat_auto("1"), "interval must be seconds or a timedelta"),
 ]
