@@ -1,4 +1,4 @@
-"""A typed client of Relay, the HTTP job server."""
+"""A typed client for Relay, the HTTP job server."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from relay_sdk.exceptions import (
     UnusableClientError,
 )
 from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
-from relay_sdk.schedule import Every, Missed, Recurring, Schedule
+from relay_sdk.schedule import Cron, Every, Missed, Recurring, Schedule
 
 if TYPE_CHECKING:
     from relay_sdk._policy import ApiChoice
@@ -60,6 +60,7 @@ __all__ = [
     "Backoff",
     "Client",
     "Codec",
+    "Cron",
     "EnqueueMode",
     "Every",
     "Job",

@@ -15,8 +15,11 @@ from anyio.lowlevel import RunVar
 from attrs import frozen
 
 from relay_sdk._bound import Bound
+from relay_sdk._checks import check_type
 from relay_sdk._flow import Call, Reply
+from relay_sdk._log import requesting
 from relay_sdk._pool import Pool
+from relay_sdk._trouble import first_cause, why_no_reply
 from relay_sdk.exceptions import TransportError, UnusableClientError
 
 # Nothing was sent when the connection, or a place in the pool, could not be had.
@@ -24,6 +27,9 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.P
 
 SLACK = 0.1
 """Seconds for httpcore's own timeouts to come first: some sockets it leaves open when cancelled."""
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+"""Where `relay-sdk serve` listens, and Relay too, unless they are told otherwise."""
 
 TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 
@@ -38,9 +44,15 @@ class Address:
     def __init__(
         self, base_url: str | None, timeout: float, headers: Mapping[str, str] | None
     ) -> None:
-        given = (os.environ.get("RELAY_URL", "") if base_url is None else base_url).strip()
+        given = os.environ.get("RELAY_URL") if base_url is None else base_url
+        if given is not None:
+            check_type(f"base_url must be a str such as {DEFAULT_URL!r}", given, str)
+        self.is_default: bool = given is None
+        given = DEFAULT_URL if given is None else given.strip()
         if not given:
-            raise ValueError("no server: pass base_url, or set RELAY_URL")
+            raise ValueError(
+                "base_url is empty" if base_url is not None else "RELAY_URL is set, and empty"
+            )
         shown = re.sub(r"^(\w+://)?.*@", r"\1***@", given, flags=re.DOTALL)
         try:
             url = httpx.URL(given)
@@ -95,14 +107,10 @@ class Address:
         try:
             yield
         except (httpx.HTTPError, TimeoutError) as error:
-            if isinstance(error, (httpx.TimeoutException, TimeoutError)) or bound.over:
-                reason = f"no whole reply within {bound.seconds:g} s"
-            else:
-                reason = str(error) or type(error).__name__
-            raise TransportError(
-                f"no usable reply to {call.method} {call.target} from {self.url}: {reason}",
-                sent=bound.sent and not isinstance(error, NOT_SENT),
-            ) from error
+            late = isinstance(error, (httpx.TimeoutException, TimeoutError)) or bound.over
+            text = why_no_reply(error, self.url, bound.seconds, late=late, default=self.is_default)
+            sent = bound.sent and not isinstance(error, NOT_SENT)
+            raise TransportError(text, sent=sent) from first_cause(error)
         except RuntimeError as error:
             if not client.is_closed:
                 raise
@@ -159,9 +167,11 @@ class Http(_Open):
         if pool is None:
             pool = self._pools.setdefault(os.getpid(), Pool(partial(_client, self._address)))
         client = pool.take()
+        quiet = requesting.set(True)
         try:
             return self._exchange(client, call, bound)
         finally:
+            requesting.reset(quiet)
             unused = client if self._closed else pool.give(client)
             if unused is not None:
                 unused.close()
@@ -204,9 +214,11 @@ class AsyncHttp(_Open):
                 ) from error
         pool = (await self._here()).pool
         client = pool.take()
+        quiet = requesting.set(True)
         try:
             return await self._exchange(client, call, bound)
         finally:
+            requesting.reset(quiet)
             unused = client if self._closed else pool.give(client)
             if unused is not None:
                 await unused.aclose()

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from relay_sdk._checks import check_moment, check_seconds, place
+from relay_sdk._checks import check_moment, in_seconds, moment_after, place
 from relay_sdk._failures import NONE, Count, closed, opened
 from relay_sdk._flow import Flow, sleep
 from relay_sdk._log import logger
@@ -194,6 +194,10 @@ class Run:
         now = self._policy.clock.now()
         return schedule.after(self.count.due or self.raw.run_at or now, now)
 
+    def later(self, delay: float | timedelta) -> datetime:
+        """Give the moment that comes a delay after now."""
+        return moment_after(self._policy.clock.now(), delay, self.raw.queue, self.raw.id)
+
     def complete(self) -> Flow[None]:
         """End the run and the job."""
         self.check_ours()
@@ -207,17 +211,17 @@ class Run:
     def release(
         self,
         new_state: msgspec.Raw | None = None,
-        delay: float = 0.0,
+        delay: float | timedelta = 0.0,
         costs_retry: bool = False,
     ) -> Flow[None]:
         """End the run and put the job back, not done: at its old place, or after a delay.
 
         One that costs a retry, and has none left, is removed, as after a timeout.
         """
-        check_seconds(f"delay of {self.where}", delay)
+        in_seconds(f"delay of {self.where}", delay)
         count, run_at = self.count, self.raw.run_at
         if delay:
-            run_at = self._later(delay)
+            run_at = self.later(delay)
             count = Count(count.failures, count.due or self.raw.run_at)
         if costs_retry:
             count = Count(count.failures + 1, count.due)
@@ -276,12 +280,6 @@ class Run:
             raise error
         if not (yield from are_there(self._policy, jobs, error)):
             raise error
-
-    def _later(self, delay: float) -> datetime:
-        try:
-            return self._policy.clock.now() + timedelta(seconds=delay)
-        except OverflowError as error:
-            raise ValueError(f"delay of {self.where} is too long: {delay} s") from error
 
     def _lost_error(self, reason: str) -> JobLostError:
         return JobLostError(self.raw.queue, self.raw.id, reason)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from relay_sdk._flow import Call, Flow, Sleep, Step, arun, run
 from relay_sdk._http import AsyncHttp, Http
 from relay_sdk._policy import Policy
+from relay_sdk.exceptions import RelayError
 
 R = TypeVar("R")
 
@@ -21,7 +22,11 @@ class Session:
 
     def run(self, flow: Flow[R], stop: threading.Event | None = None) -> R:
         """Run a flow; its waits raise `Stopped` when `stop` is set."""
-        return run(flow, partial(self.wait, stop=stop))
+        try:
+            return run(flow, partial(self.wait, stop=stop))
+        except RelayError as error:
+            # Its own words say what happened: the frames in here are of no use to a user.
+            raise error.with_traceback(None) from error.__cause__
 
     def wait(self, step: Step, stop: threading.Event | None = None) -> object:
         """Do one step of a flow."""
@@ -46,7 +51,10 @@ class AsyncSession:
 
     async def run(self, flow: Flow[R]) -> R:
         """Run a flow."""
-        return await arun(flow, self.wait)
+        try:
+            return await arun(flow, self.wait)
+        except RelayError as error:
+            raise error.with_traceback(None) from error.__cause__
 
     async def wait(self, step: Step) -> object:
         """Do one step of a flow."""

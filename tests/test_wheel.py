@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -136,6 +137,17 @@ def test_the_wheel_holds_the_packages_and_the_plugin_and_nothing_else(wheel: Pat
         for folder in (ROOT, ROOT / "generated")
         for path in [*folder.glob("relay_*.py"), *folder.glob("relay_*/**/*.py")]
     }
+
+
+def test_what_a_package_index_shows_has_no_relative_links(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        shown = archive.read(name).decode()
+
+    assert "# relay-job-sdk" in shown
+    assert "Delivery (`docs/delivery.md`)" in shown
+    assert re.findall(r"\]\((?!https?:)", shown) == []
+    assert "<img" not in shown
 
 
 def test_a_program_runs_with_it(python: Path, program: Path) -> None:

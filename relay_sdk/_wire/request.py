@@ -83,7 +83,7 @@ class Request(Generic[R]):
         try:
             reply = yield from send(evolve(self.call, within=within))
         except TransportError as error:
-            raise TransportError(f"{self.about}: {error}", sent=error.sent) from error
+            raise TransportError(f"{self.about}: {error}", sent=error.sent) from error.__cause__
         except UnusableClientError as error:
             raise UnusableClientError(f"{self.about}: {error}") from error
         meaning = self.meanings.get(reply.status)

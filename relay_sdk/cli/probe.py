@@ -10,7 +10,7 @@ from attrs import define, field
 from relay_sdk._flow import Call, Reply
 from relay_sdk._http import Address, Http
 from relay_sdk.cli.output import without_login
-from relay_sdk.cli.trouble import why_no_reply, why_not_relay
+from relay_sdk.cli.trouble import why_not_relay
 from relay_sdk.exceptions import TransportError
 
 PINGS = 5
@@ -41,7 +41,7 @@ def examine(url: str, timeout: float) -> Report:
             if report.api:
                 _look_up(http, report)
     except TransportError as error:
-        report.problems.append(why_no_reply(error, address.url, timeout))
+        report.problems.append(without_login(str(error)))
     finally:
         http.close()
     return report

@@ -4,11 +4,12 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
+from types import NoneType
 from typing import Generic, TypeVar
 
 from attrs import evolve, frozen
 
-from relay_sdk._checks import check_seconds, check_whole, place
+from relay_sdk._checks import check_seconds, check_type, check_whole, place
 from relay_sdk._flow import Flow, Invoke, bounded, sleep
 from relay_sdk._keeper import B, Lease
 from relay_sdk._log import logger
@@ -58,6 +59,9 @@ class BaseWorker(ABC, Generic[B, H]):
     ) -> None:
         check_whole("concurrency", concurrency, 1, MOST_JOBS)
         check_seconds("grace", grace)
+        check_type(
+            "retry must be a Backoff", retry, (Backoff, NoneType), "write Backoff(retries=3)"
+        )
         if retry is not None and not (retry.retries and retry.retries <= MOST_RETRIES):
             raise ValueError(f"retry needs a number of retries, from 1 to {MOST_RETRIES}")
         self.concurrency: int = concurrency

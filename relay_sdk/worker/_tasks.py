@@ -21,6 +21,7 @@ from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal
 from anyio.to_thread import run_sync
 
+from relay_sdk._checks import check_type
 from relay_sdk._clock import Stopped
 from relay_sdk._flow import Sleep, Step, arun
 from relay_sdk._keeper import AsyncBeat, AsyncKeeper, Lease
@@ -61,6 +62,9 @@ class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
         on_error: AsyncReport | None = None,
         on_give_up: AsyncReport | None = None,
     ) -> None:
+        check_type(
+            "AsyncWorker takes an AsyncClient", client, AsyncClient, "for a Client, use Worker"
+        )
         super().__init__(client._session.policy, concurrency, grace, retry, on_error, on_give_up)
         self._session = client._session
         self._keeper = AsyncKeeper(self._policy.clock)

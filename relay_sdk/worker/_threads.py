@@ -8,6 +8,7 @@ from inspect import isawaitable, iscoroutinefunction
 from types import TracebackType
 from typing import Any, Self
 
+from relay_sdk._checks import check_type
 from relay_sdk._clock import Stopped
 from relay_sdk._flow import Sleep, Step, run
 from relay_sdk._keeper import Beat, Keeper, Lease
@@ -53,6 +54,7 @@ class Worker(BaseWorker[Beat, JobHelper[Any, Any]]):
         on_error: Report | None = None,
         on_give_up: Report | None = None,
     ) -> None:
+        check_type("Worker takes a Client", client, Client, "for an AsyncClient, use AsyncWorker")
         super().__init__(client._session.policy, concurrency, grace, retry, on_error, on_give_up)
         self._session = client._session
         self._keeper = Keeper(self._policy.clock)

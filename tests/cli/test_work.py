@@ -311,12 +311,12 @@ def test_a_mistake_is_one_line(
 def test_a_client_without_a_url_is_a_mistake_at_its_line(
     folder: Path, offline: Run, imports: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("RELAY_URL")
+    monkeypatch.setenv("RELAY_URL", "")
 
     result = offline("work", "jobs:worker")
 
     assert result.exit_code == 2
-    assert "ValueError: no server: pass base_url, or set RELAY_URL" in result.stderr
+    assert "ValueError: RELAY_URL is set, and empty" in result.stderr
     assert f"{folder / 'jobs.py'}, line 19)" in result.stderr
 
 

@@ -64,7 +64,8 @@ async def fails(connect: Connect, api: str, answer: bytes, error: type[RelayErro
             # Where the version is not known yet, only a question was sent.
             assert raised.value.sent is (unsure and api != "auto" and b"503" not in answer)
             if isinstance(raised.value, TransportError):
-                assert server.url in str(raised.value) or "not Relay's" in str(raised.value)
+                port = server.url.rpartition(":")[2]
+                assert f"port {port}" in str(raised.value) or "not Relay's" in str(raised.value)
 
 
 @pytest.mark.parametrize("api", ["v1", "v2", "auto"])
@@ -87,7 +88,7 @@ async def test_a_server_that_is_not_there_has_acted_on_nothing(connect: Connect,
         port = taken.getsockname()[1]
     clock = Clock()
     relay = connect(f"http://127.0.0.1:{port}", clock=clock)
-    with pytest.raises(TransportError, match=f"127.0.0.1:{port}") as raised:
+    with pytest.raises(TransportError, match=f"nothing listens at 127.0.0.1 port {port}") as raised:
         await do(call(relay))
     assert "queue 'emails'" in str(raised.value)
     assert not raised.value.sent

@@ -70,7 +70,7 @@ def made_here(module: ast.Module) -> Iterator[str]:
             yield from (name.name for name in part.names)
 
 
-NOT_FOR_USERS = {"AsyncSession", "Run", "Session", "_Known"} | {"Moment", "P", "S", "P_co", "S_co"}
+NOT_FOR_USERS = {"AsyncSession", "Run", "Session"} | {"Moment", "P", "S", "P_co", "S_co"}
 NOT_FOR_USERS |= {"Clock", "Int32", "Policy"}
 """What only the SDK makes its helpers of; an alias and type variables, which checkers look
 through; and the clock of tests, `relay_sdk.testing.Clock`."""
