@@ -74,7 +74,13 @@ _add("next", next_jobs, "emails -n 10 --wait 5", "emails -n 1000 --complete > do
 _add("get", get, "emails welcome-1", "emails welcome-1 --json")
 _add("exists", exists, "emails welcome-1 && echo still there")
 _add("remove", remove, "emails welcome-1")
-_add("work", work, "mails:worker --concurrency 4", "mails:worker --processes 3 --verbose")
+_add(
+    "work",
+    work,
+    "mails:worker --concurrency 4",
+    "mails:worker --processes 3 --verbose",
+    "mails:worker --reload",
+)
 _add("schema", schema, "mails > mails.json", "shop.queues --output shop.json --api v1")
 _add("check", check, "mails mails.json && ./deploy", "mails mails.json --json")
 _add("doctor", doctor, "--url http://127.0.0.1:8080", "--json")

@@ -40,7 +40,7 @@ def enqueue(
     ] = "",
     form: Annotated[
         Form | None,
-        typer.Option("--format", help="Otherwise seen by whether the input begins with [."),
+        typer.Option("--format", help="By default, an input that begins with [ is an array."),
     ] = None,
     timeout: Annotated[
         int, typer.Option(metavar="SECONDS", min=0, max=2**31 - 1, help="For jobs that do not say.")
@@ -48,7 +48,10 @@ def enqueue(
     max_retries: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=0, max=2**15 - 1, help="For jobs that do not say; else without limit."
+            metavar="N",
+            min=0,
+            max=2**15 - 1,
+            help="For jobs that do not say. By default there is no limit.",
         ),
     ] = None,
     batch: Annotated[
@@ -57,7 +60,7 @@ def enqueue(
     count: Annotated[
         bool,
         typer.Option(
-            help="Find out which jobs of a batch existed, if any did: a request for each of it."
+            help="Count the jobs that existed: if any did, look up each job of the batch."
         ),
     ] = True,
     json: Json = False,
@@ -70,8 +73,8 @@ def enqueue(
     the input.
 
     After an interruption, run the same command again: it goes on from there. How far it came is
-    kept in FILE.relay-enqueue until all is done. For stdin nothing is kept, and a job that is done
-    by then would be enqueued a second time: it is said after which line or element to go on.
+    kept in FILE.relay-enqueue until all is done. Nothing is kept for stdin: the command says after
+    which line to go on, since jobs that are done by then would be enqueued a second time.
     """
     start_log(verbose)
     if not payload and (id_field is not None or id_prefix):
