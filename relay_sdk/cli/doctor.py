@@ -8,12 +8,12 @@ import typer
 from relay_sdk.cli.options import Json, Url
 from relay_sdk.cli.outcome import NO, mistakes
 from relay_sdk.cli.output import show_json, show_table
-from relay_sdk.cli.probe import Report, examine
+from relay_sdk.cli.probe import Report, clocks, examine
 from relay_sdk.exceptions import printable
 
 
 def doctor(
-    url: Url,
+    url: Url = None,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, help="Wait for an answer.")
     ] = 5.0,
@@ -38,14 +38,9 @@ def _rows(report: Report) -> list[tuple[str, str]]:
     if report.latency is not None:
         rows.append(("latency", f"{report.latency * 1000:.1f} ms"))
     if report.clock_difference is not None:
-        rows.append(("clock", _clock(report.clock_difference)))
+        rows.append(("clock", clocks(report)))
     if report.api:
         rows.append(("API", ", ".join(report.api)))
     if report.database is not None:
         rows.append(("database", "answers" if report.database else "does not answer"))
     return rows + [("problem", printable(problem)) for problem in report.problems or ["none"]]
-
-
-def _clock(difference: float) -> str:
-    order = "ahead of" if difference > 0 else "behind"
-    return f"{abs(difference):.1f} s {order} this machine's, give or take 0.5 s"

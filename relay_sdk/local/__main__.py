@@ -34,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None, *, prog: str = PROG, epilog: str | None = None) -> int:
     """Serve until a signal; print the URL when it can be used."""
-    parser = _parser(prog, epilog)
+    parser = command_line(prog, epilog)
     options = parser.parse_args(argv, _Options())
     logging.basicConfig(
         level=options.log_level.upper(),
@@ -67,7 +67,8 @@ def _stop(*_: object) -> Never:
     raise SystemExit(0)
 
 
-def _parser(prog: str, epilog: str | None) -> argparse.ArgumentParser:
+def command_line(prog: str = PROG, epilog: str | None = None) -> argparse.ArgumentParser:
+    """Make what reads the options."""
     parser = _Parser(
         prog=prog,
         description="Serve Relay's HTTP protocol from one SQLite file.",
