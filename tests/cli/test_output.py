@@ -213,5 +213,5 @@ def test_a_worker_waits_without_the_password(tmp_path: Path) -> None:
         process.terminate()
         lines += process.communicate(timeout=60)
 
-    assert "127.0.0.1:1" in lines[0]
+    assert "127.0.0.1 port 1" in lines[0]
     assert "s3cr3t" not in "".join(lines)
