@@ -98,7 +98,12 @@ def pause_asked_for(error: RelayError) -> float:
 
 
 def take(
-    policy: Policy, queue: str, num_jobs: int, timeout: float | None = None
+    policy: Policy,
+    queue: str,
+    num_jobs: int,
+    timeout: float | None = None,
+    *,
+    hold: bool = True,  # noqa: ARG001
 ) -> Flow[tuple[list[RawJob], float]]:
     """Wait for jobs and take up to `num_jobs` of them; none after `timeout` seconds.
 
