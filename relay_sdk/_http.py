@@ -129,6 +129,7 @@ class _Open:
     """Whether calls can be made."""
 
     def __init__(self, address: Address, client: httpx.Client | httpx.AsyncClient | None) -> None:
+        self.url: str = address.url
         self._address = address
         self._closed = False
         self._pid: int | None = None  # of the process that first used the user's own client

@@ -80,6 +80,13 @@ class Run:
         return place(self.raw.queue, self.raw.id)
 
     @property
+    def log(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """The logger, for records about the job."""
+        raw = self.raw
+        extra = {"queue": raw.queue, "id": raw.id, "run_id": raw.run_id and str(raw.run_id)}
+        return logging.LoggerAdapter(logger, extra | {"attempt": self.count.failures + 1})
+
+    @property
     def over(self) -> bool:
         """Whether nothing can be done with the job any more."""
         return self.ended or self.left or self.lost is not None
@@ -132,7 +139,7 @@ class Run:
             if self._ending or self.ended:
                 return usual  # the trace of an end whose reply is on its way, or was lost
             self.lost = error.reason
-            logger.warning("%s", error)
+            self.log.warning("%s", error)
             return None
         except UnusableClientError as error:
             self.lost = str(error)
@@ -141,11 +148,11 @@ class Run:
             left = self._ours_until - self._policy.clock.monotonic()
             if left <= 0:
                 self.lost = f"no heartbeat arrived within its timeout of {self.raw.timeout} s"
-                logger.warning("%s is lost: %s", self.where, error)
+                self.log.warning("%s is lost: %s", self.where, error)
                 return None
             first, self._failing = not self._failing, True
             level = logging.WARNING if first else logging.INFO
-            logger.log(level, "%s; the job is ours for another %.1f s", error, left)
+            self.log.log(level, "%s; the job is ours for another %.1f s", error, left)
             if first:
                 self._retries = iter(self._policy.retry_backoff)
             wait = next(self._retries, self._policy.retry_backoff.maximum)
@@ -226,7 +233,7 @@ class Run:
         if costs_retry:
             count = Count(count.failures + 1, count.due)
             if self.raw.max_retries is not None and count.failures > self.raw.max_retries:
-                logger.warning("%s has no retries left, and is removed", self.where)
+                self.log.warning("%s has no retries left, and is removed", self.where)
                 yield from self.complete()
                 return
         yield from self._queue_again(run_at, self.state if new_state is None else new_state, count)

@@ -19,6 +19,7 @@ class Session:
     def __init__(self, policy: Policy, http: Http) -> None:
         self.policy = policy
         self.http = http
+        self.url: str = http.url
 
     def run(self, flow: Flow[R], stop: threading.Event | None = None) -> R:
         """Run a flow; its waits raise `Stopped` when `stop` is set."""
@@ -48,6 +49,7 @@ class AsyncSession:
     def __init__(self, policy: Policy, http: AsyncHttp) -> None:
         self.policy = policy
         self.http = http
+        self.url: str = http.url
 
     async def run(self, flow: Flow[R]) -> R:
         """Run a flow."""

@@ -9,6 +9,7 @@ from contextlib import (
     contextmanager,
 )
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Generic, overload
 
 import anyio
@@ -232,8 +233,15 @@ class AsyncJobHelper(_Helper[P, S]):
     def __init__(self, session: AsyncSession, run: Run, queue: Queue[P, S]) -> None:
         super().__init__(run, queue)
         self._session = session
-        self._beating = anyio.Lock()
-        self._ending = anyio.Lock()
+
+    # A worker has a helper for each job, and most need no lock.
+    @cached_property
+    def _beating(self) -> anyio.Lock:
+        return anyio.Lock()
+
+    @cached_property
+    def _ending(self) -> anyio.Lock:
+        return anyio.Lock()
 
     async def complete(self) -> None:
         """Complete the job: the server deletes it.
@@ -345,8 +353,14 @@ class AsyncJobHelper(_Helper[P, S]):
 
     async def _beat(self, interval: float | None = None) -> float | None:
         """Send an automatic heartbeat."""
-        async with self._beating:
+        if self._beating.locked():
+            await self._beating.acquire()
+        else:
+            self._beating.acquire_nowait()  # `acquire` lets the event loop turn once more
+        try:
             return await self._session.run(self._run.keep_alive(interval))
+        finally:
+            self._beating.release()
 
 
 def _interval(interval: float | timedelta | None) -> float | None:
