@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from types import TracebackType
 from typing import Any, Generic, Self
 
-import httpx
 from attrs import evolve, frozen
 
 from relay_sdk import _operations as operations
+from relay_sdk._address import Address
 from relay_sdk._checks import check_choice, check_key, check_seconds, check_whole, place
 from relay_sdk._clock import Clock, Stopped, SystemClock
 from relay_sdk._flow import Flow
-from relay_sdk._http import Address, AsyncHttp, Http
+from relay_sdk._http import AsyncHttp, Http
+from relay_sdk._own import AsyncHttpClient, HttpClient
 from relay_sdk._policy import ApiChoice, Policy
 from relay_sdk._run import Run, take_runs
 from relay_sdk._session import AsyncSession, Session
@@ -65,7 +66,8 @@ class Client(_Client):
     `retries` are how many more there are before `next` gives up. `retry_backoff` paces the attempts
     when a request fails, and its `retries` are how many more there are. `timeout` bounds each
     request as a whole, in seconds. `headers` go with every request. `http_client` is an
-    `httpx.Client` of your own, for proxies or certificates; it is not closed here. `api="auto"`
+    `httpx.Client` or `httpx2.Client` of your own, for proxies or certificates; it is not closed
+    here. `api="auto"`
     asks the server at the first request and takes v2 where it is spoken; it asks again when a route
     is missing, and once v2 was, it keeps to v1. `clock` is for tests: see `relay_sdk.testing`.
 
@@ -79,7 +81,7 @@ class Client(_Client):
         *,
         next_backoff: Backoff = NEXT_BACKOFF,
         retry_backoff: Backoff = RETRY_BACKOFF,
-        http_client: httpx.Client | None = None,
+        http_client: HttpClient | None = None,
         timeout: float = 10.0,
         headers: Mapping[str, str] | None = None,
         api: ApiChoice = "auto",
@@ -194,8 +196,8 @@ class Client(_Client):
 class AsyncClient(_Client):
     """A client of a Relay server for asyncio and trio: `Client`, awaited.
 
-    Safe to share between the tasks of one event loop. `http_client` is an `httpx.AsyncClient` of
-    your own; it is not closed here.
+    Safe to share between the tasks of one event loop. `http_client` is an `httpx.AsyncClient`
+    or `httpx2.AsyncClient` of your own; it is not closed here.
     """
 
     def __init__(
@@ -204,7 +206,7 @@ class AsyncClient(_Client):
         *,
         next_backoff: Backoff = NEXT_BACKOFF,
         retry_backoff: Backoff = RETRY_BACKOFF,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: AsyncHttpClient | None = None,
         timeout: float = 10.0,
         headers: Mapping[str, str] | None = None,
         api: ApiChoice = "auto",

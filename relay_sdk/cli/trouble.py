@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import httpx
+import httpcore
 
 from relay_sdk._flow import Reply
+from relay_sdk._transport import Broken
 from relay_sdk.cli.output import without_login
 from relay_sdk.exceptions import TransportError
 
@@ -44,14 +45,19 @@ def _reason(error: TransportError, place: str, scheme: str, timeout: float) -> s
                 return f"the name in {place} is not known: is it spelt right, does DNS work here?"
             case ConnectionRefusedError():
                 return f"nothing listens at {place}: is the server running, is the port right?"
-            case httpx.ConnectTimeout():
+            case httpcore.ConnectTimeout():
                 return (
                     f"no connection to {place} within {timeout:g} s: is the host right, is a "
                     "firewall between?"
                 )
-            case httpx.ReadTimeout():
+            case httpcore.ReadTimeout():
                 return f"{place} took the request and did not answer within {timeout:g} s"
-            case httpx.RemoteProtocolError() | httpx.ReadError() | ConnectionResetError():
+            case (
+                Broken()
+                | httpcore.RemoteProtocolError()
+                | httpcore.ReadError()
+                | ConnectionResetError()
+            ):
                 other = "http" if scheme == "https" else "https"
                 return (
                     f"what listens at {place} does not answer in HTTP ({cause}): is the port "
