@@ -10,6 +10,9 @@ test: .venv/dev  ## run all tests, on all cores
 test-oldest: .venv/dev  ## the quick tests, with the oldest dependencies that are allowed
 	$(BIN)/python tests/matrix.py --python $(BIN)/python --dependencies oldest tests/sdk tests/local
 
+test-httpx: .venv/dev  ## the SDK over a socket, as if httptools were not installed
+	RELAY_TEST_TRANSPORT=httpx $(BIN)/python -m pytest -n auto tests/contract/sdk -k "socket and not trio"
+
 test-matrix: .venv/dev  ## on each Python here, with the oldest and the newest dependencies
 	$(BIN)/python tests/matrix.py
 
@@ -37,4 +40,4 @@ clean:  ## remove what the targets above installed
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	touch $@
 
-.PHONY: demo test test-oldest test-matrix coverage check generate clean
+.PHONY: demo test test-httpx test-oldest test-matrix coverage check generate clean
