@@ -115,6 +115,7 @@ def take(
     With `hold` the server is asked to hold each request until it has some. Also tell since when
     they may be claimed: their leases count from then.
     """
+    hold = hold and policy.may_hold
     now = policy.clock.monotonic
     asked = now()
     deadline = inf if timeout is None else asked + timeout

@@ -22,7 +22,7 @@ class Session:
         self.url: str = http.url
 
     def run(self, flow: Flow[R], stop: threading.Event | None = None) -> R:
-        """Run a flow; its waits raise `Stopped` when `stop` is set."""
+        """Run a flow; `stop`, when it is set, ends its waits and held requests with `Stopped`."""
         try:
             return run(flow, partial(self.wait, stop=stop))
         except RelayError as error:
@@ -32,7 +32,8 @@ class Session:
     def wait(self, step: Step, stop: threading.Event | None = None) -> object:
         """Do one step of a flow."""
         if isinstance(step, Call):
-            return self.http.send(step)
+            # A request that the server answers at once is let finish: its jobs would be lost.
+            return self.http.send(step, stop if step.wait else None)
         if isinstance(step, Sleep):
             self.sleep(step.seconds, stop)
             return None

@@ -5,7 +5,10 @@ import ssl
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import httpx
+
+def names_of(error: BaseException) -> set[str]:
+    """Name an error and its base classes: httpcore, httpx and httpx2 have each their own."""
+    return {kind.__name__ for kind in type(error).__mro__}
 
 
 def first_cause(error: BaseException) -> BaseException:
@@ -43,8 +46,8 @@ def why_no_reply(error: Exception, url: str, seconds: float, *, late: bool, defa
 
 
 def _why(error: Exception, place: str, scheme: str, seconds: float, *, late: bool) -> str:
-    cause = first_cause(error)
-    if isinstance(error, httpx.ConnectTimeout):
+    cause, names = first_cause(error), names_of(error)
+    if "ConnectTimeout" in names:
         return (
             f"no connection to {place} within {seconds:g} s: is the host right, is a firewall "
             "between?"
@@ -68,7 +71,7 @@ def _why(error: Exception, place: str, scheme: str, seconds: float, *, late: boo
             return f"nothing listens at {place}: is the server running, is the port right?"
         case _ if "peer closed" in str(cause):
             return f"the reply from {place} was cut off: {cause}"
-        case _ if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+        case _ if names & {"Broken", "RemoteProtocolError", "ReadError"}:
             other = "http" if scheme == "https" else "https"
             return (
                 f"what listens at {place} does not answer in HTTP ({cause}): is the port right, "

@@ -3,13 +3,12 @@
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from types import NoneType
 from typing import Any, Generic, Self
 
-import httpx
 from attrs import evolve, frozen
 
 from relay_sdk import _operations as operations
+from relay_sdk._address import Address
 from relay_sdk._checks import (
     check_choice,
     check_key,
@@ -20,7 +19,8 @@ from relay_sdk._checks import (
 )
 from relay_sdk._clock import Clock, Stopped, SystemClock
 from relay_sdk._flow import Flow
-from relay_sdk._http import Address, AsyncHttp, Http
+from relay_sdk._http import AsyncHttp, Http
+from relay_sdk._own import AsyncHttpClient, HttpClient
 from relay_sdk._policy import ApiChoice, Policy
 from relay_sdk._run import Run, take_runs
 from relay_sdk._session import AsyncSession, Session
@@ -43,14 +43,16 @@ class _Client:
         clock: Clock | None,
         api: ApiChoice,
         timeout: float | timedelta,
+        *,
+        may_hold: bool = True,
     ) -> None:
         check_choice("api", api, ApiChoice)
         for name, value in (("next_backoff", next_backoff), ("retry_backoff", retry_backoff)):
             check_type(f"{name} must be a Backoff", value, Backoff, "write Backoff(retries=3)")
         seconds = in_seconds("timeout", timeout)
-        self._policy = Policy(
-            next_backoff, retry_backoff, clock or SystemClock(), Versions(api), seconds
-        )
+        clock = clock or SystemClock()
+        versions = Versions(api)
+        self._policy = Policy(next_backoff, retry_backoff, clock, versions, seconds, may_hold)
 
     def _enqueue(self, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
@@ -92,9 +94,10 @@ class Client(_Client):
     and Relay listen. `next_backoff` is how long to wait between polls of an empty queue; its
     `retries` limit the polls of one `next`. `retry_backoff` is how long to wait before a failed
     request is retried, and how often. `timeout` limits each request as a whole, in seconds.
-    `headers` are sent with every request. `http_client` is an `httpx.Client` of your own, for
-    proxies or certificates; the SDK does not close it. `api="auto"` detects the version of the API
-    with the first request and prefers v2. `clock` is for tests: see `relay_sdk.testing`.
+    `headers` are sent with every request. `http_client` is an `httpx.Client` or `httpx2.Client` of
+    your own, for client certificates or limits; the SDK does not close it. `api="auto"` detects the
+    version of the API with the first request and prefers v2. `clock` is for tests: see
+    `relay_sdk.testing`.
 
     Every method may raise `TransportError` or `ServerBusyError` when its retries are used up, and
     `RequestRejectedError` or `UnexpectedStatusError`.
@@ -106,14 +109,15 @@ class Client(_Client):
         *,
         next_backoff: Backoff = NEXT_BACKOFF,
         retry_backoff: Backoff = RETRY_BACKOFF,
-        http_client: httpx.Client | None = None,
+        http_client: HttpClient | None = None,
         timeout: float | timedelta = 15.0,
         headers: Mapping[str, str] | None = None,
         api: ApiChoice = "auto",
         clock: Clock | None = None,
     ) -> None:
-        super().__init__(next_backoff, retry_backoff, clock, api, timeout)
-        check_type("http_client must be an httpx.Client", http_client, (httpx.Client, NoneType))
+        # A thread that waits in somebody else's client cannot be told to stop.
+        may_hold = http_client is None
+        super().__init__(next_backoff, retry_backoff, clock, api, timeout, may_hold=may_hold)
         address = Address(base_url, self._policy.timeout, headers)
         self._session: Session = Session(self._policy, Http(address, http_client))
 
@@ -213,7 +217,7 @@ class AsyncClient(_Client):
     """A client of a Relay server for asyncio and trio: `Client`, awaited.
 
     Safe to share between tasks. The arguments are those of `Client`; `http_client` is an
-    `httpx.AsyncClient` of your own, which the SDK does not close.
+    `httpx.AsyncClient` or `httpx2.AsyncClient` of your own, which the SDK does not close.
     """
 
     def __init__(
@@ -222,15 +226,13 @@ class AsyncClient(_Client):
         *,
         next_backoff: Backoff = NEXT_BACKOFF,
         retry_backoff: Backoff = RETRY_BACKOFF,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: AsyncHttpClient | None = None,
         timeout: float | timedelta = 15.0,
         headers: Mapping[str, str] | None = None,
         api: ApiChoice = "auto",
         clock: Clock | None = None,
     ) -> None:
         super().__init__(next_backoff, retry_backoff, clock, api, timeout)
-        what = "http_client must be an httpx.AsyncClient"
-        check_type(what, http_client, (httpx.AsyncClient, NoneType))
         address = Address(base_url, self._policy.timeout, headers)
         self._session: AsyncSession = AsyncSession(self._policy, AsyncHttp(address, http_client))
 

@@ -44,7 +44,7 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
 def next_jobs(queue: str, num_jobs: int, wait: int = 0) -> Request[Handed]:
     """GET /v1/queues/{queue}/jobs"""
     call = build(next_v1, queue, num_jobs=num_jobs, prefer=api.prefer(wait))
-    return api.next_request(call, queue, num_jobs, fenced=False)
+    return api.next_request(call, queue, num_jobs, wait, fenced=False)
 
 
 def get(queue: str, id: str) -> Request[RawJob]:

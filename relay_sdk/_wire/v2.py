@@ -35,7 +35,7 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
 def next_jobs(queue: str, num_jobs: int, wait: int = 0) -> Request[Handed]:
     """GET /v2/queues/{queue}/jobs"""
     call = build(next_v2, queue, num_jobs=num_jobs, prefer=api.prefer(wait))
-    return api.next_request(call, queue, num_jobs, fenced=True)
+    return api.next_request(call, queue, num_jobs, wait, fenced=True)
 
 
 def get(queue: str, id: str) -> Request[RawJob]:

@@ -7,8 +7,9 @@ from statistics import median
 
 from attrs import define, field
 
+from relay_sdk._address import Address
 from relay_sdk._flow import Call, Reply
-from relay_sdk._http import Address, Http
+from relay_sdk._http import Http
 from relay_sdk.cli.output import without_login
 from relay_sdk.cli.trouble import why_not_relay
 from relay_sdk.exceptions import TransportError
@@ -25,6 +26,7 @@ class Report:
     """What was found out. `problems` are what is wrong, and what to do about it."""
 
     url: str
+    transport: str
     latency: float | None = None
     api: list[str] = field(factory=list[str])
     database: bool | None = None
@@ -37,7 +39,7 @@ def examine(url: str | None, timeout: float) -> Report:
     """Ask a server how it is. Nothing is changed there, and no job is taken."""
     address = Address(url, timeout, None)
     http = Http(address, None)
-    report = Report(without_login(address.url))
+    report = Report(without_login(address.url), http.describe())
     try:
         if _is_alive(http, report):
             _find_versions(http, report)

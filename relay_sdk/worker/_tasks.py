@@ -95,7 +95,7 @@ class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
 
     async def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were put back."""
-        self._begin(self._session.url)
+        self._begin(self._session.url, self._session.http.describe())
         try:
             async with BlockingPortal() as portal, create_task_group() as beats:
                 beats.start_soon(self._beats.run)

@@ -99,7 +99,24 @@ def test_a_good_server_is_all_well(run: Run) -> None:
     assert (found["ok"], found["api"], found["database"]) == (True, ["v1", "v2"], True)
     assert found["problems"] == []
     assert found["latency"] > 0
+    assert found["transport"].startswith("httptools ")
+    assert f"transport: {found['transport']}\n" in human.stdout
     assert abs(found["clock_difference"]) < 2
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_without_the_fast_transport_it_is_said_why(
+    offline: Run, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    if installed:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    else:
+        monkeypatch.setattr("relay_sdk._http.has_httptools", lambda: False)
+        monkeypatch.setattr("relay_sdk.cli.doctor.has_httptools", lambda: False)
+    said = offline("doctor", "--url", "http://relay.invalid").stdout
+    assert re.search(r"transport: httpx [0-9.]+[,;] ", said)
+    assert ("a proxy is between" in said) is installed
+    assert ("relay-job-sdk[fast]" in said) is not installed
 
 
 def test_no_job_is_taken(run: Run, relay: Client) -> None:

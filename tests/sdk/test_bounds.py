@@ -11,14 +11,19 @@ import httpx
 import pytest
 
 from relay_sdk import Backoff, Client, Queue, TransportError
+from relay_sdk._address import Address
 from relay_sdk._flow import Call
-from relay_sdk._http import Address, AsyncHttp, Http
+from relay_sdk._http import AsyncHttp, Http
 
 from .both import AnyClient, do, entered
 from .conftest import Connect, Kind
 from .scripted import ScriptedServer, http
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.timeout(30),
+    pytest.mark.usefixtures("library"),
+]
 
 ONCE = Backoff(retries=0)
 LONG = b"a" * 5000

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from relay_sdk import Backoff, TransportError
-from relay_sdk._http import Address
+from relay_sdk._address import Address
 
 from .both import do
 from .conftest import Connect

@@ -71,9 +71,10 @@ def made_here(module: ast.Module) -> Iterator[str]:
 
 
 NOT_FOR_USERS = {"AsyncSession", "Run", "Session"} | {"Moment", "P", "S", "P_co", "S_co"}
-NOT_FOR_USERS |= {"Clock", "Int32", "Policy"}
+NOT_FOR_USERS |= {"Clock", "Int32", "Policy", "HttpClient", "AsyncHttpClient"}
 """What only the SDK makes its helpers of; an alias and type variables, which checkers look
-through; and the clock of tests, `relay_sdk.testing.Clock`."""
+through; the clock of tests, `relay_sdk.testing.Clock`; and what the clients of httpx and httpx2
+have in common."""
 
 
 @pytest.mark.parametrize("name", relay_sdk.__all__)
