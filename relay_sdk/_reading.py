@@ -3,7 +3,7 @@
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from relay_sdk._flow import Call, Reply
-from relay_sdk._transport import Broken, Content, make_reply
+from relay_sdk._transport import Broken, Content, NotHttp, make_reply
 
 HEAD = 100 * 1024
 """Bytes before the content at most, as httpx has it."""
@@ -35,8 +35,8 @@ class Reading:
             if self.reply is None:
                 cause = error.__context__  # what was raised in a method of this class
                 if isinstance(cause, Broken):
-                    raise cause from error
-                raise Broken(f"the reply is not HTTP: {error}") from error
+                    raise cause from None
+                raise NotHttp(str(error)) from None
         if self._head is not None:
             self._head += len(data)
             if self._head > HEAD:

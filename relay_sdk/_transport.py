@@ -16,7 +16,11 @@ SLACK = 0.1
 
 
 class Broken(Exception):
-    """A reply that is not HTTP, or that is too much."""
+    """A reply that cannot be used: cut, too large, or packed in a way that was not asked for."""
+
+
+class NotHttp(Broken):
+    """A reply that is not HTTP."""
 
 
 class Transport(Protocol):

@@ -71,7 +71,9 @@ def _why(error: Exception, place: str, scheme: str, seconds: float, *, late: boo
             return f"nothing listens at {place}: is the server running, is the port right?"
         case _ if "peer closed" in str(cause):
             return f"the reply from {place} was cut off: {cause}"
-        case _ if names & {"Broken", "RemoteProtocolError", "ReadError"}:
+        case _ if "Broken" in names and "NotHttp" not in names:
+            return f"the reply from {place} cannot be used: {cause}"
+        case _ if names & {"NotHttp", "RemoteProtocolError", "ReadError"}:
             other = "http" if scheme == "https" else "https"
             return (
                 f"what listens at {place} does not answer in HTTP ({cause}): is the port right, "

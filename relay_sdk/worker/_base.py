@@ -36,6 +36,8 @@ LAST_REPLY = 2.0
 """Seconds that a worker which stops waits at most for jobs that are on their way."""
 LINGER = 0.002
 """Seconds that a free slot waits for others, until half of them are free."""
+LONGEST_WAIT = 60.0
+"""Seconds, after which a worker looks whether there is something to do."""
 HELD = 0.25
 """Seconds after which the server holds a request that it may hold: no jobs are on their way."""
 
@@ -150,7 +152,7 @@ class BaseWorker(ABC, Generic[B, H]):
         """Take jobs until told to stop, and let them end."""
         while not self._stopping:
             self._fill()
-            yield Invoke(partial(self._news, self._slots.wait()))
+            yield Invoke(partial(self._news, min(self._slots.wait(), LONGEST_WAIT)))
         yield from self._end()
 
     def _fill(self) -> None:

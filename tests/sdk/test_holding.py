@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from relay_sdk import Backoff, ServerBusyError, TransportError
+from relay_sdk import Backoff, Client, ServerBusyError, TransportError
 from relay_sdk._flow import Call, Reply
 from relay_sdk._operations import AGE, take
 from relay_sdk.testing import Clock
@@ -121,4 +121,5 @@ async def test_who_counts_polls_has_each_answered_at_once(
     backoff = Backoff(1, maximum=1, retries=polls)
     relay = connect(answer=answer, clock=clock, next_backoff=backoff, api="v2")
     await do(relay.next("emails"))
-    assert asked == [hold]
+    # A thread that waits in somebody else's client cannot be told to stop.
+    assert asked == [None if isinstance(relay, Client) else hold]

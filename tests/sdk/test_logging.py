@@ -29,16 +29,6 @@ async def test_at_info_a_poll_logs_nothing(
         assert caplog.records == []
 
 
-async def test_at_debug_each_request_is_logged(
-    connect: Connect, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    caplog.set_level(logging.DEBUG, "relay_sdk")
-    with ScriptedServer(NO_JOB) as server:
-        await do(connect(server.url, api="v2").next("emails", timeout=0))
-    assert of_httpx(caplog) == 1
-
-
 async def test_requests_of_the_program_are_logged_as_ever(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -268,7 +268,9 @@ BAD = {
 async def test_a_reply_that_is_not_http_is_an_error(kind: Kind, answer: bytes) -> None:
     with ScriptedServer(answer) as server:
         async with opened(kind, server.url) as http:
-            with pytest.raises(TransportError, match=server.url) as got:
+            with pytest.raises(
+                TransportError, match=f"port {server.url.rpartition(chr(58))[2]}"
+            ) as got:
                 await do(http.send(GET))
     assert got.value.sent
 
