@@ -8,11 +8,12 @@ where others use the machine, the CPU time of the server says more than the rate
 import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import quantiles
 from time import perf_counter
@@ -30,8 +31,9 @@ class Server:
     """A server as a program of its own."""
 
     def __init__(self, folder: Path) -> None:
+        self.db = folder / "relay.db"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "relay_sdk.local", "--db", folder / "relay.db", "--port", "0"],
+            [sys.executable, "-m", "relay_sdk.local", "--db", self.db, "--port", "0"],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -187,12 +189,19 @@ async def batches(server: Server) -> None:
     show("batches of 1,000", await send_all(server, iter(ready), 4), 1000)
 
 
+ROWS = """
+WITH RECURSIVE row (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM row WHERE n < ?)
+INSERT INTO jobs (queue, id, timeout, payload, run_at, updated_at, created_at)
+SELECT 'q', 'row-' || n, 3600, '{"to": "somebody@example.org"}', n, n, n FROM row"""
+
+
 async def claims(server: Server) -> None:
-    for more, size in ((10_000, 10_000), (990_000, 1_000_000)):
-        for n in range(size - more, size, 5000):
-            await send_all(server, iter([batch(n, 5000)]), 1)
-        ask = request("GET", "/v2/queues/q/jobs")
-        show(f"claim of 1 among {size:,}", await send_all(server, iter([ask] * 3000), 16))
+    ask = request("GET", "/v2/queues/q/jobs")
+    await fill(server, 5000)
+    show("claim of 1 among 5,000", await send_all(server, iter([ask] * 3000), 16))
+    with closing(sqlite3.connect(server.db)) as connection, connection:
+        connection.execute(ROWS, (1_000_000,))
+    show("claim of 1 among 1,000,000", await send_all(server, iter([ask] * 3000), 16))
     ask = request("GET", "/v2/queues/q/jobs?num_jobs=1000")
     show("claim of 1,000", await send_all(server, iter([ask] * 100), 1), 1000)
 
@@ -235,9 +244,7 @@ async def huge(server: Server) -> None:
     for n in range(0, 200_000, 5000):
         await send_all(server, iter([batch(n, 5000)]), 1)
     greedy, other = await connect(server), await connect(server)
-    asked = asyncio.ensure_future(
-        greedy.ask(request("GET", "/v2/queues/q/jobs?num_jobs=10000000"))
-    )
+    asked = asyncio.ensure_future(greedy.ask(request("GET", "/v2/queues/q/jobs?num_jobs=10000000")))
     times: list[float] = []
     cpu, start = server.cpu(), perf_counter()
     while not asked.done() or len(times) < 100:
@@ -249,7 +256,9 @@ async def huge(server: Server) -> None:
 
 async def held(server: Server) -> None:
     """From an enqueue to the answer of a request that waits for it."""
-    waiting = request("GET", "/v2/queues/q/jobs").replace(b"\r\n\r\n", b"\r\nprefer: wait=30\r\n\r\n")
+    waiting = request("GET", "/v2/queues/q/jobs").replace(
+        b"\r\n\r\n", b"\r\nprefer: wait=30\r\n\r\n"
+    )
     waiter, producer = await connect(server), await connect(server)
     times: list[float] = []
     cpu, start = server.cpu(), perf_counter()
@@ -263,10 +272,19 @@ async def held(server: Server) -> None:
         times.append(perf_counter() - began)
     show("enqueue to held answer", (times, perf_counter() - start, server.cpu() - cpu))
 
+    many = [await connect(server) for _ in range(9000)]
+    answers = [asyncio.ensure_future(each.ask(waiting)) for each in many]
+    await asyncio.sleep(5)
+    cpu = server.cpu()
+    await asyncio.sleep(10)
+    print(f"{len(many):,} held: {(server.cpu() - cpu) / 10 * 100:.1f} % of a CPU")
+    for each in many:
+        each.transport.close()
+    await asyncio.gather(*answers, return_exceptions=True)
+
 
 SCENARIOS: dict[str, Callable[[Server], Awaitable[None]]] = {
-    each.__name__: each
-    for each in (complete, pace, enqueue, batches, claims, crowd, huge, held)
+    each.__name__: each for each in (complete, pace, enqueue, batches, claims, crowd, huge, held)
 }
 
 

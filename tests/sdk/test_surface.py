@@ -119,7 +119,7 @@ def test_importing_the_package_loads_no_server_and_no_extra() -> None:
         "sqlite3",
         "relay_sdk.local",
         "relay_sdk.testing",
-        "uvicorn",
+        "httptools",
         "pydantic",
         "dateutil",
     }
