@@ -25,6 +25,7 @@ class _Options(argparse.Namespace):
     port: int
     reap_interval: float
     log_level: str
+    token: str | None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,7 +41,6 @@ def main(argv: Sequence[str] | None = None, *, prog: str = PROG, epilog: str | N
         level=options.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     for number in SIGNALS:
         signal.signal(number, _stop)
     try:
@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = PROG, epilog: str | N
             host=options.host,
             port=options.port,
             reap_interval=options.reap_interval,
+            token=options.token or os.environ.get("RELAY_TOKEN") or None,
         ).start()
     except (ImportError, OSError, ValueError) as error:
         parser.error(error.strerror or str(error) if isinstance(error, OSError) else str(error))
@@ -99,6 +100,11 @@ def command_line(prog: str = PROG, epilog: str | None = None) -> argparse.Argume
         metavar="SECONDS",
         default=environ.get("REAP_INTERVAL", "5"),
         help="how often timed-out jobs are looked for ($REAP_INTERVAL)",
+    )
+    parser.add_argument(
+        "--token",
+        help="answer only who sends this token; other programs see it here, so better say it "
+        "in $RELAY_TOKEN",
     )
     parser.add_argument(
         "--log-level",

@@ -2,32 +2,25 @@
 
 import logging
 import os
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Lock
+from time import perf_counter
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self, TypeAlias
 
 from . import answers, dates
 from .answers import BackendError, JobExistsError, Refused, Response
 from .call import Call
+from .news import News
 from .routes import Found, backend_error, find
-from .store import Store
+from .store import Failure, Store, explain
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 
-_RETRYABLE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR}
-
-
-def _is_retryable(error: sqlite3.Error) -> bool:
-    # The low byte is the kind; errors of the module itself have no code.
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _RETRYABLE
-
-
-def _fault() -> Response:
-    return answers.plain(500, "The local server has a fault; its log says more.")
+TURN = 0.01
+"""Seconds after which a turn takes no more requests; the others are not to wait for all of them."""
 
 
 def utc_now() -> datetime:
@@ -35,7 +28,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A request; its target is the path, still percent-encoded, and the query."""
 
@@ -43,13 +36,36 @@ class Request:
     target: str
     headers: Mapping[str, str]
     body: bytes
+    waits: bool = False
+    """Whether the client waits for jobs if there are none, and is to be told of those that come."""
+    gone: bool = False
+    """Whether the client has left, and must be given no jobs."""
+
+
+Work: TypeAlias = tuple[Request, Found]
+
+Waiters: TypeAlias = Callable[[str, int], Sequence[Work]]
+"""Gives requests that wait for the jobs of a queue, enough for so many jobs."""
+
+
+def _nobody(*_: object) -> Sequence[Work]:
+    return ()
+
+
+class Turn(NamedTuple):
+    """The answers to the first of some requests and to those that waited, and what came of them."""
+
+    responses: list[Response]
+    given: list[Response]
+    news: News
+    reaping: bool
+    """Whether there are more jobs to reap, now."""
 
 
 class App:
     """Relay over one database; safe to share between threads.
 
-    Jobs whose time is over are reaped by the first request after each interval, which no client
-    can tell from a timer.
+    Jobs whose time is over are reaped by the first turn after each interval.
     """
 
     def __init__(
@@ -61,8 +77,10 @@ class App:
     ) -> None:
         if not reap_interval > 0:
             raise ValueError(f"reap_interval must be more than 0 seconds, not {reap_interval}")
+        self.reap_interval = reap_interval
+        self.listener: Callable[[News], None] | None = None
+        """Told of what a call of `answer` did; must not block."""
         self._clock = clock
-        self._reap_interval = reap_interval * 10**6
         self._reaped_at = self._now()
         self._lock = Lock()
         self.store: Store = Store(db)
@@ -88,58 +106,103 @@ class App:
         return self.answer([Request(method, target, headers, body)])[0]
 
     def answer(self, requests: Sequence[Request]) -> list[Response]:
-        """Answer requests in order, with one commit for all of them; each can fail alone."""
-        places = [find(request.method, request.target) for request in requests]
-        with self._lock:
-            try:
-                responses = self._answer(requests, places)
-            except sqlite3.Error as error:
-                log.warning("The database failed: %s", error)
-                trouble = BackendError(f"db error: ERROR: {error}", retryable=_is_retryable(error))
-                responses = [
-                    place if isinstance(place, Response) else backend_error(request.target, trouble)
-                    for request, place in zip(requests, places, strict=True)
-                ]
-            except Exception:
-                log.exception("Cannot answer any of %d requests", len(requests))
-                responses = [p if isinstance(p, Response) else _fault() for p in places]
+        """Answer requests in order; each can fail alone."""
+        places = [place(request) for request in requests]
+        work = [
+            (request, found)
+            for request, found in zip(requests, places, strict=True)
+            if isinstance(found, Found)
+        ]
+        done: list[Response] = []
+        while len(done) < len(work):
+            turn = self.turn(work[len(done) :])
+            done += turn.responses
+            if self.listener:
+                self.listener(turn.news)
+        rest = iter(done)
         return [
-            replace(response, body=b"") if request.method == "HEAD" else response
-            for request, response in zip(requests, responses, strict=True)
+            without_body(request, found if isinstance(found, Response) else next(rest))
+            for request, found in zip(requests, places, strict=True)
         ]
 
-    def _answer(
-        self, requests: Sequence[Request], places: Sequence[Found | Response]
-    ) -> list[Response]:
-        if all(isinstance(place, Response) for place in places):
-            return [place for place in places if isinstance(place, Response)]
-        now = self._now()
+    def turn(self, work: Sequence[Work], waiters: Waiters = _nobody) -> Turn:
+        """Answer the first of these requests with one commit, and at least one; raise nothing.
+
+        With the same commit, jobs that came are given to those who wait for them.
+        """
+        with self._lock:
+            news = News(0)
+            given: list[Response] = []
+            try:
+                news.now = self._now()
+                reaping = self._reap(news)
+                with self.store.transaction(write=not all(found.reads for _, found in work)):
+                    responses = self._perform_some(work, news)
+                    for queue, jobs in list(news.ready.items()):
+                        waiting = waiters(queue, jobs)
+                        given += [self._perform(*each, news) for each in waiting]
+                self.store.check_file()
+            except (Failure, BackendError) as error:
+                log.warning("The database failed: %s", error)
+                given = []
+                trouble = explain(error) if isinstance(error, Failure) else error
+                responses = [backend_error(request.target, trouble) for request, _ in work]
+                reaping = False
+            except Exception:
+                log.exception("Cannot answer any of %d requests", len(work))
+                given = []
+                responses = [answers.fault() for _ in work]
+                reaping = False
+            return Turn(responses, given, news, reaping)
+
+    def _reap(self, news: News) -> bool:
+        """Reap some jobs if it is time; tell whether there are more.
+
+        That this fails, on a full disk say, keeps nobody from what can still be done.
+        """
         # A clock that was set back must not stop the reaper.
-        due = not 0 <= now - self._reaped_at < self._reap_interval
-        with self.store.transaction():
-            dropped = self.store.reap(now) if due else []
-            responses = [
-                place if isinstance(place, Response) else self._perform(request, place, now)
-                for request, place in zip(requests, places, strict=True)
-            ]
-        if due:
-            self._reaped_at = now
-        for queue, key in dropped:
+        if 0 <= news.now - self._reaped_at < self.reap_interval * 10**6:
+            return False
+        try:
+            with self.store.transaction():
+                reaped = self.store.reap(news.now)
+        except Failure as error:
+            log.warning("Cannot look for jobs that timed out: %s", error)
+            return False
+        for queue, key in reaped.dropped:
             log.warning("Job %r of queue %r timed out without retries left: gone", key, queue)
+        for queue, run_at in reaped.requeued:
+            news.job(queue, run_at)
+        if reaped.complete:
+            self._reaped_at = news.now
+        return not reaped.complete
+
+    def _perform_some(self, work: Sequence[Work], news: News) -> list[Response]:
+        end = perf_counter() + TURN
+        responses: list[Response] = []
+        for request, found in work:
+            responses.append(self._perform(request, found, news))
+            if perf_counter() > end:
+                break
         return responses
 
-    def _perform(self, request: Request, found: Found, now: int) -> Response:
+    def _perform(self, request: Request, found: Found, news: News) -> Response:
+        if request.gone and found.claims:
+            if request.waits:  # others may wait for what was meant for it
+                queue = found.path["queue"]
+                news.claimed(queue, 0, self.store.first_run_at(queue))
+            return answers.empty(204)
         call = Call(
             store=self.store,
-            now=now,
+            news=news,
+            waits=request.waits,
             path=found.path,
             query=found.query,
             content_type=request.headers.get("content-type", ""),
             content=request.body,
         )
         try:
-            with self.store.transaction():
-                return found.handler(call)
+            return found.handler(call)
         except Refused as refused:
             return answers.plain(refused.status, refused.text)
         except JobExistsError as conflict:
@@ -149,11 +212,27 @@ class App:
             )
         except BackendError as error:
             return backend_error(request.target, error)
-        except sqlite3.Error:
+        except Failure:
             raise  # the transaction that all share is lost
         except Exception:
             log.exception("Cannot answer %s %s", request.method, ascii(request.target))
-            return _fault()
+            return answers.fault()
 
     def _now(self) -> int:
         return dates.from_datetime(self._clock())
+
+
+def place(request: Request) -> Found | Response:
+    """Find who is to answer a request, or the answer where nobody needs to."""
+    try:
+        return find(request.method, request.target)
+    except Exception:
+        log.exception("Cannot find %s %s", request.method, ascii(request.target))
+        return answers.fault()
+
+
+def without_body(request: Request, response: Response) -> Response:
+    """Take the body away where the method is HEAD."""
+    if request.method == "HEAD" and response.body:
+        return replace(response, body=b"")
+    return response

@@ -1,6 +1,8 @@
 """Version 1: what each of its routes does."""
 
-from . import answers, dates, storable
+import json
+
+from . import answers, batches, dates, storable
 from .answers import Refused, Response
 from .call import Call
 from .lenient_dates import lenient
@@ -22,8 +24,11 @@ FIELDS = (
 
 def enqueue(call: Call) -> Response:
     """Insert one job, or each of several that is not there yet."""
-    jobs = call.body(lambda reader: reader.array(lambda item: _read_job(item, call.now)))
-    call.store.enqueue(storable.jobs(jobs), "unique" if len(jobs) == 1 else "ignore", call.now)
+    call.check_body()
+    jobs = batches.version_1(call.content, call.now)
+    if jobs is None:
+        jobs = call.body(lambda reader: read_jobs(reader, call.now))
+    call.enqueue(jobs, "unique" if len(jobs) == 1 else "ignore")
     return answers.empty(202)
 
 
@@ -35,14 +40,13 @@ def reschedule(call: Call) -> Response:
     storable.no_nul(job.queue + job.id)
     if not call.store.reschedule(job, call.now):
         raise _not_found(job.queue, job.id)
+    call.news.job(job.queue, job.run_at)
     return answers.empty(202)
 
 
 def next_jobs(call: Call) -> Response:
     """Claim ready jobs."""
-    queue = call.queue_of_next()
-    limit = call.num_jobs()
-    return array(map(_write_job, call.store.claim(queue, limit, call.now)))
+    return array(map(_write_job, call.claim()))
 
 
 def exists(call: Call) -> Response:
@@ -72,6 +76,11 @@ def remove(call: Call) -> Response:
 
 def _not_found(queue: str, id: str) -> Refused:
     return Refused(404, f"job with id `{id}` not found in queue `{queue}`.")
+
+
+def read_jobs(reader: Reader, now: int) -> list[NewJob]:
+    """Read an array of jobs, and say what is wrong with it."""
+    return reader.array(lambda item: _read_job(item, now))
 
 
 def _read_job(reader: Reader, now: int) -> NewJob:
@@ -109,7 +118,7 @@ def _read_job(reader: Reader, now: int) -> NewJob:
 
 def _read_run_at(reader: Reader) -> int | None:
     if reader.peek() == '"':
-        return lenient(reader.string())
+        return lenient(json.loads(reader.value()))  # may hold half a surrogate pair
     if reader.peek() in "[{":
         # The real server's parser loses its place here.
         reader.syntax("expected `,` or `}`")

@@ -1,6 +1,6 @@
 """Version 2: what each of its routes does."""
 
-from . import answers, dates, storable
+from . import answers, batches, dates
 from .answers import BackendError, Refused, Response
 from .call import Call
 from .reading import Reader
@@ -25,16 +25,13 @@ FIELDS = ("queue", "id", "timeout", "max_retries", "payload", "state", "run_at")
 def enqueue(call: Call) -> Response:
     """Insert jobs, all or none; the mode decides about those that are there already."""
     mode = call.mode()
-    jobs = _read_jobs(call)
-    call.store.enqueue(storable.jobs(jobs), mode, call.now)
+    call.enqueue(_read_jobs(call), mode)
     return answers.empty(202)
 
 
 def next_jobs(call: Call) -> Response:
     """Claim ready jobs, each with a new run id."""
-    queue = call.queue_of_next()
-    limit = call.num_jobs()
-    return array(map(_write_job, call.store.claim(queue, limit, call.now)))
+    return array(map(_write_job, call.claim()))
 
 
 def get(call: Call) -> Response:
@@ -64,13 +61,23 @@ def requeue(call: Call) -> Response:
     """Replace this run of the job by new jobs; do nothing when the run is not there."""
     mode = call.mode()
     jobs = _read_jobs(call)
-    if call.store.complete(call.queue, call.id, call.run_id):
-        call.store.enqueue(storable.jobs(jobs), mode, call.now)
+    with call.store.transaction():
+        if call.store.complete(call.queue, call.id, call.run_id):
+            call.enqueue(jobs, mode)
     return answers.empty(202)
 
 
 def _read_jobs(call: Call) -> list[NewJob]:
-    return call.body(lambda reader: reader.array(lambda item: _read_job(item, call.now)))
+    call.check_body()
+    jobs = batches.version_2(call.content, call.now)
+    if jobs is None:
+        jobs = call.body(lambda reader: read_jobs(reader, call.now))
+    return jobs
+
+
+def read_jobs(reader: Reader, now: int) -> list[NewJob]:
+    """Read an array of jobs, and say what is wrong with it."""
+    return reader.array(lambda item: _read_job(item, now))
 
 
 def _read_job(reader: Reader, now: int) -> NewJob:

@@ -103,7 +103,7 @@ def test_the_sdk_does_not_load_the_command_line() -> None:
 
 
 def test_the_command_line_loads_neither_server_nor_event_loop() -> None:
-    script = "import sys, relay_sdk.cli.app; print({'uvicorn', 'sqlite3'} & {*sys.modules})"
+    script = "import sys, relay_sdk.cli.app; print({'httptools', 'sqlite3'} & {*sys.modules})"
 
     assert python(script) == "set()\n"
 
