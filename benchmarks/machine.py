@@ -19,7 +19,6 @@ PACKAGES = (
     "httpcore",
     "anyio",
     "msgspec",
-    "uvicorn",
     "httptools",
     "uvloop",
 )

@@ -1,4 +1,4 @@
-"""Reading a reply with httptools, the parser that uvicorn has too."""
+"""Reading a reply with httptools, the parser of Node.js, which uvicorn has too."""
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 

@@ -50,6 +50,8 @@ class _Client:
         for name, value in (("next_backoff", next_backoff), ("retry_backoff", retry_backoff)):
             check_type(f"{name} must be a Backoff", value, Backoff, "write Backoff(retries=3)")
         seconds = in_seconds("timeout", timeout)
+        # A test's clock would not move while the server holds a request.
+        may_hold = may_hold and clock is None
         clock = clock or SystemClock()
         versions = Versions(api)
         self._policy = Policy(next_backoff, retry_backoff, clock, versions, seconds, may_hold)
