@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from . import answers, dates
 from .answers import BackendError, JobExistsError, Refused, Response
 from .call import Call
+from .operations import Database, Flow, Operation
 from .routes import Found, backend_error, find
 from .store import Store
 
@@ -35,6 +36,15 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def open_database(db: str | os.PathLike[str]) -> Database:
+    """Open the PostgreSQL database of a URL, or a SQLite file."""
+    if isinstance(db, str) and db.startswith(("postgresql://", "postgres://")):
+        from .postgres import open_store
+
+        return open_store(db)
+    return Store(db)
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request; its target is the path, still percent-encoded, and the query."""
@@ -48,6 +58,7 @@ class Request:
 class App:
     """Relay over one database; safe to share between threads.
 
+    The database is a SQLite file, or the `postgresql://` URL of one that servers share.
     Jobs whose time is over are reaped by the first request after each interval, which no client
     can tell from a timer.
     """
@@ -61,11 +72,15 @@ class App:
     ) -> None:
         if not reap_interval > 0:
             raise ValueError(f"reap_interval must be more than 0 seconds, not {reap_interval}")
-        self._clock = clock
-        self._reap_interval = reap_interval * 10**6
-        self._reaped_at = self._now()
+        self._reap_interval = int(reap_interval * 10**6)
         self._lock = Lock()
-        self.store: Store = Store(db)
+        dates.from_datetime(clock())  # so that a naive clock opens nothing
+        self.store: Database = open_database(db)
+        # Servers that share a database go by one clock, unless a test gives another.
+        self._now: Callable[[], int] = (
+            self.store.clock if clock is utc_now else lambda: dates.from_datetime(clock())
+        )
+        self._reaped_at = self._now()
 
     def close(self) -> None:
         with self._lock:
@@ -96,10 +111,9 @@ class App:
             except sqlite3.Error as error:
                 log.warning("The database failed: %s", error)
                 trouble = BackendError(f"db error: ERROR: {error}", retryable=_is_retryable(error))
-                responses = [
-                    place if isinstance(place, Response) else backend_error(request.target, trouble)
-                    for request, place in zip(requests, places, strict=True)
-                ]
+                responses = _all_failed(requests, places, trouble)
+            except BackendError as trouble:
+                responses = _all_failed(requests, places, trouble)
             except Exception:
                 log.exception("Cannot answer any of %d requests", len(requests))
                 responses = [p if isinstance(p, Response) else _fault() for p in places]
@@ -116,44 +130,68 @@ class App:
         now = self._now()
         # A clock that was set back must not stop the reaper.
         due = not 0 <= now - self._reaped_at < self._reap_interval
-        with self.store.transaction():
-            dropped = self.store.reap(now) if due else []
-            responses = [
-                place if isinstance(place, Response) else self._perform(request, place, now)
-                for request, place in zip(requests, places, strict=True)
-            ]
         if due:
+            for queue, key in self.store.reap(now, self._reap_interval):
+                log.warning("Job %r of queue %r timed out without retries left: gone", key, queue)
             self._reaped_at = now
-        for queue, key in dropped:
-            log.warning("Job %r of queue %r timed out without retries left: gone", key, queue)
-        return responses
+        asked = [
+            _Asked(request, place, now) for request, place in zip(requests, places, strict=True)
+        ]
+        while waiting := [(each, each.operation) for each in asked if each.operation is not None]:
+            outcomes = self.store.perform([operation for _, operation in waiting], now)
+            for (each, _), outcome in zip(waiting, outcomes, strict=True):
+                each.go_on(outcome)
+        return [each.response for each in asked]
 
-    def _perform(self, request: Request, found: Found, now: int) -> Response:
-        call = Call(
-            store=self.store,
-            now=now,
-            path=found.path,
-            query=found.query,
-            content_type=request.headers.get("content-type", ""),
-            content=request.body,
+
+class _Asked:
+    """A request that is being answered: it waits for an operation, or has its response."""
+
+    def __init__(self, request: Request, place: Found | Response, now: int) -> None:
+        self._request = request
+        self.operation: Operation[Any] | None = None
+        if isinstance(place, Response):
+            self.response = place
+            return
+        self.response = _fault()
+        self._flow: Flow[Response] = place.handler(
+            Call(
+                now=now,
+                path=place.path,
+                query=place.query,
+                content_type=request.headers.get("content-type", ""),
+                content=request.body,
+            )
         )
+        self.go_on(None)
+
+    def go_on(self, outcome: object) -> None:
+        """Take the result of its operation, which may be an exception, to the next one."""
+        self.operation = None
         try:
-            with self.store.transaction():
-                return found.handler(call)
+            if isinstance(outcome, Exception):
+                self.operation = self._flow.throw(outcome)
+            else:
+                self.operation = self._flow.send(outcome)
+        except StopIteration as end:
+            self.response = end.value
         except Refused as refused:
-            return answers.plain(refused.status, refused.text)
+            self.response = answers.plain(refused.status, refused.text)
         except JobExistsError as conflict:
-            return answers.plain(
+            self.response = answers.plain(
                 409,
                 f"job with id `{conflict.id}` already exists in queue `{conflict.queue}`.",
             )
         except BackendError as error:
-            return backend_error(request.target, error)
-        except sqlite3.Error:
-            raise  # the transaction that all share is lost
+            self.response = backend_error(self._request.target, error)
         except Exception:
-            log.exception("Cannot answer %s %s", request.method, ascii(request.target))
-            return _fault()
+            log.exception("Cannot answer %s %s", self._request.method, ascii(self._request.target))
 
-    def _now(self) -> int:
-        return dates.from_datetime(self._clock())
+
+def _all_failed(
+    requests: Sequence[Request], places: Sequence[Found | Response], trouble: BackendError
+) -> list[Response]:
+    return [
+        place if isinstance(place, Response) else backend_error(request.target, trouble)
+        for request, place in zip(requests, places, strict=True)
+    ]

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 
 from . import storable
 from .answers import Refused
+from .operations import Mode
 from .reading import Reader
-from .store import Mode, Store
 
 T = TypeVar("T")
 
@@ -29,7 +29,6 @@ _LONGEST = len(str(2**63))
 class Call:
     """One request; its path is read first, then its query, then its body."""
 
-    store: Store
     now: int
     path: Mapping[str, str]
     query: str

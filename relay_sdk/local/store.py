@@ -2,48 +2,32 @@
 
 import os
 import sqlite3
-from collections.abc import Generator, Iterable
+import time
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from importlib import resources
-from typing import Literal, NamedTuple
+from typing import Any
 from uuid import uuid4
 
-from .answers import JobExistsError
-
-Mode = Literal["unique", "ignore", "replace"]
+from . import storable
+from .answers import BackendError, JobExistsError
+from .operations import (
+    Claim,
+    Enqueue,
+    Exists,
+    Get,
+    Heartbeat,
+    Job,
+    Mode,
+    NewJob,
+    Operation,
+    Remove,
+    Requeue,
+    Reschedule,
+)
 
 APPLICATION_ID = 0x52454C59
 SCHEMA_VERSION = 1
-
-
-class NewJob(NamedTuple):
-    """A job as it is enqueued; payload and state are JSON text."""
-
-    queue: str
-    id: str
-    timeout: int
-    max_retries: int | None
-    payload: str
-    state: str | None
-    run_at: int
-
-
-class Job(NamedTuple):
-    """A job as it is stored: a row of the table."""
-
-    queue: str
-    id: str
-    timeout: int
-    max_retries: int | None
-    retries_remaining: int | None
-    payload: str
-    state: str | None
-    run_id: str | None
-    expires_at: int | None
-    run_at: int
-    updated_at: int
-    created_at: int
-
 
 _INSERT = """
 INSERT INTO jobs (queue, id, timeout, max_retries, retries_remaining, payload, state,
@@ -72,6 +56,9 @@ WHERE rowid = :rowid RETURNING *"""
 _HEARTBEAT = """
 UPDATE jobs SET state = :state, updated_at = :now, expires_at = :now + timeout * 1000000
 WHERE queue = :queue AND id = :id AND run_id = coalesce(:run_id, run_id)"""
+
+_REMOVE = """
+DELETE FROM jobs WHERE queue = :queue AND id = :id AND (:run_id IS NULL OR run_id = :run_id)"""
 
 DROP_EXPIRED = """
 DELETE FROM jobs WHERE run_id IS NOT NULL AND expires_at < ? AND retries_remaining = 0
@@ -163,6 +150,46 @@ class Store:
             for statement in statements:
                 self.connection.execute(statement)
 
+    def perform(self, operations: Sequence[Operation[Any]], now: int) -> list[object]:
+        """Do all with one commit, in order, each in a part of its own."""
+        with self.transaction():
+            return [self._outcome(operation, now) for operation in operations]
+
+    def _outcome(self, operation: Operation[Any], now: int) -> object:
+        try:
+            with self.transaction():
+                return self._do(operation, now)
+        except (JobExistsError, BackendError) as error:
+            return error
+
+    def _do(self, operation: Operation[Any], now: int) -> object:
+        match operation:
+            case Enqueue():
+                self.enqueue(storable.jobs(operation.jobs), operation.mode, now)
+                return None
+            case Claim():
+                return self.claim(operation.queue, operation.limit, now)
+            case Get():
+                return self.get(operation.queue, operation.id)
+            case Exists():
+                return self.exists(operation.queue, operation.id)
+            case Heartbeat(queue, id, run_id, state):
+                return self.heartbeat(queue, id, run_id, state, now)
+            case Reschedule():
+                return self.reschedule(operation.job, now)
+            case Remove():
+                return self.remove(operation.queue, operation.id, operation.run_id)
+            case Requeue(run, new):
+                there = self.remove(run.queue, run.id, run.run_id)
+                if there:
+                    self.enqueue(storable.jobs(new.jobs), new.mode, now)
+                return there
+            case _:
+                raise TypeError(f"no store knows {operation}")
+
+    def clock(self) -> int:
+        return time.time_ns() // 1000
+
     def enqueue(self, jobs: Iterable[NewJob], mode: Mode, now: int) -> None:
         """Insert jobs in order; raise JobExistsError at the first conflict if unique."""
         insert = _INSERT + (_REPLACEMENT if mode == "replace" else "NOTHING")
@@ -202,18 +229,16 @@ class Store:
         cursor = self.connection.execute(_RESCHEDULE, {**job._asdict(), "now": now})
         return cursor.rowcount > 0
 
-    def remove(self, queue: str, id: str) -> None:
-        self.connection.execute("DELETE FROM jobs WHERE queue = ? AND id = ?", (queue, id))
-
-    def complete(self, queue: str, id: str, run_id: str) -> bool:
-        cursor = self.connection.execute(
-            "DELETE FROM jobs WHERE queue = ? AND id = ? AND run_id = ?",
-            (queue, id, run_id),
-        )
+    def remove(self, queue: str, id: str, run_id: str | None = None) -> bool:
+        """Delete a job; with run_id, only if that run holds it."""
+        cursor = self.connection.execute(_REMOVE, {"queue": queue, "id": id, "run_id": run_id})
         return cursor.rowcount > 0
 
-    def reap(self, now: int) -> list[tuple[str, str]]:
+    def reap(self, now: int, interval: int = 0) -> list[tuple[str, str]]:  # noqa: ARG002  shared by none
         """Requeue the jobs whose time is over; return those dropped for want of retries."""
-        dropped: list[tuple[str, str]] = self.connection.execute(DROP_EXPIRED, (now,)).fetchall()
-        self.connection.execute(REQUEUE_EXPIRED, (now,))
+        with self.transaction():
+            dropped: list[tuple[str, str]] = self.connection.execute(
+                DROP_EXPIRED, (now,)
+            ).fetchall()
+            self.connection.execute(REQUEUE_EXPIRED, (now,))
         return dropped

@@ -147,7 +147,12 @@ def test_a_locked_database_is_worth_a_retry(tmp_path: Path, version: int, status
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         requests = [
-            Request(method, target(template), JSON, jobs("a"))
+            Request(
+                method,
+                target(template),
+                JSON,
+                jobs("a")[1:-1] if method == "PUT" and version == 1 else jobs("a"),
+            )
             for method, template in ROUTES
             if template.startswith(f"/v{version}/")
         ]

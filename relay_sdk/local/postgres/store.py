@@ -1,0 +1,262 @@
+"""The store: turns of operations, each in one transaction and, mostly, one exchange."""
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+import psycopg
+
+from relay_sdk.local import dates, storable
+from relay_sdk.local.answers import BackendError
+from relay_sdk.local.operations import Enqueue, NewJob, Operation, Remove, Requeue
+
+from . import connection, statements, tables
+from .connection import Connection
+from .statements import Parameters
+from .turn import Statement, Turn, conflict, last_of_each
+
+log: logging.Logger = logging.getLogger("relay_sdk.local")
+
+_Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
+
+ATTEMPTS = 3
+"""How often a turn is tried that another server's turn was in the way of."""
+
+PAUSE = 0.5
+"""Seconds between tries to connect; who asks meanwhile is told that it failed."""
+
+REAPED = 5000
+"""Jobs that are put back or dropped in one transaction."""
+
+REAPING = 1.0
+"""Seconds that a turn of the reaper may take; what is left has to wait for the next."""
+
+
+class PostgresStore:
+    """Jobs in PostgreSQL; it holds nothing that another server would miss."""
+
+    def __init__(self, url: str) -> None:
+        self.url: str = url
+        self.name: str = connection.describe(url)
+        self._closed = False
+        self._ahead = 0
+        self._failed_at: float | None = None
+        self._trouble = BackendError("")
+        self._next_try = 0.0
+        self._open: Connection | None = None
+        try:
+            self._open = connection.connect(url)
+            tables.prepare(self._open, self.name)
+            tables.warn(self._open, self.name)
+            self._look_at_the_clock(self._open)
+        except psycopg.Error as error:
+            self.close()
+            raise OSError(f"cannot use the {self.name}: {connection.message(error)}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<PostgresStore: {self.name}>"
+
+    def close(self) -> None:
+        self._closed = True
+        self._drop()
+
+    def clock(self) -> int:
+        """Tell the time of the database's machine."""
+        return time.time_ns() // 1000 + self._ahead
+
+    def perform(self, operations: Sequence[Operation[Any]], now: int) -> list[object]:
+        """Do all in one transaction; what cannot be stored is found by doing each alone."""
+        try:
+            return self._attempt(operations, now)
+        except psycopg.Error as error:
+            if self._open is None or connection.concerns_all(error):
+                raise self._note(error) from None
+            if len(operations) == 1:
+                return [self._note(error)]
+        return self._each_alone(operations, now)
+
+    def _each_alone(self, operations: Sequence[Operation[Any]], now: int) -> list[object]:
+        outcomes: list[object] = []
+        waited = 0
+        for operation in operations:
+            if waited > 1:  # for locks, and it would take too long to wait for each
+                outcomes.append(self._trouble)
+                continue
+            outcomes += self.perform([operation], now)
+            error = outcomes[-1]
+            waited += isinstance(error, BackendError) and error.retryable
+        return outcomes
+
+    def _attempt(self, operations: Sequence[Operation[Any]], now: int) -> list[object]:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                outcomes = self._turn(self._connected(), Turn(operations, now))
+            except psycopg.Error as error:
+                self._undo(error)
+                if not (left and connection.was_in_the_way(error)):
+                    raise
+            else:
+                self._note_success()
+                return outcomes
+        raise AssertionError
+
+    def _turn(self, database: Connection, turn: Turn) -> list[object]:
+        with database.pipeline():
+            database.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            sent = [(each, _send(database, each)) for each in turn.statements()]
+            for n, operation in turn.careful:
+                turn.outcomes[n] = _carefully(database, turn, operation)
+            sent += [(each, _send(database, each)) for each in turn.last_statements()]
+            database.execute("COMMIT")
+        for each, cursor in sent:
+            each.read(cursor.fetchall() if cursor.description else (), turn.outcomes)
+        return turn.outcomes
+
+    def reap(self, now: int, interval: int) -> list[tuple[str, str]]:
+        """Put back the jobs whose time is over, if no other server did it in this interval."""
+        dropped: list[tuple[str, str]] = []
+        end = time.monotonic() + REAPING
+        try:
+            database = self._connected()
+            self._look_at_the_clock(database)
+            turn: Parameters = {
+                "now": dates.to_text(now),
+                "before": dates.to_text(now - interval + 1),
+                "after": dates.to_text(now + interval),  # a clock may have been set back
+            }
+            if not database.execute(statements.TAKE_TURN_TO_REAP, turn).rowcount:
+                return dropped
+            over: Parameters = {"now": turn["now"], "most": REAPED}
+            while time.monotonic() < end:
+                with database.transaction():
+                    gone = database.execute(statements.DROP_EXPIRED, over).fetchall()
+                    back = database.execute(statements.REQUEUE_EXPIRED, over).fetchall()
+                    news = [f"{now} {queue}" for queue in {row[0] for row in back}]
+                    if news:
+                        database.execute(statements.NOTIFY, {"news": statements.texts(news)})
+                dropped += [(queue, id) for queue, id in gone]
+                if max(len(gone), len(back)) < REAPED:
+                    break
+        except psycopg.Error as error:
+            self._undo(error)
+            if not dropped:
+                raise self._note(error) from None
+        return dropped
+
+    def _look_at_the_clock(self, database: Connection) -> None:
+        before = time.time_ns() // 1000
+        with database.cursor(binary=True) as cursor:
+            row = cursor.execute(statements.CLOCK).fetchone()
+        after = time.time_ns() // 1000
+        if row:
+            self._ahead = row[0] - (before + after) // 2
+
+    def _connected(self) -> Connection:
+        if self._closed:
+            raise BackendError("db error: ERROR: the server has stopped")
+        if self._open is not None and not connection.is_alive(self._open):
+            self._drop()
+        if self._open is None:
+            if time.monotonic() < self._next_try:
+                raise self._trouble
+            try:
+                self._open = connection.connect(self.url)
+                self._look_at_the_clock(self._open)
+            finally:
+                self._next_try = time.monotonic() + PAUSE
+        return self._open
+
+    def _drop(self) -> None:
+        if self._open is not None:
+            with suppress(psycopg.Error):
+                self._open.close()
+            self._open = None
+
+    def _undo(self, error: psycopg.Error) -> None:
+        """Leave the connection as if nothing had been asked of it, or leave it."""
+        if self._open is None:
+            return
+        if not connection.is_lost(error, self._open):
+            try:
+                self._open.execute("ROLLBACK")
+            except psycopg.Error:
+                self._drop()
+        else:
+            self._drop()
+
+    def _note(self, error: psycopg.Error) -> BackendError:
+        """Log what failed, once until it works again."""
+        self._trouble = connection.backend_error(error)
+        if not self._trouble.retryable:
+            log.warning("The %s refused: %s", self.name, connection.message(error))
+        elif self._failed_at is None:
+            self._failed_at = time.monotonic()
+            log.error(
+                "The %s fails: %s. Requests are answered so, and it is tried again",
+                self.name,
+                connection.message(error),
+            )
+        return self._trouble
+
+    def _note_success(self) -> None:
+        if self._failed_at is not None:
+            seconds = time.monotonic() - self._failed_at
+            log.warning("The %s works again, after %.1f seconds", self.name, seconds)
+            self._failed_at = None
+
+
+def _send(database: Connection, each: Statement) -> _Cursor:
+    return database.cursor(binary=True).execute(each.sql, each.parameters)
+
+
+def _carefully(database: Connection, turn: Turn, operation: Enqueue | Requeue) -> object:
+    """Do it, look what it met, and undo it alone if it must fail."""
+    run, new = (
+        (None, operation) if isinstance(operation, Enqueue) else (operation.run, operation.new)
+    )
+    jobs, error = _storable(new)
+    insert = statements.REPLACE if new.mode == "replace" else statements.INSERT_NEW
+    database.execute("SAVEPOINT part")
+    gone, came = _replace(database, turn, run, jobs, insert)
+    there = gone is None or gone.rowcount > 0
+    if there and new.mode == "unique" and came and came.rowcount < len(jobs):
+        database.execute("ROLLBACK TO part")
+        _, came = _replace(database, turn, run, jobs, statements.INSERT_AND_TELL)
+        error = conflict(set(came.fetchall() if came else ()), jobs) or error
+    if error is not None or not there:
+        database.execute("ROLLBACK TO part")
+    else:
+        turn.tell(jobs)
+    database.execute("RELEASE part")
+    return error if there and error else there
+
+
+def _replace(
+    database: Connection, turn: Turn, run: Remove | None, jobs: Sequence[NewJob], insert: str
+) -> tuple[_Cursor | None, _Cursor | None]:
+    """Remove a run, if one is named, and insert jobs, if there are any."""
+    gone = came = None
+    with database.pipeline() as pipeline:
+        if run is not None:
+            key = statements.keys([(run.queue, run.id, run.run_id)])
+            gone = database.execute(statements.REMOVE, key)
+        if jobs:
+            came = database.execute(insert, statements.new_jobs(jobs, turn.now))
+        pipeline.sync()
+    return gone, came
+
+
+def _storable(new: Enqueue) -> tuple[list[NewJob], Exception | None]:
+    """Give the jobs up to the first that cannot be stored, and why."""
+    good: list[NewJob] = []
+    try:
+        for job in storable.jobs(new.jobs):
+            good.append(job)  # noqa: PERF402  what came before an error is wanted
+    except BackendError as error:
+        return good, error
+    return (last_of_each(good) if new.mode == "replace" else good), None

@@ -1,0 +1,81 @@
+"""A PostgreSQL of its own for a run of tests: Debian's programs, a temporary folder, a socket."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Self
+
+GIVEN = os.environ.get("RELAY_TEST_POSTGRES")
+"""The URL of an empty database whose tables the tests may empty."""
+
+
+def programs() -> Path | None:
+    """Find the newest server on this machine."""
+    found = [Path(path).parent for path in [shutil.which("postgres")] if path]
+    folders = Path("/usr/lib/postgresql").glob("*/bin")
+    found += sorted(folders, key=lambda path: float(path.parent.name), reverse=True)
+    return next((path for path in found if (path / "initdb").exists()), None)
+
+
+class Cluster:
+    """Starts on a socket alone. PostgreSQL refuses root, so root lets another user run it."""
+
+    def __init__(self, **settings: str) -> None:
+        bin = programs()
+        assert bin
+        self._bin = bin
+        self.folder = Path(mkdtemp(prefix="relay-pg-"))
+        self._settings = {"listen_addresses": "", "unix_socket_directories": self.folder} | settings
+        self._user = "nobody" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(self.folder, self._user)
+        self.data = self.folder / "data"
+        self._run("initdb", "-U", "relay", "-A", "trust", "-N", "--no-locale", "-E", "UTF8")
+
+    def url(self, database: str = "postgres", user: str = "relay") -> str:
+        return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def start(self) -> Self:
+        options = " ".join(f"-c {name}='{to}'" for name, to in self._settings.items())
+        self._run("pg_ctl", "-w", "-s", "-l", str(self.folder / "log"), "-o", options, "start")
+        return self
+
+    def stop(self, mode: str = "immediate") -> None:
+        with suppress(subprocess.CalledProcessError):  # it is down already
+            self._run("pg_ctl", "-w", "-s", "-m", mode, "stop")
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def kill(self, pid: int) -> None:
+        """End a backend as a crash would; PostgreSQL restarts all of them then."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    def backends(self) -> list[int]:
+        """Find the processes that serve connections."""
+        main = (self.data / "postmaster.pid").read_text().split()[0]
+        listed = subprocess.run(
+            ["ps", "-o", "pid=,args=", "--ppid", main], capture_output=True, text=True, check=False
+        ).stdout
+        return [int(pid) for pid in re.findall(r"(\d+) postgres: relay ", listed)]
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._bin / program, "-D", self.data, *arguments],
+            user=self._user,
+            cwd=self.folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            extra_groups=[] if self._user else None,
+        )
