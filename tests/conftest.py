@@ -5,13 +5,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from .postgres import GIVEN, Cluster, programs
+from .postgres import GIVEN, MISSING, Cluster, empty, programs, with_schema
 
 # How long an example takes is the machine's affair.
 settings.register_profile("relay", deadline=None)
 settings.load_profile("relay")
-
-MISSING = "no PostgreSQL on this machine (nor at $RELAY_TEST_POSTGRES): its tests are skipped"
 
 
 def pytest_report_header() -> str:
@@ -23,10 +21,10 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The URL of a database for Relay's tables alone."""
+def postgres_url(worker_id: str) -> Iterator[str]:
+    """The URL of a database, or of a schema of the given one, for Relay's tables alone."""
     if GIVEN:
-        yield GIVEN
+        yield with_schema(GIVEN, f"relay_test_{worker_id}")
         return
     if not programs():
         pytest.skip(MISSING)
@@ -35,3 +33,17 @@ def postgres_url() -> Iterator[str]:
         yield cluster.start().url()
     finally:
         cluster.remove()
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> str:
+    """The URL of a database without jobs."""
+    empty(postgres_url)
+    return postgres_url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str:
+    """Each kind of database, without jobs."""
+    url: str = request.getfixturevalue("postgres") if request.param == "postgres" else ":memory:"
+    return url

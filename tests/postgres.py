@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Self
 
+MISSING = "no PostgreSQL on this machine (nor at $RELAY_TEST_POSTGRES): its tests are skipped"
 GIVEN = os.environ.get("RELAY_TEST_POSTGRES")
 """The URL of an empty database whose tables the tests may empty."""
 
@@ -58,13 +59,13 @@ class Cluster:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
-    def backends(self) -> list[int]:
-        """Find the processes that serve connections."""
+    def backends(self, user: str) -> list[int]:
+        """Find the processes that serve a user's connections."""
         main = (self.data / "postmaster.pid").read_text().split()[0]
         listed = subprocess.run(
             ["ps", "-o", "pid=,args=", "--ppid", main], capture_output=True, text=True, check=False
         ).stdout
-        return [int(pid) for pid in re.findall(r"(\d+) postgres: relay ", listed)]
+        return [int(pid) for pid in re.findall(rf"(\d+) postgres: {user} ", listed)]
 
     def remove(self) -> None:
         self.stop()
@@ -79,3 +80,23 @@ class Cluster:
             stdout=subprocess.DEVNULL,
             extra_groups=[] if self._user else None,
         )
+
+
+def with_schema(url: str, schema: str) -> str:
+    """Make a new schema, and give the URL that leads there."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+        connection.execute(f"CREATE SCHEMA {schema}".encode())
+    return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{schema}"
+
+
+def empty(url: str) -> None:
+    """Forget all jobs, and when they were last reaped."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        if connection.execute("SELECT to_regclass('jobs')").fetchone() != (None,):
+            connection.execute("TRUNCATE jobs")
+            connection.execute("UPDATE internal_state SET last_run = '2000-01-01'")

@@ -1,4 +1,4 @@
-"""The bundled server: Relay's protocol, versions 1 and 2, over one SQLite file.
+"""The bundled server: Relay's protocol, versions 1 and 2, over one SQLite file or PostgreSQL.
 
 It is stricter than the real server in five things, which no client depends on and which hide
 mistakes: HEAD on a queue's jobs is 405 and claims nothing; bytes after the JSON value of a body

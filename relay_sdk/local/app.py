@@ -36,12 +36,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def is_postgres(db: str | os.PathLike[str]) -> bool:
+    """Tell a PostgreSQL database's URL from a file's name."""
+    return isinstance(db, str) and db.startswith(("postgresql://", "postgres://"))
+
+
 def open_database(db: str | os.PathLike[str]) -> Database:
     """Open the PostgreSQL database of a URL, or a SQLite file."""
-    if isinstance(db, str) and db.startswith(("postgresql://", "postgres://")):
+    if is_postgres(db):
         from .postgres import open_store
 
-        return open_store(db)
+        return open_store(str(db))
     return Store(db)
 
 
@@ -74,13 +79,12 @@ class App:
             raise ValueError(f"reap_interval must be more than 0 seconds, not {reap_interval}")
         self._reap_interval = int(reap_interval * 10**6)
         self._lock = Lock()
-        dates.from_datetime(clock())  # so that a naive clock opens nothing
+        self._reaped_at = dates.from_datetime(clock())
         self.store: Database = open_database(db)
         # Servers that share a database go by one clock, unless a test gives another.
         self._now: Callable[[], int] = (
             self.store.clock if clock is utc_now else lambda: dates.from_datetime(clock())
         )
-        self._reaped_at = self._now()
 
     def close(self) -> None:
         with self._lock:

@@ -32,7 +32,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def app(clock: Clock) -> Iterator[App]:
+def app(database: str, clock: Clock) -> Iterator[App]:
+    with App(database, clock=clock) as app:
+        yield app
+
+
+@pytest.fixture
+def on_sqlite(clock: Clock) -> Iterator[App]:
     with App(clock=clock) as app:
         yield app
 
@@ -78,11 +84,11 @@ def test_head_never_claims_a_job(app: App, version: int) -> None:
     assert app("GET", f"/v{version}/queues/q/jobs", {}, b"").status == 200
 
 
-def test_requests_answered_together_share_one_commit(app: App) -> None:
+def test_requests_answered_together_share_one_commit(on_sqlite: App) -> None:
     statements: list[str] = []
-    app.store.connection.set_trace_callback(statements.append)
+    on_sqlite.store.connection.set_trace_callback(statements.append)
 
-    app.answer([enqueue("a"), enqueue("b"), Request("GET", "/v2/queues/q/jobs", {}, b"")])
+    on_sqlite.answer([enqueue("a"), enqueue("b"), Request("GET", "/v2/queues/q/jobs", {}, b"")])
 
     assert statements.count("BEGIN IMMEDIATE") == statements.count("COMMIT") == 1
 
@@ -96,13 +102,13 @@ def test_a_batch_that_fails_rolls_back_alone(app: App) -> None:
     assert [key for key in ("a", "lost", "bad", "b") if exists(app, key)] == ["a", "b"]
 
 
-def test_what_needs_no_database_leaves_it_alone(app: App) -> None:
+def test_what_needs_no_database_leaves_it_alone(on_sqlite: App) -> None:
     statements: list[str] = []
-    app.store.connection.set_trace_callback(statements.append)
+    on_sqlite.store.connection.set_trace_callback(statements.append)
 
-    app("GET", "/health", {}, b"")
-    app("GET", "/nowhere", {}, b"")
-    app("GET", f"/v2/queues/q/jobs/a/run-id/{RUN}", {}, b"")
+    on_sqlite("GET", "/health", {}, b"")
+    on_sqlite("GET", "/nowhere", {}, b"")
+    on_sqlite("GET", f"/v2/queues/q/jobs/a/run-id/{RUN}", {}, b"")
 
     assert statements == []
 
@@ -118,10 +124,10 @@ def spoil_commits(app: App) -> None:
     """)
 
 
-def test_a_failing_commit_is_an_error_for_all_that_share_it(app: App) -> None:
-    spoil_commits(app)
+def test_a_failing_commit_is_an_error_for_all_that_share_it(on_sqlite: App) -> None:
+    spoil_commits(on_sqlite)
 
-    responses = app.answer(
+    responses = on_sqlite.answer(
         [
             enqueue("a"),
             enqueue("b", queue="spoilt"),
@@ -135,8 +141,8 @@ def test_a_failing_commit_is_an_error_for_all_that_share_it(app: App) -> None:
     assert responses[0].body.startswith(b"Backend error: ")
     assert responses[0].body.endswith(b". Is retryable: false.")
     assert not responses[2].body.endswith(b"false.")
-    assert not any(exists(app, key) for key in "abc")
-    assert app.answer([enqueue("a")])[0].status == 202
+    assert not any(exists(on_sqlite, key) for key in "abc")
+    assert on_sqlite.answer([enqueue("a")])[0].status == 202
 
 
 @pytest.mark.parametrize(("version", "status"), [(1, 429), (2, 503)])
@@ -169,8 +175,8 @@ def test_a_locked_database_is_worth_a_retry(tmp_path: Path, version: int, status
         assert app.answer([enqueue("a")])[0].status == 202
 
 
-def test_claimers_in_many_threads_get_each_job_once() -> None:
-    with App() as app:
+def test_claimers_in_many_threads_get_each_job_once(database: str) -> None:
+    with App(database) as app:
         app.answer([enqueue(*(str(n) for n in range(200)))])
 
         def claim(_: int) -> list[str]:
@@ -189,8 +195,8 @@ def claim(app: App) -> int:
     return app("GET", "/v2/queues/q/jobs", {}, b"").status
 
 
-def test_the_reaper_runs_once_an_interval_from_the_start(clock: Clock) -> None:
-    with App(reap_interval=5, clock=clock) as app:
+def test_the_reaper_runs_once_an_interval_from_the_start(database: str, clock: Clock) -> None:
+    with App(database, reap_interval=5, clock=clock) as app:
         clock.advance(3)
         app.answer([enqueue("a", timeout=2)])
         assert claim(app) == 200
@@ -285,8 +291,8 @@ def test_a_heartbeat_with_bytes_after_its_value_erases_the_state(app: App) -> No
     assert json.loads(app("GET", "/v2/queues/q/jobs/a", {}, b"").body)["state"] is None
 
 
-def test_a_closed_app_answers_as_if_its_database_were_down() -> None:
-    app = App()
+def test_a_closed_app_answers_as_if_its_database_were_down(database: str) -> None:
+    app = App(database)
     app.close()
     app.close()
 

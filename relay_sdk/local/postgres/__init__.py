@@ -12,11 +12,9 @@ def open_store(url: str) -> "PostgresStore":
     Raise OSError when the database cannot be used, and ValueError when it is something else's.
     """
     try:
-        import psycopg  # noqa: F401  pyright: ignore[reportUnusedImport]
+        from .store import PostgresStore
     except ImportError as error:
-        raise ImportError(
+        raise ImportError(  # psycopg is not there, or finds no libpq
             "a PostgreSQL database needs psycopg: pip install 'relay-job-sdk[postgres]'"
         ) from error
-    from .store import PostgresStore
-
     return PostgresStore(url)

@@ -2,7 +2,7 @@
 
 import time
 from struct import Struct
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import conninfo
@@ -27,8 +27,9 @@ DEFAULTS: dict[str, str | int] = {
 }
 
 # Our statements look up rows by an index. Let no plan depend on what statistics there are yet.
-SETTINGS = {
+SETTINGS: dict[LiteralString, LiteralString] = {
     "TimeZone": "UTC",
+    "default_transaction_isolation": "read committed",
     "lock_timeout": "2s",
     "statement_timeout": "15s",
     "idle_in_transaction_session_timeout": "30s",
@@ -38,6 +39,7 @@ SETTINGS = {
     "enable_mergejoin": "off",
     "enable_sort": "off",
     "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
     "client_min_messages": "error",
 }
 _SET = "SELECT " + ", ".join(
@@ -97,7 +99,7 @@ def connect(url: str) -> Connection:
     """Connect, with our settings; raise psycopg.Error."""
     asked = conninfo.conninfo_to_dict(url)
     usual = {name: to for name, to in DEFAULTS.items() if name not in asked}
-    connection = Connection.connect(url, autocommit=True, **usual)
+    connection = Connection.connect(conninfo.make_conninfo(url, **usual), autocommit=True)
     try:
         connection.adapters.register_loader("timestamp", _Moment)
         connection.adapters.register_loader("interval", _Seconds)
@@ -127,7 +129,8 @@ def is_alive(connection: Connection) -> bool:
     if connection.closed:
         return False
     try:
-        connection.pgconn.consume_input()
+        connection.pgconn.consume_input()  # a last word, maybe
+        connection.pgconn.consume_input()  # the end
     except psycopg.OperationalError:
         return False
     return connection.pgconn.status == ConnStatus.OK

@@ -18,6 +18,8 @@ _KEYS = """unnest(%(queues)s::text[], %(ids)s::text[], %(run_ids)s::uuid[])
 _IS_ASKED = """jobs.queue = asked.queue AND jobs.id = asked.id"""
 _IS_ITS_RUN = """(asked.run_id IS NULL OR jobs.run_id = asked.run_id)"""
 
+# Those that find jobs by their keys are planned anew each time: made for an empty table, a plan
+# would read all jobs of the queue for each. The others have but one way to go.
 REMOVE = f"DELETE FROM jobs USING {_KEYS} WHERE {_IS_ASKED} AND {_IS_ITS_RUN} RETURNING asked.n"
 
 EXISTS = f"SELECT asked.n FROM {_KEYS} JOIN jobs ON {_IS_ASKED}"
@@ -34,10 +36,10 @@ WHERE {_IS_ASKED} AND jobs.in_flight AND {_IS_ITS_RUN} RETURNING asked.n"""
 # What is locked is chosen first, once: joined to a plain subquery, more rows could be updated.
 CLAIM = f"""
 WITH ready AS MATERIALIZED (
-    SELECT found.queue, found.id
+    SELECT found.ctid
     FROM unnest(%(queues)s::text[], %(limits)s::int8[]) AS asked(queue, most)
     CROSS JOIN LATERAL (
-        SELECT jobs.queue, jobs.id FROM jobs
+        SELECT jobs.ctid FROM jobs
         WHERE jobs.queue = asked.queue AND jobs.in_flight = FALSE
             AND jobs.run_at <= %(now)s::timestamp
         ORDER BY jobs.run_at LIMIT asked.most FOR UPDATE SKIP LOCKED
@@ -45,7 +47,7 @@ WITH ready AS MATERIALIZED (
 )
 UPDATE jobs SET in_flight = TRUE, run_id = gen_random_uuid(), updated_at = %(now)s::timestamp,
     expires_at = %(now)s::timestamp + timeout
-FROM ready WHERE jobs.queue = ready.queue AND jobs.id = ready.id RETURNING {_JOB}"""
+FROM ready WHERE jobs.ctid = ready.ctid RETURNING {_JOB}"""
 
 _INSERT = """
 INSERT INTO jobs (queue, id, timeout, max_retries, retries_remaining, data, state, run_at,
@@ -83,22 +85,25 @@ WHERE id = 'reap' AND last_run NOT BETWEEN %(before)s::timestamp AND %(after)s::
 
 _OVER = """
 WITH over AS MATERIALIZED (
-    SELECT queue, id FROM jobs
+    SELECT ctid FROM jobs
     WHERE in_flight = TRUE AND expires_at < %(now)s::timestamp AND {}
     ORDER BY expires_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
 )"""
 
 DROP_EXPIRED = f"""{_OVER.format("retries_remaining = 0")}
-DELETE FROM jobs USING over WHERE jobs.queue = over.queue AND jobs.id = over.id
+DELETE FROM jobs USING over WHERE jobs.ctid = over.ctid
 RETURNING jobs.queue, jobs.id"""
 
 # Below 0 are jobs without limit that another version left so.
 REQUEUE_EXPIRED = f"""{_OVER.format("retries_remaining IS DISTINCT FROM 0")}
 UPDATE jobs SET in_flight = FALSE, run_id = NULL,
     retries_remaining = retries_remaining - (retries_remaining > 0)::int
-FROM over WHERE jobs.queue = over.queue AND jobs.id = over.id RETURNING jobs.queue"""
+FROM over WHERE jobs.ctid = over.ctid RETURNING jobs.queue"""
 
 CLOCK = "SELECT clock_timestamp() AT TIME ZONE 'UTC'"
+
+
+BY_KEY = {REMOVE, EXISTS, GET, HEARTBEAT, RESCHEDULE}
 
 
 def new_jobs(jobs: Sequence[NewJob], now: int) -> Parameters:

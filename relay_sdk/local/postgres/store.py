@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, LiteralString, TypeAlias
 
 import psycopg
 
@@ -106,14 +106,22 @@ class PostgresStore:
         raise AssertionError
 
     def _turn(self, database: Connection, turn: Turn) -> list[object]:
-        with database.pipeline():
-            database.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-            sent = [(each, _send(database, each)) for each in turn.statements()]
-            for n, operation in turn.careful:
-                turn.outcomes[n] = _carefully(database, turn, operation)
-            sent += [(each, _send(database, each)) for each in turn.last_statements()]
-            database.execute("COMMIT")
-        for each, cursor in sent:
+        first, last = list(turn.statements()), list(turn.last_statements())
+        if turn.careful:
+            with database.pipeline():
+                database.execute("BEGIN")
+                sent = [_send(database, each) for each in first]
+                for n, operation in turn.careful:
+                    turn.outcomes[n] = _carefully(database, turn, operation)
+                last = list(turn.last_statements())  # they may have more to tell
+                sent += [_send(database, each) for each in last]
+                database.execute("COMMIT")
+        elif len(first) + len(last) > 1:
+            with database.pipeline():  # what is sent before its end is one transaction
+                sent = [_send(database, each) for each in first + last]
+        else:
+            sent = [_send(database, each) for each in first + last]
+        for each, cursor in zip(first + last, sent, strict=True):
             each.read(cursor.fetchall() if cursor.description else (), turn.outcomes)
         return turn.outcomes
 
@@ -211,7 +219,9 @@ class PostgresStore:
 
 
 def _send(database: Connection, each: Statement) -> _Cursor:
-    return database.cursor(binary=True).execute(each.sql, each.parameters)
+    return database.execute(
+        each.sql, each.parameters, prepare=each.sql not in statements.BY_KEY, binary=True
+    )
 
 
 def _carefully(database: Connection, turn: Turn, operation: Enqueue | Requeue) -> object:
@@ -220,7 +230,7 @@ def _carefully(database: Connection, turn: Turn, operation: Enqueue | Requeue) -
         (None, operation) if isinstance(operation, Enqueue) else (operation.run, operation.new)
     )
     jobs, error = _storable(new)
-    insert = statements.REPLACE if new.mode == "replace" else statements.INSERT_NEW
+    insert: LiteralString = statements.REPLACE if new.mode == "replace" else statements.INSERT_NEW
     database.execute("SAVEPOINT part")
     gone, came = _replace(database, turn, run, jobs, insert)
     there = gone is None or gone.rowcount > 0
@@ -237,14 +247,18 @@ def _carefully(database: Connection, turn: Turn, operation: Enqueue | Requeue) -
 
 
 def _replace(
-    database: Connection, turn: Turn, run: Remove | None, jobs: Sequence[NewJob], insert: str
+    database: Connection,
+    turn: Turn,
+    run: Remove | None,
+    jobs: Sequence[NewJob],
+    insert: LiteralString,
 ) -> tuple[_Cursor | None, _Cursor | None]:
     """Remove a run, if one is named, and insert jobs, if there are any."""
     gone = came = None
     with database.pipeline() as pipeline:
         if run is not None:
             key = statements.keys([(run.queue, run.id, run.run_id)])
-            gone = database.execute(statements.REMOVE, key)
+            gone = database.execute(statements.REMOVE, key, prepare=False)
         if jobs:
             came = database.execute(insert, statements.new_jobs(jobs, turn.now))
         pipeline.sync()

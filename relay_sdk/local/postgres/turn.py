@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, LiteralString
 
 from relay_sdk.local import dates, storable
 from relay_sdk.local.answers import BackendError, JobExistsError
@@ -119,8 +119,8 @@ class Turn:
 class Statement:
     """One statement, of which nobody waits for a result."""
 
-    def __init__(self, sql: str, parameters: Parameters) -> None:
-        self.sql = sql
+    def __init__(self, sql: LiteralString, parameters: Parameters) -> None:
+        self.sql: LiteralString = sql
         self.parameters = parameters
 
     def read(self, rows: Rows, outcomes: list[object]) -> None:
@@ -130,7 +130,7 @@ class Statement:
 class Found(Statement):
     """Gives back the numbers, from 1, of those that hit a job."""
 
-    def __init__(self, sql: str, parameters: Parameters, places: Sequence[int]) -> None:
+    def __init__(self, sql: LiteralString, parameters: Parameters, places: Sequence[int]) -> None:
         super().__init__(sql, parameters)
         self.places = places
 
