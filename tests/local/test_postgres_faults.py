@@ -55,7 +55,9 @@ def sql(cluster: Cluster, *statements: str) -> None:
             admin.execute(statement.encode())
 
 
-END_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'"
+END_CONNECTIONS = (
+    "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE usename = 'app'"
+)
 
 
 def enqueue(*ids: str) -> Request:
@@ -107,7 +109,6 @@ def test_a_connection_that_ended_while_it_was_idle_is_not_noticed(
     app: App, cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     sql(cluster, END_CONNECTIONS)
-    time.sleep(0.1)  # until the news of it is here
 
     assert app.answer([enqueue("a")])[0].status == 202
     assert logged(caplog) == []
@@ -127,7 +128,6 @@ def test_a_standby_is_left_for_what_can_be_written(
 ) -> None:
     read_only = "ALTER DATABASE relay SET default_transaction_read_only = "
     sql(cluster, read_only + "on", END_CONNECTIONS)
-    time.sleep(0.1)
 
     def heal() -> None:
         # A superuser's session is read-only, too.
@@ -139,8 +139,8 @@ def test_a_standby_is_left_for_what_can_be_written(
 def test_a_full_disk(app: App, cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     sql(
         cluster,
-        """CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION
-        'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$""",
+        "CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION "
+        "'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$",
         "CREATE TRIGGER fill BEFORE INSERT ON jobs EXECUTE FUNCTION disk_is_full()",
     )
 
@@ -166,7 +166,6 @@ def test_what_waits_too_long_for_a_lock_is_told_to_come_again(
         connection, "_SET", f"{connection._SET}, set_config('{setting}', '200ms', false)"
     )
     sql(cluster, END_CONNECTIONS)
-    time.sleep(0.1)
 
     with holding(cluster, "LOCK TABLE jobs"):
         responses = app.answer([enqueue(str(n)) for n in range(5)])
