@@ -139,8 +139,8 @@ def test_a_standby_is_left_for_what_can_be_written(
 def test_a_full_disk(app: App, cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     sql(
         cluster,
-        "CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION "
-        "'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$",
+        "CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$",
         "CREATE TRIGGER fill BEFORE INSERT ON jobs EXECUTE FUNCTION disk_is_full()",
     )
 
