@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from .postgres import GIVEN, MISSING, Cluster, empty, programs, with_schema
+from .postgres import GIVEN, MISSING, Cluster, are_skipped, empty, programs, with_schema
 
 # How long an example takes is the machine's affair.
 settings.register_profile("relay", deadline=None)
@@ -26,7 +26,7 @@ def postgres_url(worker_id: str) -> Iterator[str]:
     if GIVEN:
         yield with_schema(GIVEN, f"relay_test_{worker_id}")
         return
-    if not programs():
+    if are_skipped():
         pytest.skip(MISSING)
     cluster = Cluster(fsync="off")
     try:

@@ -11,8 +11,12 @@ from tempfile import mkdtemp
 from typing import Self
 
 MISSING = "no PostgreSQL on this machine (nor at $RELAY_TEST_POSTGRES): its tests are skipped"
-GIVEN = os.environ.get("RELAY_TEST_POSTGRES")
-"""The URL of an empty database whose tables the tests may empty."""
+_ASKED = os.environ.get("RELAY_TEST_POSTGRES", "")
+REQUIRED = _ASKED == "required"
+"""Whether tests fail rather than skip where there is no PostgreSQL."""
+
+GIVEN = "" if REQUIRED else _ASKED
+"""The URL of a database in which the tests may make schemas and roles."""
 
 
 def programs() -> Path | None:
@@ -23,12 +27,17 @@ def programs() -> Path | None:
     return next((path for path in found if (path / "initdb").exists()), None)
 
 
+def are_skipped() -> bool:
+    """Tell whether there is no PostgreSQL to start, and that is fine."""
+    return not (REQUIRED or programs())
+
+
 class Cluster:
     """Starts on a socket alone. PostgreSQL refuses root, so root lets another user run it."""
 
     def __init__(self, **settings: str) -> None:
         bin = programs()
-        assert bin
+        assert bin, "no PostgreSQL on this machine"
         self._bin = bin
         self.folder = Path(mkdtemp(prefix="relay-pg-"))
         self._settings = {"listen_addresses": "", "unix_socket_directories": self.folder} | settings

@@ -15,9 +15,9 @@ from relay_sdk.local import App
 from relay_sdk.local.app import Request
 from relay_sdk.local.postgres import connection, store
 
-from ..postgres import MISSING, Cluster, programs
+from ..postgres import MISSING, Cluster, are_skipped
 
-pytestmark = pytest.mark.skipif(not programs(), reason=MISSING)
+pytestmark = pytest.mark.skipif(are_skipped(), reason=MISSING)
 
 JSON = {"content-type": "application/json"}
 PATIENT = 20.0
@@ -140,7 +140,7 @@ def test_a_full_disk(app: App, cluster: Cluster, caplog: pytest.LogCaptureFixtur
     sql(
         cluster,
         "CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$",
+        "RAISE EXCEPTION 'No space left on device' USING ERRCODE = '53100'; END $$",
         "CREATE TRIGGER fill BEFORE INSERT ON jobs EXECUTE FUNCTION disk_is_full()",
     )
 

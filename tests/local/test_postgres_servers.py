@@ -20,18 +20,18 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from ..postgres import MISSING, Cluster, programs
+from ..postgres import MISSING, Cluster, are_skipped
 
 pytestmark = [
-    pytest.mark.skipif(not programs(), reason=MISSING),
+    pytest.mark.skipif(are_skipped(), reason=MISSING),
     pytest.mark.skipif(os.name != "posix", reason="needs signals"),
 ]
 
 LEASE = 2
 SERVERS = 4
 WORKERS = 16
-JOBS = 400
-STEP = 25
+JOBS = 300
+STEP = 20
 """Jobs that are stored between a kill and the next: how fast that is depends on the machine."""
 PATIENT = 60.0
 
