@@ -8,6 +8,7 @@ import typer
 from relay_sdk.cli.doctor import doctor
 from relay_sdk.cli.enqueue import enqueue
 from relay_sdk.cli.jobs import exists, get, next_jobs, remove
+from relay_sdk.cli.move import move
 from relay_sdk.cli.outcome import reported
 from relay_sdk.cli.serve import serve
 from relay_sdk.cli.work import work
@@ -54,4 +55,5 @@ _add("get", get, "emails welcome-1", "emails welcome-1 --json")
 _add("exists", exists, "emails welcome-1 && echo still there")
 _add("remove", remove, "emails welcome-1")
 _add("work", work, "mails:worker --concurrency 4", "mails:worker --processes 3 --verbose")
+_add("move", move, "sqlite:relay.db postgresql://relay@db.example/relay")
 _add("doctor", doctor, "--url http://127.0.0.1:8080", "--json")

@@ -77,6 +77,8 @@ FROM (SELECT make_interval(secs => timeout) AS timeout, queue, id, retries, data
           AS row(queue, id, timeout, retries, data, state, run_at)) AS new
 WHERE jobs.queue = new.queue AND jobs.id = new.id AND jobs.in_flight RETURNING 1"""
 
+ALL = f"SELECT {_JOB} FROM jobs ORDER BY queue, id"
+
 NOTIFY = f"SELECT pg_notify('{CHANNEL}', news) FROM unnest(%(news)s::text[]) AS news"
 
 TAKE_TURN_TO_REAP = """
