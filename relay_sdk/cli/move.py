@@ -1,6 +1,5 @@
 """All jobs of one database to another."""
 
-import sqlite3
 import sys
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
@@ -20,6 +19,8 @@ def move(source: Place, target: Place) -> None:
     Stop the servers of the source first; workers wait for a server meanwhile, and go on with those
     of the target. A move that was ended goes on where it was: start it again.
     """
+    import sqlite3
+
     from relay_sdk.local.moving import JobsInTheWayError, move, open_side
 
     if source == target:

@@ -18,8 +18,6 @@ _KEYS = """unnest(%(queues)s::text[], %(ids)s::text[], %(run_ids)s::uuid[])
 _IS_ASKED = """jobs.queue = asked.queue AND jobs.id = asked.id"""
 _IS_ITS_RUN = """(asked.run_id IS NULL OR jobs.run_id = asked.run_id)"""
 
-# Those that find jobs by their keys are planned anew each time: made for an empty table, a plan
-# would read all jobs of the queue for each. The others have but one way to go.
 REMOVE = f"DELETE FROM jobs USING {_KEYS} WHERE {_IS_ASKED} AND {_IS_ITS_RUN} RETURNING asked.n"
 
 EXISTS = f"SELECT asked.n FROM {_KEYS} JOIN jobs ON {_IS_ASKED}"
@@ -102,10 +100,10 @@ UPDATE jobs SET in_flight = FALSE, run_id = NULL,
     retries_remaining = retries_remaining - (retries_remaining > 0)::int
 FROM over WHERE jobs.ctid = over.ctid RETURNING jobs.queue"""
 
+# Made for an empty table, a plan that finds a job by its key may read all jobs of the queue.
+PLAN_ANEW = "DISCARD PLANS"
+
 CLOCK = "SELECT clock_timestamp() AT TIME ZONE 'UTC'"
-
-
-BY_KEY = {REMOVE, EXISTS, GET, HEARTBEAT, RESCHEDULE}
 
 
 def new_jobs(jobs: Sequence[NewJob], now: int) -> Parameters:

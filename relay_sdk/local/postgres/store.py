@@ -27,6 +27,9 @@ ATTEMPTS = 3
 PAUSE = 0.5
 """Seconds between tries to connect; who asks meanwhile is told that it failed."""
 
+PLANS = 1.0
+"""Seconds that plans are kept: a table can grow fast."""
+
 REAPED = 5000
 """Jobs that are put back or dropped in one transaction."""
 
@@ -45,6 +48,7 @@ class PostgresStore:
         self._failed_at: float | None = None
         self._trouble = BackendError("")
         self._next_try = 0.0
+        self._plans_end = 0.0
         self._open: Connection | None = None
         try:
             self._open = connection.connect(url)
@@ -106,6 +110,9 @@ class PostgresStore:
         raise AssertionError
 
     def _turn(self, database: Connection, turn: Turn) -> list[object]:
+        if time.monotonic() > self._plans_end:
+            database.execute(statements.PLAN_ANEW, prepare=False)
+            self._plans_end = time.monotonic() + PLANS
         first, last = list(turn.statements()), list(turn.last_statements())
         if turn.careful:
             with database.pipeline():
@@ -219,9 +226,7 @@ class PostgresStore:
 
 
 def _send(database: Connection, each: Statement) -> _Cursor:
-    return database.execute(
-        each.sql, each.parameters, prepare=each.sql not in statements.BY_KEY, binary=True
-    )
+    return database.execute(each.sql, each.parameters, prepare=True, binary=True)
 
 
 def _carefully(database: Connection, turn: Turn, operation: Enqueue | Requeue) -> object:
@@ -258,9 +263,9 @@ def _replace(
     with database.pipeline() as pipeline:
         if run is not None:
             key = statements.keys([(run.queue, run.id, run.run_id)])
-            gone = database.execute(statements.REMOVE, key, prepare=False)
+            gone = database.execute(statements.REMOVE, key, prepare=True)
         if jobs:
-            came = database.execute(insert, statements.new_jobs(jobs, turn.now))
+            came = database.execute(insert, statements.new_jobs(jobs, turn.now), prepare=True)
         pipeline.sync()
     return gone, came
 
