@@ -14,7 +14,16 @@ from psycopg import sql
 
 from relay_sdk.local import App
 from relay_sdk.local.answers import BackendError, JobExistsError
-from relay_sdk.local.operations import Claim, Enqueue, Exists, Get, Heartbeat, NewJob, Remove
+from relay_sdk.local.operations import (
+    Claim,
+    Enqueue,
+    Exists,
+    Get,
+    Heartbeat,
+    NewJob,
+    Remove,
+    Requeue,
+)
 from relay_sdk.local.postgres import open_store, statements
 from relay_sdk.local.postgres.store import PostgresStore
 from relay_sdk.local.postgres.wakeups import Wakeups
@@ -319,6 +328,23 @@ def test_what_cannot_be_stored_fails_alone(store: PostgresStore) -> None:
     assert store.perform(
         [Exists("q", id) for id in ("there", "lost", "new", "also lost")], NOW
     ) == [True, False, True, False]
+
+
+def test_what_is_undone_spoils_nothing_that_comes_after(store: PostgresStore) -> None:
+    store.perform([Enqueue([job("a")], "unique")], NOW)
+    for n in range(10):
+        outcomes = store.perform(
+            [
+                Enqueue([job(f"{n}-1"), job("a")], "unique"),
+                Enqueue([job(f"{n}-2")], "unique"),
+                Requeue(Remove("q", "x", str(uuid4())), Enqueue([job("a")], "unique")),
+                Exists("q", f"{n}-2"),
+            ],
+            NOW,
+        )
+        assert isinstance(outcomes[0], JobExistsError)
+        assert outcomes[1:] == [None, False, True]
+        assert store.perform([Exists("q", f"{n}-1"), Exists("q", f"{n}-2")], NOW) == [False, True]
 
 
 def test_two_heartbeats_of_one_job_in_a_turn_both_hit(store: PostgresStore) -> None:

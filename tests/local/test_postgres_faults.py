@@ -181,6 +181,14 @@ def test_what_waits_too_long_for_a_lock_is_told_to_come_again(
     assert app.answer([enqueue("held")])[0].status == 202
 
 
+def test_a_reaper_that_waits_for_a_lock_leaves_the_requests_alone(cluster: Cluster) -> None:
+    with App(cluster.url("relay", "app"), reap_interval=1e-6) as app:
+        with holding(cluster, "UPDATE internal_state SET last_run = '2000-01-01'"):
+            assert app.answer([enqueue("a")])[0].status == 202
+        assert app.answer([enqueue("b")])[0].status == 202
+    sql(cluster, "TRUNCATE jobs")
+
+
 def test_a_turn_that_is_in_the_way_of_another_is_done_again(
     app: App, cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:

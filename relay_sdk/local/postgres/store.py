@@ -55,6 +55,7 @@ class PostgresStore:
             tables.prepare(self._open, self.name)
             tables.warn(self._open, self.name)
             self._look_at_the_clock(self._open)
+            log.info("Jobs are in the %s", self.name)
         except psycopg.Error as error:
             self.close()
             raise OSError(f"cannot use the {self.name}: {connection.message(error)}") from None
@@ -91,9 +92,12 @@ class PostgresStore:
             if waited > 1:  # for locks, and it would take too long to wait for each
                 outcomes.append(self._trouble)
                 continue
-            outcomes += self.perform([operation], now)
-            error = outcomes[-1]
-            waited += isinstance(error, BackendError) and error.retryable
+            try:
+                outcomes += self.perform([operation], now)
+            except BackendError as error:  # what was done alone is done
+                outcomes.append(error)
+            last = outcomes[-1]
+            waited += isinstance(last, BackendError) and last.retryable
         return outcomes
 
     def _attempt(self, operations: Sequence[Operation[Any]], now: int) -> list[object]:
@@ -116,13 +120,13 @@ class PostgresStore:
         first, last = list(turn.statements()), list(turn.last_statements())
         if turn.careful:
             with database.pipeline():
-                database.execute("BEGIN")
-                sent = [_send(database, each) for each in first]
+                database.execute("BEGIN", prepare=False)
+                sent = [_send(database, each, prepare=False) for each in first]
                 for n, operation in turn.careful:
                     turn.outcomes[n] = _carefully(database, turn, operation)
                 last = list(turn.last_statements())  # they may have more to tell
-                sent += [_send(database, each) for each in last]
-                database.execute("COMMIT")
+                sent += [_send(database, each, prepare=False) for each in last]
+                database.execute("COMMIT", prepare=False)
         elif len(first) + len(last) > 1:
             with database.pipeline():  # what is sent before its end is one transaction
                 sent = [_send(database, each) for each in first + last]
@@ -159,8 +163,9 @@ class PostgresStore:
                     break
         except psycopg.Error as error:
             self._undo(error)
-            if not dropped:
-                raise self._note(error) from None
+            trouble = self._note(error)
+            if not dropped and connection.concerns_all(error):
+                raise trouble from None
         return dropped
 
     def _look_at_the_clock(self, database: Connection) -> None:
@@ -225,8 +230,9 @@ class PostgresStore:
             self._failed_at = None
 
 
-def _send(database: Connection, each: Statement) -> _Cursor:
-    return database.execute(each.sql, each.parameters, prepare=True, binary=True)
+def _send(database: Connection, each: Statement, *, prepare: bool = True) -> _Cursor:
+    # After a ROLLBACK psycopg prepares all anew, and forgets what a pipeline prepared beside it.
+    return database.execute(each.sql, each.parameters, prepare=prepare, binary=True)
 
 
 def _carefully(database: Connection, turn: Turn, operation: Enqueue | Requeue) -> object:
@@ -236,18 +242,18 @@ def _carefully(database: Connection, turn: Turn, operation: Enqueue | Requeue) -
     )
     jobs, error = _storable(new)
     insert: LiteralString = statements.REPLACE if new.mode == "replace" else statements.INSERT_NEW
-    database.execute("SAVEPOINT part")
+    database.execute("SAVEPOINT part", prepare=False)
     gone, came = _replace(database, turn, run, jobs, insert)
     there = gone is None or gone.rowcount > 0
     if there and new.mode == "unique" and came and came.rowcount < len(jobs):
-        database.execute("ROLLBACK TO part")
+        database.execute("ROLLBACK TO part", prepare=False)
         _, came = _replace(database, turn, run, jobs, statements.INSERT_AND_TELL)
         error = conflict(set(came.fetchall() if came else ()), jobs) or error
     if error is not None or not there:
-        database.execute("ROLLBACK TO part")
+        database.execute("ROLLBACK TO part", prepare=False)
     else:
         turn.tell(jobs)
-    database.execute("RELEASE part")
+    database.execute("RELEASE part", prepare=False)
     return error if there and error else there
 
 
@@ -263,9 +269,9 @@ def _replace(
     with database.pipeline() as pipeline:
         if run is not None:
             key = statements.keys([(run.queue, run.id, run.run_id)])
-            gone = database.execute(statements.REMOVE, key, prepare=True)
+            gone = database.execute(statements.REMOVE, key, prepare=False)
         if jobs:
-            came = database.execute(insert, statements.new_jobs(jobs, turn.now), prepare=True)
+            came = database.execute(insert, statements.new_jobs(jobs, turn.now), prepare=False)
         pipeline.sync()
     return gone, came
 
