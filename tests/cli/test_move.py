@@ -4,8 +4,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from relay_sdk.local import LocalServer, moving
-from relay_sdk.local.moving import Side, SqliteSide, open_side
+from relay_sdk.local import LocalServer
+from relay_sdk.local.moving import open_side
 from relay_sdk.local.operations import Claim, Enqueue, NewJob
 from relay_sdk.local.store import Store
 
@@ -63,58 +63,6 @@ def test_all_jobs_are_moved_there_and_back_as_they_were(
     assert "relay_sdk_moved" not in tables(postgres)
 
 
-@pytest.mark.parametrize("there", ["sqlite", "postgres"])
-@pytest.mark.parametrize("step", ["put", "delete"])
-def test_a_move_that_ended_in_the_middle_goes_on(
-    file: str,
-    postgres: str,
-    tmp_path: Path,
-    there: str,
-    step: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(moving, "BATCH", 7)
-    target = postgres if there == "postgres" else f"sqlite:{tmp_path / 'other.db'}"
-    before = rows_of_all(file)
-    calls = 0
-
-    class EndedError(Exception):
-        pass
-
-    for crash in range(1, 20):
-        here, to = open_side(file, leaves=True), open_side(target)
-        ends: Side = here if step == "delete" else to
-        method = getattr(ends, step)
-
-        def end(*arguments: object, method: object = method, crash: int = crash) -> object:
-            nonlocal calls
-            calls += 1
-            if calls % 3 == 2:
-                raise EndedError
-            return method(*arguments)  # type: ignore[operator]
-
-        setattr(ends, step, end)
-        try:
-            moving.move(here, to, lambda _: None)
-        except EndedError:
-            continue
-        else:
-            break
-        finally:
-            here.close()
-            to.close()
-
-    assert calls > 8
-    assert rows_of_all(target) == before
-    assert rows_of_all(file) == []
-
-
-def rows_of_all(place: str) -> list[object]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moving, "BATCH", 1000)
-        return rows(place)
-
-
 def test_a_job_that_is_on_both_sides_is_named_and_kept(
     offline: Run, file: str, postgres: str
 ) -> None:
@@ -139,15 +87,6 @@ def test_a_file_that_a_server_has_open_is_refused(offline: Run, file: str, postg
     assert "is in use" in done.stderr
     assert "without stopping, start a server on the other" in " ".join(done.stderr.split())
     assert len(rows(file)) == 50
-
-
-def test_while_jobs_are_moved_no_server_starts_on_the_file(file: str) -> None:
-    here = SqliteSide(file.removeprefix("sqlite:"))
-    try:
-        with pytest.raises(OSError, match="locked"):
-            Store(file.removeprefix("sqlite:"), busy_timeout=0.1)
-    finally:
-        here.close()
 
 
 def test_a_database_that_a_server_has_open_is_refused(

@@ -150,6 +150,30 @@ def test_a_full_disk(app: App, cluster: Cluster, caplog: pytest.LogCaptureFixtur
     assert "No space left on device" in fails_and_recovers(app, caplog, heal)
 
 
+@pytest.mark.parametrize(
+    "ids", [["a"], ["b", "c"], ["a", "b"]], ids=["a statement", "a part", "both"]
+)
+def test_a_commit_that_fails_is_no_success(app: App, cluster: Cluster, ids: list[str]) -> None:
+    sql(
+        cluster,
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'No space left on device' USING ERRCODE = '53100'; END $$",
+        "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON jobs DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION fail()",
+    )
+    try:
+        single, batch = enqueue(ids[0]), enqueue(*ids)
+        others = [Request("DELETE", "/v2/queues/q/jobs/x", {}, b"")]
+        claim = Request("GET", "/v2/queues/q/jobs", {}, b"")
+        for turn in ([single], [batch], [single, claim], [batch, *others], [*others, single]):
+            assert {response.status for response in app.answer(turn)} == {503}
+    finally:
+        sql(cluster, "DROP FUNCTION fail CASCADE")
+    for id in ids:
+        assert app("HEAD", f"/v2/queues/q/jobs/{id}", {}, b"").status == 404
+    assert app.answer([enqueue(*ids)])[0].status == 202
+
+
 @contextmanager
 def holding(cluster: Cluster, statement: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(cluster.url("relay")) as other:

@@ -187,8 +187,9 @@ class PostgresStore:
             try:
                 self._open = connection.connect(self.url)
                 self._look_at_the_clock(self._open)
-            finally:
+            except psycopg.Error:
                 self._next_try = time.monotonic() + PAUSE
+                raise
         return self._open
 
     def _drop(self) -> None:
@@ -254,7 +255,9 @@ def _carefully(database: Connection, turn: Turn, operation: Enqueue | Requeue) -
     else:
         turn.tell(jobs)
     database.execute("RELEASE part", prepare=False)
-    return error if there and error else there
+    if there and error is not None:
+        return error
+    return there if run else None
 
 
 def _replace(
