@@ -108,6 +108,9 @@ class PostgresStore:
                 self._undo(error)
                 if not (left and connection.was_in_the_way(error)):
                     raise
+            except BaseException:
+                self._drop()  # who knows what it would say next
+                raise
             else:
                 self._note_success()
                 return outcomes
@@ -128,8 +131,12 @@ class PostgresStore:
                 sent += [_send(database, each, prepare=False) for each in last]
                 database.execute("COMMIT", prepare=False)
         elif len(first) + len(last) > 1:
-            with database.pipeline():  # what is sent before its end is one transaction
+            with database.pipeline():
+                # Without these two it would be one transaction, too, but psycopg mistakes the
+                # failure of one that nobody committed.
+                database.execute("BEGIN", prepare=True)
                 sent = [_send(database, each) for each in first + last]
+                database.execute("COMMIT", prepare=True)
         else:
             sent = [_send(database, each) for each in first + last]
         for each, cursor in zip(first + last, sent, strict=True):
