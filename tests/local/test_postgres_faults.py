@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from threading import Thread
 
 import psycopg
@@ -13,7 +14,7 @@ import pytest
 
 from relay_sdk.local import App
 from relay_sdk.local.app import Request
-from relay_sdk.local.postgres import connection, store
+from relay_sdk.local.postgres import connection, store, wakeups
 
 from ..postgres import MISSING, Cluster, are_skipped
 
@@ -265,6 +266,32 @@ def test_the_second_host_is_used_when_the_first_is_away(cluster: Cluster) -> Non
         cluster.restart()
         until(app, enqueue("b"), 202)
         app.answer([Request("DELETE", f"/v2/queues/q/jobs/{id}", {}, b"") for id in "ab"])
+
+
+def test_listening_goes_on_when_the_database_is_back(
+    app: App, cluster: Cluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeups, "PAUSE", 0.05)
+    heard: SimpleQueue[str | None] = SimpleQueue()
+    listening = wakeups.Wakeups(cluster.url("relay", "app"), lambda queue, _: heard.put(queue))
+    try:
+        assert heard.get(timeout=PATIENT) is None
+        cluster.stop("fast")
+        end = time.monotonic() + PATIENT
+        while not any("Cannot listen" in line for line in logged(caplog)):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        cluster.start()
+        assert heard.get(timeout=PATIENT) is None
+        until(app, enqueue("a"), 202)
+        assert heard.get(timeout=PATIENT) == "q"
+
+        cluster.stop("fast")
+        time.sleep(0.1)
+    finally:
+        listening.close()
+        cluster.start()
+    assert [line for line in logged(caplog) if "Traceback" in line] == []
 
 
 def test_a_crash_of_the_database_loses_nothing_that_was_acknowledged(
