@@ -7,34 +7,64 @@ demo: .venv/server  ## run typed jobs through a local server, with a killed work
 test: .venv/dev  ## run all tests, on all cores
 	$(BIN)/python -m pytest -n auto
 
-test-oldest: .venv/dev  ## the quick tests, with the oldest dependencies that are allowed
+test-oldest: .venv/dev  ## quick tests of the wheel, with the oldest dependencies that are allowed
 	$(BIN)/python tests/matrix.py --python $(BIN)/python --dependencies oldest tests/sdk tests/local
+
+test-newest: .venv/dev  ## the command line's tests, with the newest dependencies there are
+	$(BIN)/python tests/matrix.py --python $(BIN)/python --dependencies newest tests/cli
+
+test-httpx: .venv/dev  ## the SDK over a socket, as if httptools were not installed
+	RELAY_TEST_TRANSPORT=httpx $(BIN)/python -m pytest -n auto tests/contract/sdk -k "socket and not trio"
 
 test-matrix: .venv/dev  ## on each Python here, with the oldest and the newest dependencies
 	$(BIN)/python tests/matrix.py
 
-coverage: .venv/dev  ## that the tests in process still run as much of the SDK
-	$(BIN)/coverage run -m pytest -q tests/sdk tests/worker tests/local
-	$(BIN)/coverage report
+coverage: .venv/dev  ## the same as test, and that they still run as much of the SDK
+	$(BIN)/python -m pytest -n auto --cov
+
+CHECKS = format lint mypy mypy-tests pyright layers generated
 
 check: .venv/dev  ## format, lint, types, layers, and that generated/ fits openapi/relay.yaml
+	@$(MAKE) --no-print-directory --keep-going $(CHECKS:%=check-%)
+
+$(CHECKS:%=check-%): .venv/dev
+check-format:
 	$(BIN)/ruff format --check
+check-lint:
 	$(BIN)/ruff check
+check-mypy:
 	$(BIN)/mypy
+check-mypy-tests:
 	$(BIN)/mypy tests/typing
+check-pyright:
 	$(BIN)/basedpyright
+check-layers:
 	$(BIN)/lint-imports
+check-generated:
 	$(BIN)/python openapi/generate.py --check
+
+bench: .venv/dev  ## measure the SDK and its local server (6 minutes); QUICK=1 only sees that it runs
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
+
+bench-peers: .venv/dev  ## the same beside pgqueuer, Dramatiq and Celery (12 minutes)
+	$(BIN)/python benchmarks/install_peers.py
+	$(BIN)/python benchmarks/run.py --peers $(if $(QUICK),--quick)
 
 generate: .venv/dev  ## write generated/relay_api anew from openapi/relay.yaml
 	$(BIN)/python openapi/generate.py
 
 clean:  ## remove what the targets above installed
-	rm -rf .venv
+	rm -rf .venv .venv-peers
 
+# Otherwise a Python that is too old would fail late, and in riddles.
+FROM = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 .venv/%: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(FROM) -c 'import sys; this = "%d.%d" % sys.version_info[:2]; \
+	sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; $(FROM) is " + this + \
+	". Take another: make clean, then for instance make PYTHON=python3.13 test")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	touch $@
 
-.PHONY: demo test test-oldest test-matrix coverage check generate clean
+.PHONY: demo test test-oldest test-newest test-httpx test-matrix coverage check $(CHECKS:%=check-%) \
+	bench bench-peers generate clean

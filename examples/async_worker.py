@@ -9,7 +9,7 @@ from relay_sdk import AsyncClient, AsyncJobHelper, AsyncWorker, Backoff
 
 async def send(helper: AsyncJobHelper[Email, Progress]) -> None:
     email, state = helper.job.payload, helper.job.state
-    sent = state.sent if state else 0  # a job that comes again goes on from there
+    sent = state.sent if state else 0  # a second run continues where the first one ended
     for address in email.to[sent:]:
         print(f"To: {address}, subject: {email.subject}", flush=True)
         sent += 1
@@ -17,9 +17,9 @@ async def send(helper: AsyncJobHelper[Email, Progress]) -> None:
 
 
 async def main() -> None:
-    # A mail that fails is tried again after 1, 2, 4 ... seconds, ten times in all.
+    # A mail that fails is retried after 1, 2, 4 ... seconds, up to ten times.
     retry = Backoff(1, maximum=600, factor=2, retries=10)
-    async with AsyncClient() as relay:  # the server is at $RELAY_URL
+    async with AsyncClient() as relay:  # the server at $RELAY_URL
         await AsyncWorker(relay, EMAILS, send, concurrency=100, retry=retry).run()
 
 

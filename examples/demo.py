@@ -1,4 +1,4 @@
-"""Count and hash the files of a folder with typed jobs, and kill a worker on the way.
+"""Count and hash the files of a folder with typed jobs, and kill a worker meanwhile.
 
 The folder is `$DEMO_DIR`, or else this checkout. The server keeps its jobs in an SQLite file, the
 workers (hashing.py) are processes of their own, and the kill is a SIGKILL.
@@ -167,7 +167,6 @@ def print_table(sums: Mapping[str, Sum], last: Sum, started: datetime) -> None:
     say(f"jobs           {jobs:,} (for each file one to count and one with its sum; the report)")
     say(f"retries        {sum(result.retries for result in sums.values()):,}")
     say(f"seconds        {seconds:.1f} (the last {waited:.1f} for the killed worker's job alone)")
-    say(f"jobs a second  {jobs / (seconds - waited):,.0f} (before that)")
     say()
 
 

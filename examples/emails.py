@@ -1,4 +1,4 @@
-"""The queue of mails: declared once, for the producer and the worker."""
+"""The queue of mails, declared once for producer and worker."""
 
 from dataclasses import dataclass
 

@@ -16,7 +16,7 @@ class State(TypedDict):
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
-    async with AsyncClient() as relay:  # the server is at $RELAY_URL
+    async with AsyncClient() as relay:  # the server at $RELAY_URL
         yield {"relay": relay}
 
 

@@ -1,4 +1,4 @@
-"""The demo's folder: which files it has, and whether the sums that came back are theirs."""
+"""The demo's folder: find its files, and verify the results that came back."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ Files = dict[str, os.stat_result]
 
 
 def find(top: Path) -> Files:
-    """List the files below a folder, but not links, hidden folders and what cannot be read."""
+    """List the files below a folder, except links, hidden folders and unreadable files."""
     files: Files = {}
     for where, folders, entries in os.walk(top):
         folders[:] = [entry for entry in folders if entry[0] != "." and entry != "__pycache__"]
@@ -27,12 +27,12 @@ def is_readable_file(path: Path) -> bool:
 
 
 def is_text(name: str) -> bool:
-    """Tell whether JSON can hold the name: on Linux it may be any bytes."""
+    """Tell whether JSON can hold the name; on Linux it may be any bytes."""
     return name.encode(errors="ignore").decode() == name
 
 
 def verify(top: Path, files: Files, sums: Mapping[str, Sum]) -> tuple[list[str], list[str]]:
-    """Read the files again: which sums are wrong, and which files have changed meanwhile."""
+    """Read the files again: which results are wrong, and which files have changed?"""
     wrong: list[str] = []
     changed: list[str] = []
     for name, before in files.items():

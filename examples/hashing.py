@@ -1,4 +1,4 @@
-"""The demo's queues and its worker: a file comes in, its line count and SHA-256 go out."""
+"""The demo's queues and worker: from a file to its line count and SHA-256."""
 
 import hashlib
 import logging
@@ -14,14 +14,14 @@ from relay_sdk import Client, JobHelper, JobLostError, Queue
 class File:
     path: str
     step: int
-    """Bytes between two saves of the progress."""
+    """How many bytes to read before progress is saved."""
     stall: bool
-    """Stop after the first save and wait to be killed: only a demo wants that."""
+    """Hang after the first save, to be killed. Only a demo wants that."""
 
 
 @dataclass
 class Progress:
-    """What a run saves, for the next one to start from."""
+    """What a run saves, and the next one starts from."""
 
     offset: int
     lines: int
@@ -44,7 +44,7 @@ SUMS = Queue("sums", payload=Sum)
 
 
 def count(helper: JobHelper[File, Progress], worker: str) -> Sum:
-    """Read a file; count from where the last run had come to."""
+    """Read a file, and count on from where the last run was."""
     job = helper.job
     done = job.state or Progress(0, 0, worker)
     resumed_at = done.offset
@@ -52,15 +52,15 @@ def count(helper: JobHelper[File, Progress], worker: str) -> Sum:
     try:
         with open(job.payload.path, "rb") as file:
             while block := file.read(job.payload.step):
-                # A digest cannot be saved, so what the last run had read is hashed again ...
+                # A digest cannot be saved, so the first part is hashed again ...
                 digest.update(block)
                 if file.tell() <= resumed_at:
-                    continue  # ... but not counted again.
+                    continue  # ... but not counted again
                 done = Progress(file.tell(), done.lines + block.count(b"\n"), worker)
                 helper.heartbeat(done)
                 if job.payload.stall and job.state is None:
                     time.sleep(3600)
-    except OSError as error:  # it is gone, or locked: another try would not mend that
+    except OSError as error:  # it is gone or locked, and a retry would not help
         logging.warning("%s could not read all of a file: %s", worker, error)
     return Sum(
         size=done.offset,
@@ -74,13 +74,13 @@ def count(helper: JobHelper[File, Progress], worker: str) -> Sum:
 
 
 def work(worker: str) -> None:
-    """Take files for ever, from the server at `$RELAY_URL`."""
+    """Take files from the server at `$RELAY_URL`, for ever."""
     with Client() as relay:
         for helper in relay.iter(FILES):
             try:
                 with helper.heartbeat_auto():
                     result = count(helper, worker)
-                # One transaction: the file is done, and its sum is in the other queue.
+                # One transaction: the file is done and its result is in the other queue.
                 helper.requeue([SUMS.job(helper.job.id, result)])
             except JobLostError as error:
                 logging.warning("%s goes on with the next file: %s", worker, error)

@@ -1,4 +1,4 @@
-"""Take orders through two queues, pricing and invoices: pipeline.py ITEM..."""
+"""Pass orders through two queues, for pricing and for invoices: pipeline.py ITEM..."""
 
 import sys
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def send(helper: JobHelper[Invoice]) -> None:
 
 
 if __name__ == "__main__":
-    with Client() as relay:  # the server is at $RELAY_URL, and speaks API v2
+    with Client() as relay:  # the server at $RELAY_URL, with API v2
         orders = [ORDERS.job(item, Order(item)) for item in sys.argv[1:]]
         relay.enqueue_batch(orders)
         Worker(relay, ORDERS, price).add(INVOICES, send).run()

@@ -8,8 +8,8 @@ from relay_sdk import Client, JobExistsError
 
 mail, subject, *addresses = sys.argv[1:]
 
-with Client() as relay:  # the server is at $RELAY_URL
+with Client() as relay:  # the server at $RELAY_URL
     try:
         relay.enqueue(EMAILS.job(mail, Email(subject, to=addresses), timeout=30))
     except JobExistsError as error:
-        sys.exit(str(error))  # asking twice does not send twice
+        sys.exit(str(error))  # the mail is not sent twice

@@ -1,4 +1,4 @@
-"""Write a report every Monday at nine in Berlin, however many of these programs run."""
+"""Write a report every Monday at nine in Berlin, however many instances of this run."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,8 +21,8 @@ def write(helper: JobHelper[Report]) -> None:
 
 
 if __name__ == "__main__":
-    with Client() as relay:  # the server is at $RELAY_URL
+    with Client() as relay:  # the server at $RELAY_URL
         now = datetime.now(UTC)
         first = REPORTS.job("weekly", Report("This week"), run_at=MONDAYS.after(now, now))
-        relay.enqueue(first, mode="ignore")  # the job that is there already stays as it is
+        relay.enqueue(first, mode="ignore")  # keeps the job if it exists
         Worker(relay, REPORTS, write).run()

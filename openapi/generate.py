@@ -5,6 +5,7 @@ The generator's templates are used as openapi/templates.patch changes them.
 
 import argparse
 import difflib
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "generated" / "relay_api"
@@ -26,6 +29,9 @@ def generate(package: Path) -> None:
             Path(templates, name).write_text(text, encoding="utf-8")
         _run_generator(package, templates)
     (package / "py.typed").touch()  # without it, type checkers take every name for Any
+    # For programs that have no reader of YAML, such as `relay-sdk schema`.
+    relay = yaml.safe_load((ROOT / "openapi" / "relay.yaml").read_text(encoding="utf-8"))
+    (package / "relay.json").write_text(f"{json.dumps(relay, indent=1)}\n", encoding="utf-8")
 
 
 def changed_templates() -> Iterator[tuple[str, str]]:

@@ -1,8 +1,9 @@
-"""A typed client of Relay, the HTTP job server."""
+"""A typed client for Relay, the HTTP job server."""
 
-from relay_sdk._policy import ApiChoice
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from relay_sdk.backoff import Backoff
-from relay_sdk.client import AsyncClient, Client
 from relay_sdk.codec import Codec
 from relay_sdk.exceptions import (
     JobExistsError,
@@ -17,10 +18,38 @@ from relay_sdk.exceptions import (
     UnsupportedError,
     UnusableClientError,
 )
-from relay_sdk.helper import AsyncJobHelper, JobHelper
 from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
-from relay_sdk.schedule import Every, Missed, Recurring, Schedule
-from relay_sdk.worker import AsyncReport, AsyncWorker, Report, Worker
+from relay_sdk.schedule import Cron, Every, Missed, Recurring, Schedule
+
+if TYPE_CHECKING:
+    from relay_sdk._policy import ApiChoice
+    from relay_sdk.client import AsyncClient, Client
+    from relay_sdk.helper import AsyncJobHelper, JobHelper
+    from relay_sdk.worker import AsyncReport, AsyncWorker, Report, Worker
+else:
+    # Who declares queues needs no httpx, and who enqueues jobs no worker.
+    _LATER = {
+        "ApiChoice": "_policy",
+        "AsyncClient": "client",
+        "AsyncJobHelper": "helper",
+        "AsyncReport": "worker",
+        "AsyncWorker": "worker",
+        "Client": "client",
+        "JobHelper": "helper",
+        "Report": "worker",
+        "Worker": "worker",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "ApiChoice",
@@ -31,6 +60,7 @@ __all__ = [
     "Backoff",
     "Client",
     "Codec",
+    "Cron",
     "EnqueueMode",
     "Every",
     "Job",

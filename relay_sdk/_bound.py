@@ -1,5 +1,6 @@
 """The time that a whole exchange may take."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Self
@@ -10,33 +11,35 @@ LONGEST = 1_000_000.0
 
 
 class Left(float):
-    """Seconds that were left when a phase began; `ends` is when they are over."""
+    """Seconds that were left of a bound when a phase began."""
 
-    ends: float
+    bound: "Bound"
 
-    def __new__(cls, ends: float) -> Self:
-        left = super().__new__(cls, max(0.0, ends - monotonic()))
-        left.ends = ends
+    def __new__(cls, bound: "Bound") -> Self:
+        left = super().__new__(cls, max(0.0, bound.ends - monotonic()))
+        left.bound = bound
         return left
 
 
 class Bound(Mapping[str, Left]):
     """What is left of an exchange's time, in the form of httpx's timeouts.
 
-    httpcore asks for a timeout as its phase begins, so that none begins with more than what is
-    left, and so that it is known whether something was sent.
+    A transport asks for a timeout as its phase begins, so that none begins with more than what is
+    left, and so that it is known whether something was sent. `stop`, when it is set, ends a wait
+    for the first byte of the reply; a transport that reads one forgets it.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, stop: threading.Event | None = None) -> None:
         self.seconds: float = min(seconds, LONGEST)
-        self._ends = monotonic() + self.seconds
+        self.ends: float = monotonic() + self.seconds
+        self.stop = stop
         self._phases = set[str]()
 
     def __getitem__(self, phase: str) -> Left:
         if phase not in PHASES:
             raise KeyError(phase)
         self._phases.add(phase)
-        return Left(self._ends)
+        return Left(self)
 
     def __iter__(self) -> Iterator[str]:
         return iter(PHASES)
@@ -46,7 +49,7 @@ class Bound(Mapping[str, Left]):
 
     @property
     def over(self) -> bool:
-        return monotonic() >= self._ends
+        return monotonic() >= self.ends
 
     @property
     def sent(self) -> bool:

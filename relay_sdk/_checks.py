@@ -1,7 +1,7 @@
 """Arguments that can never be right are refused before anything is sent."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 MAX_KEY = 1024
@@ -25,13 +25,23 @@ def check_queue(queue: str) -> None:
 
 def check_key(queue: str, id: str) -> None:
     """Refuse a queue's name, or a job's id in it, that the server's database cannot hold."""
-    check_queue(queue)
-    _check_key("id", id, queue, id)
+    # Neither NUL nor a surrogate is printable, so most keys need no closer look.
+    if not (
+        type(queue) is type(id) is str
+        and 0 < len(queue) <= MAX_KEY
+        and 0 < len(id) <= MAX_KEY
+        and queue.isprintable()
+        and id.isprintable()
+    ):
+        check_queue(queue)
+        _check_key("id", id, queue, id)
 
 
 def _check_key(what: str, value: str, *where: str) -> None:
     if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{what} of {place(*where)} must be a str")
+        raise TypeError(
+            f"{what} must be a str, not {type(value).__name__}: write str(...) ({place(*where)})"
+        )
     if not 1 <= len(value) <= MAX_KEY:
         raise ValueError(
             f"{what} must have 1 to {MAX_KEY} characters, not {len(value)}: {place(*where):.80}"
@@ -42,6 +52,8 @@ def _check_key(what: str, value: str, *where: str) -> None:
 
 def check_whole(what: str, value: int, low: int, high: int, *key: str) -> None:
     """Refuse what is not a whole number from `low` to `high`."""
+    if type(value) is int and low <= value <= high:
+        return
     if isinstance(value, bool) or not isinstance(value, int):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"{_of(what, key)} must be an int, not {value!r}")
     if not low <= value <= high:
@@ -59,7 +71,10 @@ def check_moment(what: str, value: datetime | None, *key: str) -> datetime | Non
     if value is None:
         return None
     if not isinstance(value, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{_of(what, key)} must be a datetime, not {value!r}")
+        raise TypeError(
+            f"{_of(what, key)} must be a datetime, not {value!r}. "
+            "For a time from now, pass delay, in seconds or as a timedelta"
+        )
     if value.utcoffset() is None:
         raise ValueError(
             f"{_of(what, key)} is naive ({value.isoformat()}): "
@@ -76,3 +91,34 @@ def check_choice(what: str, value: str, choices: object) -> None:
     allowed = get_args(choices)
     if value not in allowed:
         raise ValueError(f"{what} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+
+
+def check_type(what: str, value: object, kind: type | tuple[type, ...], instead: str = "") -> None:
+    """Refuse a value of another type; `instead` says what to write."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{what}, not {type(value).__name__}{instead and f': {instead}'}")
+
+
+def in_seconds(what: str, value: float | timedelta, *key: str) -> float:
+    """Give a length of time in seconds; refuse one that is negative, or none at all."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    what = _of(what, key)
+    check_type(f"{what} must be seconds or a timedelta", value, (int, float))
+    check_seconds(what, value)
+    return value
+
+
+def moment_after(now: datetime, delay: float | timedelta, *key: str) -> datetime:
+    """Give the moment that comes a delay after another."""
+    seconds = in_seconds("delay", delay, *key)
+    try:
+        return now + timedelta(seconds=seconds)
+    except OverflowError as error:
+        raise ValueError(f"{_of('delay', key)} is too long: {seconds} s") from error
+
+
+def check_either(run_at: object, delay: object) -> None:
+    """Refuse two answers to the question when a job is to run."""
+    if run_at is not None and delay is not None:
+        raise TypeError("pass run_at or delay, not both")

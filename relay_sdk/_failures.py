@@ -31,7 +31,7 @@ _envelope = msgspec.json.Decoder(_Envelope)
 
 def opened(text: msgspec.Raw) -> tuple[Count, msgspec.Raw]:
     """Take a state out of its envelope, if it is in one."""
-    if _MARK in bytes(text):
+    if len(text) > len(_MARK) and bytes(text).find(_MARK) >= 0:
         try:
             envelope = _envelope.decode(text)
         except (ValueError, RecursionError):

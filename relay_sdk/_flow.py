@@ -18,7 +18,8 @@ R = TypeVar("R")
 class Call:
     """A request: `target` is the percent-encoded path with its query.
 
-    `within` bounds the whole exchange, in seconds; `None` is the client's timeout.
+    `within` bounds the whole exchange, in seconds; `None` is the client's timeout. `wait` is how
+    many seconds the server may hold the request.
     """
 
     method: str
@@ -26,6 +27,7 @@ class Call:
     headers: Mapping[str, str] = field(factory=dict[str, str])
     content: bytes | None = None
     within: float | None = None
+    wait: float = 0.0
 
 
 @frozen

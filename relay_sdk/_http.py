@@ -1,136 +1,64 @@
-"""Calls over httpx, and its errors as ours."""
+"""What sends calls: over which transport, and what its errors mean."""
 
+import asyncio
 import os
-import re
-import ssl
-from base64 import b64encode
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import AsyncGenerator
 from functools import partial
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import anyio
-import httpx
 from anyio.lowlevel import RunVar
 from attrs import frozen
 
+from relay_sdk._address import Address
 from relay_sdk._bound import Bound
 from relay_sdk._flow import Call, Reply
+from relay_sdk._own import AsyncHttpClient, AsyncOwn, HttpClient, Own
 from relay_sdk._pool import Pool
-from relay_sdk.exceptions import TransportError, UnusableClientError
+from relay_sdk._transport import AsyncTransport, Transport
+from relay_sdk._trouble import first_cause, names_of, why_no_reply
+from relay_sdk.exceptions import RelayError, TransportError, UnusableClientError
 
-# Nothing was sent when the connection, or a place in the pool, could not be had.
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+if TYPE_CHECKING:  # they are loaded when the first call is made, with what they need
+    from relay_sdk._fast import AsyncFastConnection, FastConnection
+    from relay_sdk._httpx import AsyncConnection, Connection
 
-SLACK = 0.1
-"""Seconds for httpcore's own timeouts to come first: some sockets it leaves open when cancelled."""
-
-TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
-
-
-class Address:
-    """Where the server is, and what goes with every request.
-
-    `url` is without the name and password that were in it: they go as a header, so that they
-    appear nowhere.
-    """
-
-    def __init__(
-        self, base_url: str | None, timeout: float, headers: Mapping[str, str] | None
-    ) -> None:
-        given = (os.environ.get("RELAY_URL", "") if base_url is None else base_url).strip()
-        if not given:
-            raise ValueError("no server: pass base_url, or set RELAY_URL")
-        shown = re.sub(r"^(\w+://)?.*@", r"\1***@", given, flags=re.DOTALL)
-        try:
-            url = httpx.URL(given)
-        except httpx.InvalidURL as error:
-            # The error quotes parts of the URL.
-            why, cause = (f": {error}", error) if shown == given else ("", None)
-            raise ValueError(f"base_url {shown!r} is not a URL{why}") from cause
-        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
-            raise ValueError(f"base_url {shown!r} must look like http://127.0.0.1:8080")
-        if not timeout > 0:
-            raise ValueError(f"timeout must be above 0 seconds, not {timeout}")
-        self.timeout = timeout
-        self.headers: dict[str, str] = dict(headers or {})
-        for name, value in self.headers.items():
-            if not TOKEN.fullmatch(name) or not _can_be_sent(value):
-                raise ValueError(f"the header {name!r} or its value cannot be sent in HTTP")
-        if url.userinfo:
-            for name in [name for name in self.headers if name.lower() == "authorization"]:
-                del self.headers[name]
-            login = b64encode(f"{url.username}:{url.password}".encode()).decode()
-            self.headers["Authorization"] = f"Basic {login}"
-            given = str(url.copy_with(username="", password=""))
-        self.url: str = given.rstrip("/")
-        self._tls: dict[int, ssl.SSLContext] = {}
-
-    def tls(self) -> ssl.SSLContext:
-        """Give what this process shares between its connections; making it takes 20 ms."""
-        pid = os.getpid()
-        return self._tls.get(pid) or self._tls.setdefault(pid, httpx.create_ssl_context())
-
-    def bound(self, call: Call) -> Bound:
-        """Begin the time that an exchange may take."""
-        return Bound(self.timeout if call.within is None else call.within)
-
-    def request(
-        self, client: httpx.Client | httpx.AsyncClient, call: Call, bound: Bound
-    ) -> httpx.Request:
-        """Make httpx's request for a call."""
-        return client.build_request(
-            call.method,
-            self.url + call.target,
-            headers={**self.headers, **call.headers},
-            content=call.content,
-            extensions={"timeout": bound},
-        )
-
-    @contextmanager
-    def errors(
-        self, client: httpx.Client | httpx.AsyncClient, call: Call, bound: Bound
-    ) -> Generator[None]:
-        """Turn httpx's errors into a `TransportError`."""
-        try:
-            yield
-        except (httpx.HTTPError, TimeoutError) as error:
-            if isinstance(error, (httpx.TimeoutException, TimeoutError)) or bound.over:
-                reason = f"no whole reply within {bound.seconds:g} s"
-            else:
-                reason = str(error) or type(error).__name__
-            raise TransportError(
-                f"no usable reply to {call.method} {call.target} from {self.url}: {reason}",
-                sent=bound.sent and not isinstance(error, NOT_SENT),
-            ) from error
-        except RuntimeError as error:
-            if not client.is_closed:
-                raise
-            raise _closed(call) from error
+LATE = {"TimeoutError", "TimeoutException"}
+FAILURES = LATE | {
+    "Broken", "HTTPError", "NetworkError", "ProtocolError", "ProxyError", "UnsupportedProtocol",
+}  # fmt: skip
+NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
+"""Nothing was sent when the connection, or a place in the pool, could not be had."""
 
 
-def _can_be_sent(value: str) -> bool:
-    return value.isascii() and value.isprintable() and value == value.strip()
-
-
-def _closed(call: Call) -> UnusableClientError:
-    return UnusableClientError(f"{call.method} {call.target} was not sent: the client is closed")
+def has_httptools() -> bool:
+    """Look whether the extra `fast` is installed."""
+    try:
+        import httptools  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError:
+        return False
+    return True
 
 
 class _Open:
-    """Whether calls can be made."""
+    """Whether calls can be made, and what it means when they fail."""
 
-    def __init__(self, address: Address, client: httpx.Client | httpx.AsyncClient | None) -> None:
+    def __init__(self, address: Address, own: Own | AsyncOwn | None) -> None:
         self._address = address
+        self.url: str = address.url
         self._closed = False
         self._pid: int | None = None  # of the process that first used the user's own client
-        if client is None:
+        self._own_client = own and own.client
+        if own is None:
             address.tls()  # what is wrong with SSL_CERT_FILE is said now
 
-    def _check(self, call: Call, client: httpx.Client | httpx.AsyncClient | None) -> None:
+    def _begin(self, call: Call, stop: threading.Event | None = None) -> Bound:
+        """Begin the time that an exchange may take, if there can be one."""
         if self._closed:
             raise _closed(call)
-        if client is not None:
+        if self._own_client is not None:
             self._pid = self._pid or os.getpid()
             if self._pid != os.getpid():
                 raise UnusableClientError(
@@ -138,84 +66,133 @@ class _Open:
                     "that used the same http_client, whose connections it would share. "
                     "Make another after the fork"
                 )
+        return Bound(self._address.timeout if call.within is None else call.within, stop)
+
+    def _told(self, error: Exception, call: Call, bound: Bound) -> RelayError | None:
+        """Say what an error of a transport means; `None` when it is not about the exchange."""
+        if isinstance(error, RuntimeError):
+            client = self._own_client
+            return _closed(call) if self._closed or (client and client.is_closed) else None
+        names = names_of(error)
+        if not names & FAILURES:
+            return None
+        late = bool(names & LATE) or bound.over
+        address = self._address
+        text = why_no_reply(
+            error, address.url, bound.seconds, late=late, default=address.is_default
+        )
+        return TransportError(text, sent=bound.sent and not names & NOT_SENT)
+
+
+def _closed(call: Call) -> UnusableClientError:
+    return UnusableClientError(f"{call.method} {call.target} was not sent: the client is closed")
 
 
 class Http(_Open):
     """Calls that block. Safe to share between threads; forked processes share no connections."""
 
-    def __init__(self, address: Address, client: httpx.Client | None) -> None:
-        super().__init__(address, client)
-        self._users = client
+    def __init__(self, address: Address, client: HttpClient | None) -> None:
+        self._own = None if client is None else Own(address, client)
+        super().__init__(address, self._own)
         # The parent's stay here, untouched: what is closed here would be closed there as well.
-        self._pools: dict[int, Pool[httpx.Client]] = {}
+        self._pools: dict[int, Pool[Transport]] = {}
 
-    def send(self, call: Call) -> Reply:
-        """Send a call and wait for its reply, or raise `TransportError`."""
-        self._check(call, self._users)
-        bound = self._address.bound(call)
-        if self._users is not None:
-            return self._exchange(self._users, call, bound)
+    def describe(self) -> str:
+        """Name the library that carries the calls, with its version."""
+        return _named(self._own.library if self._own else self._kind().library)
+
+    def send(self, call: Call, stop: threading.Event | None = None) -> Reply:
+        """Send a call and wait for its reply, or raise `TransportError`.
+
+        Raise `Stopped` soon after `stop` is set while nothing of the reply has come, which may be
+        lost then; the user's own client does not look at it.
+        """
+        bound = self._begin(call, stop)
+        if self._own:
+            return self._exchange(self._own, call, bound)
         pool = self._pools.get(os.getpid())
         if pool is None:
-            pool = self._pools.setdefault(os.getpid(), Pool(partial(_client, self._address)))
-        client = pool.take()
+            pool = self._pools.setdefault(os.getpid(), Pool(partial(self._kind(), self._address)))
+        transport = pool.take()
         try:
-            return self._exchange(client, call, bound)
+            return self._exchange(transport, call, bound)
         finally:
-            unused = client if self._closed else pool.give(client)
+            unused = transport if self._closed else pool.give(transport)
             if unused is not None:
                 unused.close()
 
-    def _exchange(self, client: httpx.Client, call: Call, bound: Bound) -> Reply:
-        with self._address.errors(client, call, bound):
-            response = client.send(self._address.request(client, call, bound), stream=True)
-            try:
-                content = b"".join(_in_time(response.iter_bytes(), bound))
-            finally:
-                response.close()
-        return Reply(response.status_code, response.headers, content)
+    def _exchange(self, transport: Transport, call: Call, bound: Bound) -> Reply:
+        try:
+            return transport.exchange(call, bound)
+        except Exception as error:
+            if told := self._told(error, call, bound):
+                raise told from first_cause(error)
+            raise
+
+    def _kind(self) -> "type[Connection | FastConnection]":
+        from relay_sdk._httpx import Connection, is_direct
+
+        if has_httptools() and is_direct(self._address):
+            from relay_sdk._fast import FastConnection
+
+            return FastConnection
+        return Connection
 
     def close(self) -> None:
         """Close the connections, unless the client is the user's, and refuse further calls."""
         self._closed = True
         pool = self._pools.get(os.getpid())
-        for client in list(pool.all) if pool else []:
-            client.close()
+        for transport in list(pool.all) if pool else []:
+            transport.close()
 
 
 class AsyncHttp(_Open):
     """Calls that are awaited. Safe to share between tasks; event loops share no connections."""
 
-    def __init__(self, address: Address, client: httpx.AsyncClient | None) -> None:
-        super().__init__(address, client)
-        self._users = client
+    def __init__(self, address: Address, client: AsyncHttpClient | None) -> None:
+        self._own = None if client is None else AsyncOwn(address, client)
+        super().__init__(address, self._own)
+
+    def describe(self) -> str:
+        """Name the library that carries the calls in this event loop, with its version."""
+        return _named(self._own.library if self._own else self._kind().library)
 
     async def send(self, call: Call) -> Reply:
         """Send a call and await its reply, or raise `TransportError`."""
-        self._check(call, self._users)
-        bound = self._address.bound(call)
-        if self._users is not None:
+        bound = self._begin(call)
+        if self._own:
             try:
-                return await self._exchange(self._users, call, bound)
+                return await self._exchange(self._own, call, bound)
             except RuntimeError as error:
                 raise UnusableClientError(
                     f"{call.method} {call.target} failed in http_client: {error}. If it was used "
                     "in another event loop before, make one in each"
                 ) from error
         pool = (await self._here()).pool
-        client = pool.take()
+        transport = pool.take()
         try:
-            return await self._exchange(client, call, bound)
+            return await self._exchange(transport, call, bound)
         finally:
-            unused = client if self._closed else pool.give(client)
+            unused = transport if self._closed else pool.give(transport)
             if unused is not None:
                 await unused.aclose()
 
-    async def _exchange(self, client: httpx.AsyncClient, call: Call, bound: Bound) -> Reply:
-        late = bound.seconds + SLACK
-        with self._address.errors(client, call, bound), anyio.fail_after(late):
-            response = await client.send(self._address.request(client, call, bound))
-        return Reply(response.status_code, response.headers, response.content)
+    async def _exchange(self, transport: AsyncTransport, call: Call, bound: Bound) -> Reply:
+        try:
+            return await transport.exchange(call, bound)
+        except Exception as error:
+            if told := self._told(error, call, bound):
+                raise told from first_cause(error)
+            raise
+
+    def _kind(self) -> "type[AsyncConnection | AsyncFastConnection]":
+        from relay_sdk._httpx import AsyncConnection, is_direct
+
+        if _is_asyncio() and has_httptools() and is_direct(self._address):
+            from relay_sdk._fast import AsyncFastConnection
+
+            return AsyncFastConnection
+        return AsyncConnection
 
     async def _here(self) -> "_Here":
         """Give what this process has in this event loop."""
@@ -224,7 +201,7 @@ class AsyncHttp(_Open):
             _all_here.set(all_here := WeakKeyDictionary())
         here = all_here.get(self)
         if here is None or here.pid != os.getpid():
-            pool = Pool(partial(_async_client, self._address))
+            pool = Pool[AsyncTransport](partial(self._kind(), self._address))
             all_here[self] = here = _Here(os.getpid(), pool, _until_the_end(pool))
             await anext(here.end)
         return here
@@ -242,14 +219,14 @@ class _Here:
     """The connections of one process in one event loop, and what ends them."""
 
     pid: int
-    pool: Pool[httpx.AsyncClient]
+    pool: Pool[AsyncTransport]
     end: AsyncGenerator[None]
 
 
 _all_here: RunVar[WeakKeyDictionary[AsyncHttp, _Here]] = RunVar("relay_sdk")
 
 
-async def _until_the_end(pool: Pool[httpx.AsyncClient]) -> AsyncGenerator[None]:
+async def _until_the_end(pool: Pool[AsyncTransport]) -> AsyncGenerator[None]:
     """Close connections when this is closed, or by the event loop when that ends."""
     pid = os.getpid()
     try:
@@ -257,27 +234,18 @@ async def _until_the_end(pool: Pool[httpx.AsyncClient]) -> AsyncGenerator[None]:
     finally:
         if pid == os.getpid():
             with anyio.CancelScope(shield=True):
-                for client in list(pool.all):
-                    await client.aclose()
+                for transport in list(pool.all):
+                    await transport.aclose()
 
 
-def _client(address: Address) -> httpx.Client:
-    from relay_sdk._sockets import Backend  # httpcore is loaded only when there is a client
+def _named(library: str) -> str:
+    from importlib.metadata import version  # slow to load
 
-    client = httpx.Client(verify=address.tls())
-    # There is no parameter for it where proxies are to be found in the environment.
-    for transport in (client._transport, *client._mounts.values()):  # pyright: ignore[reportPrivateUsage]
-        if isinstance(transport, httpx.HTTPTransport):
-            transport._pool._network_backend = Backend()  # pyright: ignore[reportPrivateUsage]
-    return client
+    return f"{library} {version(library)}"
 
 
-def _async_client(address: Address) -> httpx.AsyncClient:
-    return httpx.AsyncClient(verify=address.tls())
-
-
-def _in_time(chunks: Iterator[bytes], bound: Bound) -> Iterator[bytes]:
-    for chunk in chunks:
-        if bound.over:
-            raise httpx.ReadTimeout("")
-        yield chunk
+def _is_asyncio() -> bool:
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False

@@ -2,19 +2,18 @@
 
 import heapq
 import threading
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
 from math import inf
 from types import TracebackType
-from typing import Generic, Self, TypeAlias, TypeVar
+from typing import Generic, Protocol, Self, TypeAlias, TypeVar
 
 from anyio import CancelScope, create_task_group
-from attrs import frozen
+from attrs import define
 
 from relay_sdk._clock import Clock, Stopped
-from relay_sdk._log import logger
+from relay_sdk._lane import Lane
 from relay_sdk._run import Run
 from relay_sdk._threads import Threads
 
@@ -23,31 +22,29 @@ AsyncBeat: TypeAlias = Callable[[], Awaitable[float | None]]
 B = TypeVar("B", Beat, AsyncBeat)
 
 LONGEST_SLEEP = 3600.0
-AT_ONCE = 50
-"""How many heartbeats are on their way at once, those that hang aside."""
-HANGING = 1.0
-"""Seconds after which a heartbeat hangs, and others need not wait for it."""
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Lease(Generic[B]):
     """A run to keep alive.
 
-    `beat` sends a heartbeat and gives the seconds until the next, `None` at the end. `lost` is
+    `beat` sends a heartbeat and gives the seconds until the next, `None` at the end. `cancel` is
     called when the run was lost.
     """
 
     run: Run
     beat: B
-    lost: Callable[[], object] = lambda: None
+    cancel: Callable[[], object] = lambda: None
 
 
-class _Sent:
-    """A heartbeat on its way."""
+class Keeps(Protocol[B]):
+    """What keeps leases alive until they are dropped, end, or are lost."""
 
-    def __init__(self, moment: float) -> None:
-        self.moment = moment
-        self.answered = False
+    def add(self, lease: Lease[B], first: float) -> None:
+        """Keep a lease alive; its first heartbeat is due in some seconds."""
+
+    def drop(self, lease: Lease[B]) -> None:
+        """Forget a lease."""
 
 
 class _Due(Generic[B]):
@@ -58,7 +55,7 @@ class _Due(Generic[B]):
         self._numbers: dict[Lease[B], int] = {}
         self._waiting: dict[int, Lease[B]] = {}
         self._heap: list[tuple[float, int]] = []  # holds on to no lease that was dropped
-        self._sent: deque[_Sent] = deque(maxlen=AT_ONCE)
+        self._lane = Lane()
 
     def add(self, lease: Lease[B]) -> None:
         self._numbers[lease] = next(self._count)
@@ -81,22 +78,25 @@ class _Due(Generic[B]):
             heapq.heappop(self._heap)
         if not self._heap:
             return inf
-        full = len(self._sent) == AT_ONCE and not self._sent[0].answered
-        return max(self._heap[0][0], self._sent[0].moment + HANGING if full else -inf)
+        return max(self._heap[0][0], self._lane.opens())
 
-    def pop(self, now: float) -> tuple[Lease[B], _Sent]:
-        """Take the lease whose heartbeat is sent now."""
-        self._sent.append(_Sent(now))
-        return self._waiting.pop(heapq.heappop(self._heap)[1]), self._sent[-1]
+    def take(self, now: float, sent: Lease[B] | None = None) -> Lease[B] | None:
+        """Take a lease whose heartbeat is sent now, if any; the one of `sent` was answered."""
+        self._lane.leave(sent)
+        if self.first() > now:
+            return None
+        lease = self._waiting.pop(heapq.heappop(self._heap)[1])
+        self._lane.enter(lease, now)
+        return lease
 
 
 def _judge(lease: Lease[B], again: float | None, error: Exception | None) -> None:
     """Tell after a heartbeat whether the run was lost."""
     if error is not None:
-        logger.error("the heartbeat of %s failed", lease.run.where, exc_info=error)
+        lease.run.log.error("the heartbeat of %s failed", lease.run.where, exc_info=error)
         lease.run.lost = f"its heartbeat failed: {error!r}"
     if again is None and lease.run.lost is not None:
-        lease.lost()
+        lease.cancel()
 
 
 class Keeper:
@@ -107,6 +107,7 @@ class Keeper:
         self._due: _Due[Beat] = _Due()
         self._lock = threading.Lock()
         self._news = threading.Event()
+        self._until = inf
         self._closed = False
         self._threads = Threads()
 
@@ -129,7 +130,7 @@ class Keeper:
         """Keep a lease alive; its first heartbeat is due in some seconds."""
         with self._lock:
             self._due.add(lease)
-        self._push(lease, first)
+            self._push(lease, first)
 
     def drop(self, lease: Lease[Beat]) -> None:
         """Forget a lease."""
@@ -137,38 +138,40 @@ class Keeper:
             self._due.drop(lease)
 
     def _push(self, lease: Lease[Beat], wait: float | None) -> None:
-        with self._lock:
-            if wait is not None:
-                self._due.push(self._clock.monotonic() + wait, lease)
-        self._news.set()
+        if wait is not None:
+            self._due.push(self._clock.monotonic() + wait, lease)
+        if self._due.first() < self._until:
+            self._news.set()
 
     def _keep(self) -> None:
         while not self._closed:
             with self._lock:
                 now = self._clock.monotonic()
-                wait = self._due.first() - now
-                beat = None if wait > 0 else partial(self._beat, *self._due.pop(now))
-            if beat is None:
+                lease = self._due.take(now)
+                self._until = self._due.first()
+            if lease is None:
                 try:
-                    self._clock.sleep(min(wait, LONGEST_SLEEP), self._news)
+                    self._clock.sleep(min(self._until - now, LONGEST_SLEEP), self._news)
                 except Stopped:
                     self._news.clear()
                 continue
             try:
-                self._threads.start("relay_sdk heartbeat", beat)
+                self._threads.start("relay_sdk heartbeat", partial(self._beat, lease))
             except RuntimeError as error:
-                logger.warning("no thread for a heartbeat: %s", error)
-                beat()
+                lease.run.log.warning("no thread for a heartbeat: %s", error)
+                self._beat(lease)
 
-    def _beat(self, lease: Lease[Beat], sent: _Sent) -> None:
-        again, failure = None, None
-        try:
-            again = lease.beat()
-        except Exception as error:  # noqa: BLE001 it is told with the lease
-            failure = error
-        sent.answered = True
-        _judge(lease, again, failure)
-        self._push(lease, again)
+    def _beat(self, lease: Lease[Beat] | None) -> None:
+        while lease is not None and not self._closed:
+            again, failure = None, None
+            try:
+                again = lease.beat()
+            except Exception as error:  # noqa: BLE001 it is told with the lease
+                failure = error
+            _judge(lease, again, failure)
+            with self._lock:
+                beaten, lease = lease, self._due.take(self._clock.monotonic(), lease)
+                self._push(beaten, again)
 
 
 class AsyncKeeper:
@@ -194,10 +197,10 @@ class AsyncKeeper:
         async with create_task_group() as group:
             while True:
                 now = self._clock.monotonic()
-                self._until = self._due.first()
-                if self._until <= now:
-                    group.start_soon(self._beat, *self._due.pop(now))
+                if lease := self._due.take(now):
+                    group.start_soon(self._beat, lease)
                     continue
+                self._until = self._due.first()
                 with CancelScope() as self._sleeping:
                     await self._clock.asleep(min(self._until - now, LONGEST_SLEEP))
 
@@ -207,12 +210,13 @@ class AsyncKeeper:
         if self._due.first() < self._until and self._sleeping is not None:
             self._sleeping.cancel()
 
-    async def _beat(self, lease: Lease[AsyncBeat], sent: _Sent) -> None:
-        again, failure = None, None
-        try:
-            again = await lease.beat()
-        except Exception as error:  # noqa: BLE001 it is told with the lease
-            failure = error
-        sent.answered = True
-        _judge(lease, again, failure)
-        self._push(lease, again)
+    async def _beat(self, lease: Lease[AsyncBeat] | None) -> None:
+        while lease is not None:
+            again, failure = None, None
+            try:
+                again = await lease.beat()
+            except Exception as error:  # noqa: BLE001 it is told with the lease
+                failure = error
+            _judge(lease, again, failure)
+            beaten, lease = lease, self._due.take(self._clock.monotonic(), lease)
+            self._push(beaten, again)

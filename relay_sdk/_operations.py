@@ -1,5 +1,6 @@
 """What a client does, once, as flows: finding the API version, retrying, polling, splitting."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -94,6 +95,7 @@ def retrying(
                 raise
             logger.info("%s; trying again in %.2f s", error, wait)
         except (JobExistsError, JobLostError) as error:
+            error.sent = unsure
             if settle is None or not unsure:
                 raise
             return (yield from settle(error))
@@ -113,6 +115,7 @@ def take(
     With `hold` the server is asked to hold each request until it has some. Also tell since when
     they may be claimed: their leases count from then.
     """
+    hold = hold and policy.may_hold
     now = policy.clock.monotonic
     asked = now()
     deadline = inf if timeout is None else asked + timeout
@@ -187,14 +190,16 @@ def enqueue(policy: Policy, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) ->
 
 
 def _enqueue(policy: Policy, jobs: Sequence[RawJob], mode: EnqueueMode) -> Flow[None]:
-    def ask(api: Api) -> Flow[None]:
-        return api.enqueue(jobs, mode).ask()
+    def ask() -> Flow[None]:
+        first = jobs[0]
+        return speaking(policy, first.queue, first.id, lambda api: api.enqueue(jobs, mode).ask())
 
-    return retrying(
-        policy,
-        lambda: speaking(policy, jobs[0].queue, jobs[0].id, ask),
-        partial(settle_by_looking, policy, jobs),
-    )
+    def settle(error: RelayError) -> Flow[None]:
+        if not (yield from are_there(policy, jobs, error)):
+            # They are done, or were another's: to run twice is better than not at all.
+            yield from retrying(policy, ask)
+
+    return retrying(policy, ask, settle)
 
 
 def get(policy: Policy, queue: str, id: str) -> Flow[RawJob]:
@@ -289,24 +294,32 @@ def _is_gone(queue: str, id: str, raw: RawJob | None, api: Api) -> Flow[bool]:
 def to_raws(jobs: Iterable[Job[Any, Any]]) -> list[RawJob]:
     """Check and write jobs; refuse two of one id, which the server's modes would hide."""
     raws = [to_raw(job) for job in jobs]
-    seen = set[tuple[str, str]]()
-    for raw in raws:
-        if (raw.queue, raw.id) in seen:
-            raise ValueError(f"{place(raw.queue, raw.id)} is twice in one batch")
-        seen.add((raw.queue, raw.id))
+    if len({(raw.queue, raw.id) for raw in raws}) < len(raws):
+        ((key, _),) = Counter((raw.queue, raw.id) for raw in raws).most_common(1)
+        raise ValueError(f"{place(*key)} is twice in one batch")
     return raws
 
 
-def settle_by_looking(policy: Policy, jobs: Sequence[RawJob], error: RelayError) -> Flow[None]:
-    """Take the error for the trace of an attempt that succeeded, if the jobs are there as sent."""
+def are_there(policy: Policy, jobs: Sequence[RawJob], error: RelayError) -> Flow[bool]:
+    """Tell whether jobs are there as sent: the error is the trace of an attempt that succeeded.
+
+    Raise it when another job is in the place of one. Those that are gone may be done.
+    """
+    ours = False
     for job in jobs:
         try:
             there = yield from get(policy, job.queue, job.id)
         except JobNotFoundError:
-            raise error from None
+            continue
+        if there.updated_at != there.created_at:
+            # A run may have moved it: it failed and was put back, or rescheduled it.
+            job = msgspec.structs.replace(job, run_at=None)
         if not _same(job, there):
             raise error
-    logger.info("%s; but it is the job of an earlier attempt, whose reply was lost", error)
+        ours = True
+    if ours:
+        logger.info("%s; but it is the job of an earlier attempt, whose reply was lost", error)
+    return ours
 
 
 def _same(sent: RawJob, there: RawJob) -> bool:
@@ -328,8 +341,7 @@ def _split(jobs: Sequence[RawJob]) -> Iterator[list[RawJob]]:
     room = MAX_BODY
     for job in jobs:
         # JSON needs up to 6 bytes for a character of a key; the rest of a job fits into 300.
-        size = len(bytes(job.payload)) + len(bytes(job.state))
-        size += 6 * (len(job.queue) + len(job.id)) + 300
+        size = len(job.payload) + len(job.state) + 6 * (len(job.queue) + len(job.id)) + 300
         if batch and size > room:
             yield batch
             batch, room = [], MAX_BODY

@@ -17,3 +17,5 @@ class Policy:
     clock: Clock
     versions: Versions
     timeout: float = 15.0
+    may_hold: bool = True
+    """Whether a request that the server holds can be ended early."""

@@ -10,7 +10,7 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 
 from relay_sdk._forms import is_union, parts
-from relay_sdk._json import Misfit, check_depth, encode
+from relay_sdk._json import Misfit, check_depth, encode, refuse_nan
 
 T = TypeVar("T")
 
@@ -19,8 +19,10 @@ class Adapted(Generic[T]):
     """A type with pydantic's classes in it, which pydantic writes and validates as a whole."""
 
     def __init__(self, form: Any) -> None:
-        self._adapter: TypeAdapter[T] = TypeAdapter(form)
-        _ = self._adapter.validator.title  # a model that is not fully defined fails here
+        adapter: TypeAdapter[T] = TypeAdapter(form)
+        _ = adapter.validator.title  # a model that is not fully defined fails here
+        self._validator = adapter.validator
+        self._serializer = adapter.serializer
         self._is_union = is_union(form)
         kinds = list(parts(form))
         # Bytes may be base64 in JSON alone: such a type is left to `validate_json`.
@@ -29,8 +31,10 @@ class Adapted(Generic[T]):
     def write(self, value: T) -> bytes:
         try:
             text = encode(
-                self._adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
+                self._serializer.to_python(value, mode="json", by_alias=True, warnings="error")
             )
+            if text.find(b"null") >= 0:
+                refuse_nan(self._serializer.to_python(value))
         except Exception as error:
             raise Misfit(f"JSON cannot hold it: {_explain(error)}") from error
         back = self.read(text)
@@ -43,14 +47,15 @@ class Adapted(Generic[T]):
 
     def read(self, text: bytes) -> T:
         check_depth(text)
+        text = bytes(text)  # it may be a `msgspec.Raw`
         try:
-            value = self._adapter.validate_json(text)
+            value: T = self._validator.validate_json(text)
         except Exception as error:
             raise Misfit(_explain(error)) from error
         if self._keeps_digits and _MANY_DIGITS.search(text):
             # pydantic makes its Decimals of floats, where JSON has a number.
             with suppress(ValueError):
-                value = self._adapter.validate_python(json.loads(text, parse_float=Exact.of))
+                value = self._validator.validate_python(json.loads(text, parse_float=Exact.of))
         return value
 
 

@@ -5,7 +5,7 @@ the flows, and no end waits for a heartbeat.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from math import inf
@@ -13,18 +13,18 @@ from typing import Any
 
 import msgspec
 
-from relay_sdk._checks import check_moment, check_seconds, place
+from relay_sdk._checks import check_moment, in_seconds, moment_after, place
 from relay_sdk._failures import NONE, Count, closed, opened
 from relay_sdk._flow import Flow, sleep
 from relay_sdk._log import logger
 from relay_sdk._operations import (
     MAX_BODY,
+    are_there,
     complete,
     exists,
     pause_asked_for,
     remove,
     retrying,
-    settle_by_looking,
     speaking,
     take,
     to_raws,
@@ -38,7 +38,6 @@ from relay_sdk.exceptions import (
     RelayError,
     RequestRejectedError,
     ServerBusyError,
-    TransportError,
     UnusableClientError,
 )
 from relay_sdk.job import EnqueueMode, Job, RawJob
@@ -72,13 +71,20 @@ class Run:
         self._failing = False
         self._policy = policy
         self._late = self.state, -inf
-        self._retries = iter(policy.retry_backoff)
+        self._retries: Iterator[float] = iter(())
         self._ours_until = asked + raw.timeout
 
     @property
     def where(self) -> str:
         """The job's name, for messages."""
         return place(self.raw.queue, self.raw.id)
+
+    @property
+    def log(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """The logger, for records about the job."""
+        raw = self.raw
+        extra = {"queue": raw.queue, "id": raw.id, "run_id": raw.run_id and str(raw.run_id)}
+        return logging.LoggerAdapter(logger, extra | {"attempt": self.count.failures + 1})
 
     @property
     def over(self) -> bool:
@@ -133,7 +139,7 @@ class Run:
             if self._ending or self.ended:
                 return usual  # the trace of an end whose reply is on its way, or was lost
             self.lost = error.reason
-            logger.warning("%s", error)
+            self.log.warning("%s", error)
             return None
         except UnusableClientError as error:
             self.lost = str(error)
@@ -142,15 +148,16 @@ class Run:
             left = self._ours_until - self._policy.clock.monotonic()
             if left <= 0:
                 self.lost = f"no heartbeat arrived within its timeout of {self.raw.timeout} s"
-                logger.warning("%s is lost: %s", self.where, error)
+                self.log.warning("%s is lost: %s", self.where, error)
                 return None
             first, self._failing = not self._failing, True
             level = logging.WARNING if first else logging.INFO
-            logger.log(level, "%s; the job is ours for another %.1f s", error, left)
+            self.log.log(level, "%s; the job is ours for another %.1f s", error, left)
+            if first:
+                self._retries = iter(self._policy.retry_backoff)
             wait = next(self._retries, self._policy.retry_backoff.maximum)
             return min(usual, left, max(wait, pause_asked_for(error)))
         self._failing = False
-        self._retries = iter(self._policy.retry_backoff)
         return min(usual, SOON) if self._unsure else usual
 
     @property
@@ -175,7 +182,7 @@ class Run:
                 lambda api: api.heartbeat(self.raw, state).ask(within), within
             )
         except RelayError as error:
-            if not (isinstance(error, TransportError | ServerBusyError) and error.sent):
+            if not error.sent:
                 self._late = before
             if isinstance(error, ServerBusyError):
                 # The next one has to arrive in time, whatever the server asks for.
@@ -194,6 +201,10 @@ class Run:
         now = self._policy.clock.now()
         return schedule.after(self.count.due or self.raw.run_at or now, now)
 
+    def later(self, delay: float | timedelta) -> datetime:
+        """Give the moment that comes a delay after now."""
+        return moment_after(self._policy.clock.now(), delay, self.raw.queue, self.raw.id)
+
     def complete(self) -> Flow[None]:
         """End the run and the job."""
         self.check_ours()
@@ -207,22 +218,22 @@ class Run:
     def release(
         self,
         new_state: msgspec.Raw | None = None,
-        delay: float = 0.0,
+        delay: float | timedelta = 0.0,
         costs_retry: bool = False,
     ) -> Flow[None]:
         """End the run and put the job back, not done: at its old place, or after a delay.
 
         One that costs a retry, and has none left, is removed, as after a timeout.
         """
-        check_seconds(f"delay of {self.where}", delay)
+        in_seconds(f"delay of {self.where}", delay)
         count, run_at = self.count, self.raw.run_at
         if delay:
-            run_at = self._later(delay)
+            run_at = self.later(delay)
             count = Count(count.failures, count.due or self.raw.run_at)
         if costs_retry:
             count = Count(count.failures + 1, count.due)
             if self.raw.max_retries is not None and count.failures > self.raw.max_retries:
-                logger.warning("%s has no retries left, and is removed", self.where)
+                self.log.warning("%s has no retries left, and is removed", self.where)
                 yield from self.complete()
                 return
         yield from self._queue_again(run_at, self.state if new_state is None else new_state, count)
@@ -274,20 +285,15 @@ class Run:
         # ended, API v2 answers every further one with success.
         if isinstance(error, JobExistsError):
             raise error
-        yield from settle_by_looking(self._policy, jobs, error)
-
-    def _later(self, delay: float) -> datetime:
-        try:
-            return self._policy.clock.now() + timedelta(seconds=delay)
-        except OverflowError as error:
-            raise ValueError(f"delay of {self.where} is too long: {delay} s") from error
+        if not (yield from are_there(self._policy, jobs, error)):
+            raise error
 
     def _lost_error(self, reason: str) -> JobLostError:
         return JobLostError(self.raw.queue, self.raw.id, reason)
 
 
 def take_runs(
-    policy: Policy, queue: str, num_jobs: int, timeout: float | None, *, hold: bool
+    policy: Policy, queue: str, num_jobs: int, timeout: float | None, *, hold: bool = False
 ) -> Flow[list[Run]]:
     """Wait for jobs and take up to `num_jobs` of them; none after `timeout` seconds."""
     jobs, asked = yield from take(policy, queue, num_jobs, timeout, hold=hold)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from relay_sdk._flow import Call, Flow, Sleep, Step, arun, run
 from relay_sdk._http import AsyncHttp, Http
 from relay_sdk._policy import Policy
+from relay_sdk.exceptions import RelayError
 
 R = TypeVar("R")
 
@@ -18,15 +19,21 @@ class Session:
     def __init__(self, policy: Policy, http: Http) -> None:
         self.policy = policy
         self.http = http
+        self.url: str = http.url
 
     def run(self, flow: Flow[R], stop: threading.Event | None = None) -> R:
-        """Run a flow; its waits raise `Stopped` when `stop` is set."""
-        return run(flow, partial(self.wait, stop=stop))
+        """Run a flow; `stop`, when it is set, ends its waits and held requests with `Stopped`."""
+        try:
+            return run(flow, partial(self.wait, stop=stop))
+        except RelayError as error:
+            # Its own words say what happened: the frames in here are of no use to a user.
+            raise error.with_traceback(None) from error.__cause__
 
     def wait(self, step: Step, stop: threading.Event | None = None) -> object:
         """Do one step of a flow."""
         if isinstance(step, Call):
-            return self.http.send(step)
+            # A request that the server answers at once is let finish: its jobs would be lost.
+            return self.http.send(step, stop if step.wait else None)
         if isinstance(step, Sleep):
             self.sleep(step.seconds, stop)
             return None
@@ -43,10 +50,14 @@ class AsyncSession:
     def __init__(self, policy: Policy, http: AsyncHttp) -> None:
         self.policy = policy
         self.http = http
+        self.url: str = http.url
 
     async def run(self, flow: Flow[R]) -> R:
         """Run a flow."""
-        return await arun(flow, self.wait)
+        try:
+            return await arun(flow, self.wait)
+        except RelayError as error:
+            raise error.with_traceback(None) from error.__cause__
 
     async def wait(self, step: Step) -> object:
         """Do one step of a flow."""

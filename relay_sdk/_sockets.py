@@ -13,15 +13,19 @@ import httpcore
 from httpcore import SOCKET_OPTION, ConnectError, ConnectTimeout, ReadTimeout, WriteTimeout
 
 from relay_sdk._bound import Left
+from relay_sdk._clock import Stopped
 
 PIECE = 16 * 1024
 """Bytes that the system takes whole or not at all, so that a slow reader is noticed."""
+
+SLICE = 0.1
+"""Seconds between two looks at whether the wait is to be stopped."""
 
 
 def _left(timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
     if not isinstance(timeout, Left):
         return timeout
-    left = timeout.ends - monotonic()
+    left = timeout.bound.ends - monotonic()
     if left <= 0:
         raise error("the time of the exchange is over")
     return left
@@ -63,6 +67,15 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        bound = timeout.bound if isinstance(timeout, Left) else None
+        while bound and bound.stop:
+            if bound.stop.is_set():
+                raise Stopped
+            left = _left(timeout, ReadTimeout)
+            with suppress(ReadTimeout):
+                content = self._stream.read(max_bytes, min(SLICE, left or SLICE))
+                bound.stop = None
+                return content
         return self._stream.read(max_bytes, _left(timeout, ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:

@@ -13,12 +13,12 @@ def _maximum(backoff: "Backoff") -> float:
 
 @frozen
 class Backoff:
-    """Seconds to wait before each next attempt: iterate over it anew for each series.
+    """How many seconds to wait before each retry: an iterable, fresh for each series of retries.
 
-    The waits grow from `initial` by `factor` up to `maximum`, which is 1 or `initial`, whichever is
-    more, unless it is given. Each is then shortened at random by up to the fraction `jitter`, so
-    that clients that failed together do not come back together. After `retries` waits the iteration
-    ends; `None` never ends.
+    The waits grow from `initial` by `factor` up to `maximum` (default: 1, or `initial` if that is
+    more). Each is then shortened at random by up to the fraction `jitter`, so that clients that
+    failed together do not retry together. There are `retries` waits, or without limit if it is
+    `None`.
     """
 
     initial: float = 0.1

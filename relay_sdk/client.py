@@ -1,18 +1,26 @@
-"""The clients: one line an operation."""
+"""The clients: one line per operation."""
 
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from types import TracebackType
+from datetime import timedelta
 from typing import Any, Generic, Self
 
-import httpx
 from attrs import evolve, frozen
 
 from relay_sdk import _operations as operations
-from relay_sdk._checks import check_choice, check_key, check_seconds, check_whole, place
+from relay_sdk._address import Address
+from relay_sdk._checks import (
+    check_choice,
+    check_key,
+    check_type,
+    check_whole,
+    in_seconds,
+    place,
+)
 from relay_sdk._clock import Clock, Stopped, SystemClock
 from relay_sdk._flow import Flow
-from relay_sdk._http import Address, AsyncHttp, Http
+from relay_sdk._http import AsyncHttp, Http
+from relay_sdk._own import AsyncHttpClient, HttpClient
 from relay_sdk._policy import ApiChoice, Policy
 from relay_sdk._run import Run, take_runs
 from relay_sdk._session import AsyncSession, Session
@@ -26,7 +34,7 @@ RETRY_BACKOFF = Backoff(0.1, maximum=2.0, factor=2, retries=5)
 
 
 class _Client:
-    """What the two clients share: checking arguments."""
+    """What the two clients share: checks of the arguments, and the flows."""
 
     def __init__(
         self,
@@ -34,45 +42,66 @@ class _Client:
         retry_backoff: Backoff,
         clock: Clock | None,
         api: ApiChoice,
-        timeout: float,
+        timeout: float | timedelta,
+        *,
+        may_hold: bool = True,
     ) -> None:
         check_choice("api", api, ApiChoice)
-        self._policy = Policy(
-            next_backoff, retry_backoff, clock or SystemClock(), Versions(api), timeout
-        )
+        for name, value in (("next_backoff", next_backoff), ("retry_backoff", retry_backoff)):
+            check_type(f"{name} must be a Backoff", value, Backoff, "write Backoff(retries=3)")
+        seconds = in_seconds("timeout", timeout)
+        # A test's clock would not move while the server holds a request.
+        may_hold = may_hold and clock is None
+        clock = clock or SystemClock()
+        versions = Versions(api)
+        self._policy = Policy(next_backoff, retry_backoff, clock, versions, seconds, may_hold)
 
     def _enqueue(self, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
+        check_type("enqueue_batch takes several jobs", jobs, Iterable, "write enqueue_batch([job])")
         return operations.enqueue(self._policy, jobs, mode)
 
-    def _take(self, queue: Queue[P, S], num_jobs: int, timeout: float | None) -> Flow[list[Run]]:
+    def _take(
+        self, queue: Queue[P, S], num_jobs: int, timeout: float | timedelta | None
+    ) -> Flow[list[Run]]:
         where = place(queue.name)
         check_whole(f"num_jobs of {where}", num_jobs, 1, 2**32 - 1)
-        if timeout is not None:
-            check_seconds(f"timeout of {where}", timeout)
+        seconds = None if timeout is None else in_seconds(f"timeout of {where}", timeout)
         # Who counts the polls wants each to be answered at once.
         hold = self._policy.next_backoff.retries is None
-        return take_runs(self._policy, queue.name, num_jobs, timeout, hold=hold)
+        return take_runs(self._policy, queue.name, num_jobs, seconds, hold=hold)
 
     def _take_one(self, queue: Queue[P, S]) -> Flow[list[Run]]:
-        """Wait for a job, however long that is."""
+        """Wait for a job, however long that takes."""
         for_ever = evolve(self._policy.next_backoff, retries=None)
         policy = evolve(self._policy, next_backoff=for_ever)
         return take_runs(policy, queue.name, 1, None, hold=True)
+
+    def _get(self, queue: Queue[P, S] | str, id: str) -> Flow[Job[P, S]]:
+        declared = as_queue(queue)
+        raw = yield from operations.get(self._policy, *_key(declared, id))
+        return from_raw(declared, raw)
+
+    def _exists(self, queue: Queue[Any, Any] | str, id: str) -> Flow[bool]:
+        return operations.exists(self._policy, *_key(queue, id))
+
+    def _remove(self, queue: Queue[Any, Any] | str, id: str) -> Flow[None]:
+        return operations.remove(self._policy, *_key(queue, id))
 
 
 class Client(_Client):
     """A client of a Relay server that blocks. Safe to share between threads.
 
-    `base_url` defaults to `$RELAY_URL`. `next_backoff` paces the polls of an empty queue; its
-    `retries` are how many more there are before `next` gives up. `retry_backoff` paces the attempts
-    when a request fails, and its `retries` are how many more there are. `timeout` bounds each
-    request as a whole, in seconds. `headers` go with every request. `http_client` is an
-    `httpx.Client` of your own, for proxies or certificates; it is not closed here. `api="auto"`
-    asks the server at the first request and takes v2 where it is spoken; it asks again when a route
-    is missing, and once v2 was, it keeps to v1. `clock` is for tests: see `relay_sdk.testing`.
+    `base_url` defaults to `$RELAY_URL`, or else to `http://127.0.0.1:8080`, where `relay-sdk serve`
+    and Relay listen. `next_backoff` is how long to wait between polls of an empty queue; its
+    `retries` limit the polls of one `next`. `retry_backoff` is how long to wait before a failed
+    request is retried, and how often. `timeout` limits each request as a whole, in seconds.
+    `headers` are sent with every request. `http_client` is an `httpx.Client` or `httpx2.Client` of
+    your own, for client certificates or limits; the SDK does not close it. `api="auto"` detects the
+    version of the API with the first request and prefers v2. `clock` is for tests: see
+    `relay_sdk.testing`.
 
-    Every method may raise `TransportError` or `ServerBusyError` when the retries are spent, and
+    Every method may raise `TransportError` or `ServerBusyError` when its retries are used up, and
     `RequestRejectedError` or `UnexpectedStatusError`.
     """
 
@@ -82,47 +111,44 @@ class Client(_Client):
         *,
         next_backoff: Backoff = NEXT_BACKOFF,
         retry_backoff: Backoff = RETRY_BACKOFF,
-        http_client: httpx.Client | None = None,
-        timeout: float = 15.0,
+        http_client: HttpClient | None = None,
+        timeout: float | timedelta = 15.0,
         headers: Mapping[str, str] | None = None,
         api: ApiChoice = "auto",
         clock: Clock | None = None,
     ) -> None:
-        super().__init__(next_backoff, retry_backoff, clock, api, timeout)
-        self._session: Session = Session(
-            self._policy, Http(Address(base_url, timeout, headers), http_client)
-        )
+        # A thread that waits in somebody else's client cannot be told to stop.
+        may_hold = http_client is None
+        super().__init__(next_backoff, retry_backoff, clock, api, timeout, may_hold=may_hold)
+        address = Address(base_url, self._policy.timeout, headers)
+        self._session: Session = Session(self._policy, Http(address, http_client))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; every later call raises `UnusableClientError`."""
         self._session.http.close()
 
     def enqueue(self, job: Job[Any, Any], *, mode: EnqueueMode = "unique") -> None:
-        """Enqueue a job; it is on the server's disk when this returns.
+        """Enqueue a job. When this returns, the server has written it to disk.
 
-        `JobExistsError` when its id is in the queue already, waiting or running; mode "ignore"
-        keeps that job without an error, "replace" overwrites it (not on API v1:
-        `UnsupportedError`). `PayloadError`, `ValueError` or `TypeError` when it cannot be sent.
+        If the queue has a job with this id, waiting or running, `mode` decides: "unique" raises
+        `JobExistsError`, "ignore" keeps the job that is there, "replace" overwrites it (not on
+        API v1: `UnsupportedError`). A job that cannot be sent raises `PayloadError`, `ValueError`
+        or `TypeError`.
         """
         self._session.run(self._enqueue([job], mode))
 
     def enqueue_batch(self, jobs: Iterable[Job[Any, Any]], *, mode: EnqueueMode = "ignore") -> None:
-        """Enqueue jobs of any queues and types, as `enqueue` does one.
+        """Enqueue several jobs, of any queues and types.
 
-        Mode "unique" is one transaction: all or none, and not on API v1. In the other modes a
-        batch above 2 MiB goes in several requests; an error tells how many jobs went before it.
-        Two jobs of one queue and id are refused (`ValueError`).
+        Mode "unique" is one transaction, all or nothing (not on API v1). In the other modes a batch
+        above 2 MiB is sent in several requests; if one fails, a note on the error says how many
+        jobs were enqueued before. Two jobs with the same queue and id raise `ValueError`.
         """
         self._session.run(self._enqueue(jobs, mode))
 
@@ -131,15 +157,15 @@ class Client(_Client):
         queue: Queue[P, S] | str,
         num_jobs: int = 1,
         *,
-        timeout: float | None = None,
+        timeout: float | timedelta | None = None,
         stop: threading.Event | None = None,
     ) -> list[JobHelper[P, S]]:
-        """Wait for jobs and take from 1 to `num_jobs` of them: they are ours until their timeout.
+        """Wait for jobs and take up to `num_jobs` of them. They are yours until their timeout.
 
-        The list is empty after `timeout` seconds without a job, and when `stop` is set; with a
-        `timeout` of 0 the server is asked once. A server that does not answer in time is an error,
-        unless it said before that there are no jobs; the last look has at least 2 seconds. If
-        the reply is lost, the jobs in it stay claimed until their timeout.
+        Returns an empty list when no job came within `timeout` seconds, or when `stop` is set.
+        A `timeout` of 0 polls once. A server that has not answered by then raises, unless it
+        had said before that there are no jobs; the last poll may take 2 seconds more. If a reply
+        is lost on its way, the jobs in it stay claimed until their timeout.
         """
         declared = as_queue(queue)
         return self._handed_out(declared, self._take(declared, num_jobs, timeout), stop)
@@ -147,9 +173,9 @@ class Client(_Client):
     def iter(
         self, queue: Queue[P, S] | str, *, stop: threading.Event | None = None
     ) -> Iterator[JobHelper[P, S]]:
-        """Take jobs one by one until `stop` is set; `next_backoff` waits for ever here.
+        """Take jobs one by one until `stop` is set, however long the queue stays empty.
 
-        A job that comes when it was set meanwhile is put back.
+        A job that arrives after `stop` was set is put back.
         """
         declared = as_queue(queue)
         while stop is None or not stop.is_set():
@@ -171,34 +197,29 @@ class Client(_Client):
         return [JobHelper(self._session, run, queue) for run in runs]
 
     def get(self, queue: Queue[P, S] | str, id: str) -> Job[P, S]:
-        """Read a job, waiting or running: `JobNotFoundError`, or `PayloadError`."""
-        declared = as_queue(queue)
-        check_key(declared.name, id)
-        return from_raw(
-            declared, self._session.run(operations.get(self._policy, declared.name, id))
-        )
+        """Read a job, waiting or running, without taking it.
+
+        Raises `JobNotFoundError`, or `PayloadError` if it does not fit the queue's types.
+        """
+        return self._session.run(self._get(queue, id))
 
     def exists(self, queue: Queue[Any, Any] | str, id: str) -> bool:
-        """Look whether a job is in the queue, waiting or running."""
-        name = as_queue(queue).name
-        check_key(name, id)
-        return self._session.run(operations.exists(self._policy, name, id))
+        """Tell whether a job is in the queue, waiting or running."""
+        return self._session.run(self._exists(queue, id))
 
     def remove(self, queue: Queue[Any, Any] | str, id: str) -> None:
-        """Delete a job, also from under the worker that runs it. No error when there is none.
+        """Delete a job, even if a worker is running it. No error if there is none.
 
-        It is asked for again when the reply is lost: a new job of that id may go then.
+        If the reply is lost the request is repeated, which may delete a new job with this id.
         """
-        name = as_queue(queue).name
-        check_key(name, id)
-        self._session.run(operations.remove(self._policy, name, id))
+        self._session.run(self._remove(queue, id))
 
 
 class AsyncClient(_Client):
     """A client of a Relay server for asyncio and trio: `Client`, awaited.
 
-    Safe to share between the tasks of one event loop. `http_client` is an `httpx.AsyncClient` of
-    your own; it is not closed here.
+    Safe to share between tasks. The arguments are those of `Client`; `http_client` is an
+    `httpx.AsyncClient` or `httpx2.AsyncClient` of your own, which the SDK does not close.
     """
 
     def __init__(
@@ -207,67 +228,66 @@ class AsyncClient(_Client):
         *,
         next_backoff: Backoff = NEXT_BACKOFF,
         retry_backoff: Backoff = RETRY_BACKOFF,
-        http_client: httpx.AsyncClient | None = None,
-        timeout: float = 15.0,
+        http_client: AsyncHttpClient | None = None,
+        timeout: float | timedelta = 15.0,
         headers: Mapping[str, str] | None = None,
         api: ApiChoice = "auto",
         clock: Clock | None = None,
     ) -> None:
         super().__init__(next_backoff, retry_backoff, clock, api, timeout)
-        self._session: AsyncSession = AsyncSession(
-            self._policy, AsyncHttp(Address(base_url, timeout, headers), http_client)
-        )
+        address = Address(base_url, self._policy.timeout, headers)
+        self._session: AsyncSession = AsyncSession(self._policy, AsyncHttp(address, http_client))
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections; every later call raises `UnusableClientError`."""
         await self._session.http.aclose()
 
     async def enqueue(self, job: Job[Any, Any], *, mode: EnqueueMode = "unique") -> None:
-        """Enqueue a job; it is on the server's disk when this returns.
+        """Enqueue a job. When this returns, the server has written it to disk.
 
-        `JobExistsError` when its id is in the queue already, waiting or running; mode "ignore"
-        keeps that job without an error, "replace" overwrites it (not on API v1:
-        `UnsupportedError`). `PayloadError`, `ValueError` or `TypeError` when it cannot be sent.
+        If the queue has a job with this id, waiting or running, `mode` decides: "unique" raises
+        `JobExistsError`, "ignore" keeps the job that is there, "replace" overwrites it (not on
+        API v1: `UnsupportedError`). A job that cannot be sent raises `PayloadError`, `ValueError`
+        or `TypeError`.
         """
         await self._session.run(self._enqueue([job], mode))
 
     async def enqueue_batch(
         self, jobs: Iterable[Job[Any, Any]], *, mode: EnqueueMode = "ignore"
     ) -> None:
-        """Enqueue jobs of any queues and types, as `enqueue` does one.
+        """Enqueue several jobs, of any queues and types.
 
-        Mode "unique" is one transaction: all or none, and not on API v1. In the other modes a
-        batch above 2 MiB goes in several requests; an error tells how many jobs went before it.
-        Two jobs of one queue and id are refused (`ValueError`).
+        Mode "unique" is one transaction, all or nothing (not on API v1). In the other modes a batch
+        above 2 MiB is sent in several requests; if one fails, a note on the error says how many
+        jobs were enqueued before. Two jobs with the same queue and id raise `ValueError`.
         """
         await self._session.run(self._enqueue(jobs, mode))
 
     async def next(
-        self, queue: Queue[P, S] | str, num_jobs: int = 1, *, timeout: float | None = None
+        self,
+        queue: Queue[P, S] | str,
+        num_jobs: int = 1,
+        *,
+        timeout: float | timedelta | None = None,
     ) -> list[AsyncJobHelper[P, S]]:
-        """Wait for jobs and take from 1 to `num_jobs` of them: they are ours until their timeout.
+        """Wait for jobs and take up to `num_jobs` of them. They are yours until their timeout.
 
-        The list is empty after `timeout` seconds without a job; with a `timeout` of 0 the server is
-        asked once. A server that does not answer in time is an error, unless it said before that
-        there are no jobs; the last look has at least 2 seconds. If the reply is lost, or the
-        task is cancelled while it is on its way, the jobs in it stay claimed until their timeout.
+        Returns an empty list when no job came within `timeout` seconds. A `timeout` of 0 polls
+        once. A server that has not answered by then raises, unless it had said before that
+        there are no jobs; the last poll may take 2 seconds more. If a reply is lost on its way, or
+        the task is cancelled meanwhile, the jobs in it stay claimed until their timeout.
         """
         declared = as_queue(queue)
         return await self._handed_out(declared, self._take(declared, num_jobs, timeout))
 
     def iter(self, queue: Queue[P, S] | str) -> AsyncIterator[AsyncJobHelper[P, S]]:
-        """Take jobs one by one; `next_backoff` waits for ever here."""
+        """Take jobs one by one, however long the queue stays empty."""
         declared = as_queue(queue)
         return _Jobs(lambda: self._handed_out(declared, self._take_one(declared)))
 
@@ -278,31 +298,33 @@ class AsyncClient(_Client):
         return [AsyncJobHelper(self._session, run, queue) for run in runs]
 
     async def get(self, queue: Queue[P, S] | str, id: str) -> Job[P, S]:
-        """Read a job, waiting or running: `JobNotFoundError`, or `PayloadError`."""
-        declared = as_queue(queue)
-        check_key(declared.name, id)
-        raw = await self._session.run(operations.get(self._policy, declared.name, id))
-        return from_raw(declared, raw)
+        """Read a job, waiting or running, without taking it.
+
+        Raises `JobNotFoundError`, or `PayloadError` if it does not fit the queue's types.
+        """
+        return await self._session.run(self._get(queue, id))
 
     async def exists(self, queue: Queue[Any, Any] | str, id: str) -> bool:
-        """Look whether a job is in the queue, waiting or running."""
-        name = as_queue(queue).name
-        check_key(name, id)
-        return await self._session.run(operations.exists(self._policy, name, id))
+        """Tell whether a job is in the queue, waiting or running."""
+        return await self._session.run(self._exists(queue, id))
 
     async def remove(self, queue: Queue[Any, Any] | str, id: str) -> None:
-        """Delete a job, also from under the worker that runs it. No error when there is none.
+        """Delete a job, even if a worker is running it. No error if there is none.
 
-        It is asked for again when the reply is lost: a new job of that id may go then.
+        If the reply is lost the request is repeated, which may delete a new job with this id.
         """
-        name = as_queue(queue).name
-        check_key(name, id)
-        await self._session.run(operations.remove(self._policy, name, id))
+        await self._session.run(self._remove(queue, id))
+
+
+def _key(queue: Queue[Any, Any] | str, id: str) -> tuple[str, str]:
+    name = as_queue(queue).name
+    check_key(name, id)
+    return name, id
 
 
 @frozen
 class _Jobs(Generic[P, S]):
-    """An iterator without a state to clean up, as an async generator would have."""
+    """An iterator with nothing to clean up, unlike an async generator."""
 
     take: Callable[[], Awaitable[list[AsyncJobHelper[P, S]]]]
 

@@ -28,27 +28,13 @@ class TextCodec(Protocol[T]):
         ...
 
 
-class Plain:
-    """JSON as it is: dicts, lists, strings, numbers, booleans and `None`."""
-
-    def write(self, value: Any) -> bytes:
-        try:
-            text = PLAIN_ENCODER.encode(value).encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            raise Misfit(f"JSON cannot hold it: {_reason(error)}") from error
-        check_depth(text)
-        return text
-
-    def read(self, text: bytes) -> Any:
-        return _decode(_ANYTHING, text)
-
-
 class Typed(Generic[T]):
     """A type that msgspec can write and validate, and pydantic the models inside it."""
 
     def __init__(self, form: TypeForm[T]) -> None:
         check_form(form)
-        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(form, dec_hook=_load)
+        decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(form, dec_hook=_load)
+        self._decode: Callable[[bytes], T] = decoder.decode
 
     def write(self, value: T) -> bytes:
         try:
@@ -60,7 +46,28 @@ class Typed(Generic[T]):
         return text
 
     def read(self, text: bytes) -> T:
-        return _decode(self._decoder, text)
+        check_depth(text)
+        try:
+            return self._decode(text)
+        except Exception as error:
+            raise Misfit(_reason(error)) from error
+
+
+class Plain(Typed[Any]):
+    """JSON as it is: dicts, lists, strings, numbers, booleans and `None`."""
+
+    def write(self, value: Any) -> bytes:
+        text = self._same(value) or _strictly(value)
+        check_depth(text)
+        return text
+
+    def _same(self, value: object) -> bytes | None:
+        """Write what is read back as equal: it is plain JSON, and no number became null."""
+        try:
+            text = msgspec.json.encode(value)
+            return text if self._decode(text) == value else None
+        except Exception:  # noqa: BLE001 whatever it is: the strict writer says what is wrong
+            return None
 
 
 @frozen
@@ -114,12 +121,12 @@ def _adapted(form: Any) -> TextCodec[Any]:
         ) from error
 
 
-def _decode(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
-    check_depth(text)
+def _strictly(value: object) -> bytes:
+    """Write what is plain JSON in other types, such as tuples and keys that are numbers."""
     try:
-        return decoder.decode(text)
-    except Exception as error:
-        raise Misfit(_reason(error)) from error
+        return PLAIN_ENCODER.encode(value).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Misfit(f"JSON cannot hold it: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -135,5 +142,4 @@ def _load(form: Any, value: object) -> Any:
     return load_model(form, value)
 
 
-_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-PLAIN = Plain()
+PLAIN = Plain(Any)

@@ -1,27 +1,27 @@
 """What can go wrong.
 
 RelayError
-├── TransportError          no usable reply: refused, timed out, cut off, unreadable     (retried)
-├── ServerBusyError         408, 429, 502, 503, 504, or the server's database is away    (retried)
-├── RequestRejectedError    400, 413, 415, 422: the server refuses this request
-├── UnexpectedStatusError   any other status
-├── UnsupportedError        this server or API version cannot do that
-├── UnusableClientError     the client is closed, or is another process's or event loop's
+├── TransportError          no usable reply: unreachable, timed out, cut off, unreadable (retried)
+├── ServerBusyError         408, 429, 500 and above, or the server's database is down    (retried)
+├── RequestRejectedError    400, 413, 415, 422: the server refuses the request
+├── UnexpectedStatusError   any other status that is an error
+├── UnsupportedError        the API version of this server cannot do that
+├── UnusableClientError     the client is closed, or belongs to another process or event loop
 ├── JobExistsError          409: a job with this id is already in the queue
-├── JobNotFoundError        404: no such job
+├── JobNotFoundError        404: there is no such job
 ├── JobLostError            the job is no longer ours
-└── PayloadError            a payload or state that does not fit its type
+└── PayloadError            a payload or state does not fit its type
 
-Arguments that can never be right (an empty id, a naive datetime, a negative timeout) are not in
-this tree: they raise `ValueError` or `TypeError` before anything is sent.
+Arguments that can never be right (an empty id, a naive datetime, a negative timeout) raise
+`ValueError` or `TypeError`, before anything is sent.
 """
 
-UNSURE = {408, 502, 504}
-"""Statuses after which the server may yet have acted; a 429 and a 503 are plain refusals."""
+REFUSALS = {429, 503}
+"""Statuses of a busy server after which it has surely not acted."""
 
 
 def printable(text: str) -> str:
-    """Escape what could move the cursor, break the line or turn the text around."""
+    """Escape characters that move the cursor, break the line or reverse the text."""
     if text.isprintable():
         return text
     return "".join(
@@ -31,16 +31,19 @@ def printable(text: str) -> str:
 
 
 class RelayError(Exception):
-    """The root of every error that Relay or this SDK reports.
+    """The base class of all errors of Relay and this SDK.
 
-    Its text is one line that is safe to print; errors can be pickled.
+    Its text is one line that is safe to print. Errors can be pickled. `sent` tells whether the
+    server may have received one of the requests, and carried it out.
     """
+
+    sent: bool = False
 
     def __init__(self, message: str = "") -> None:
         super().__init__(printable(message))
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Not by `__init__`, which takes other arguments in most of them.
+        # Not through `__init__`, which takes other arguments in most subclasses.
         return _again, (type(self), self.args), self.__dict__
 
 
@@ -49,10 +52,7 @@ def _again(cls: type[RelayError], args: tuple[object, ...]) -> RelayError:
 
 
 class TransportError(RelayError):
-    """No usable reply came. It was retried as often as `retry_backoff` allows.
-
-    `sent` tells whether the server may have seen, and acted on, one of the attempts.
-    """
+    """There was no usable reply, after all the retries that `retry_backoff` allows."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
@@ -60,45 +60,44 @@ class TransportError(RelayError):
 
 
 class _StatusError(RelayError):
-    """A reply whose status is an error: `status`, and `message` as the server wrote it."""
+    """A reply with an error status: `status`, and `message`, which is the server's text."""
 
     def __init__(self, about: str, status: int, message: str, advice: str = "") -> None:
         text = f"{about}: the server answered {status}"
-        text += f": {message}" if message else " without a text"
+        text += f": {message}" if message else ", without a message"
         super().__init__(f"{text.rstrip('.')}. {advice}" if advice else text)
         self.status = status
         self.message = message
 
 
 class ServerBusyError(_StatusError):
-    """The server cannot answer now. It was retried as often as `retry_backoff` allows.
+    """The server cannot answer now, after all the retries that `retry_backoff` allows.
 
-    `retry_after` is what the server asked for, in seconds, and 0 when it asked for nothing. `sent`
-    tells whether the server may have acted on one of the attempts all the same.
+    `retry_after` is how many seconds the server asks you to wait, or 0.
     """
 
     def __init__(self, about: str, status: int, message: str, retry_after: float = 0.0) -> None:
         super().__init__(about, status, message, "Try again later")
-        self.sent: bool = status in UNSURE
+        self.sent = status not in REFUSALS
         self.retry_after = retry_after
 
 
 class RequestRejectedError(_StatusError):
-    """The server refuses this request, and would refuse it again."""
+    """The server refuses the request, and would refuse it again."""
 
 
 class UnexpectedStatusError(_StatusError):
-    """A status that Relay does not give: is `base_url` right, is there a proxy between?"""
+    """A status that Relay does not send. Is `base_url` right? Is there a proxy in between?"""
 
 
 class UnsupportedError(RelayError):
-    """This server, or the API version in use, cannot do that. Nothing was sent."""
+    """The API version of this server cannot do that. Nothing was sent."""
 
 
 class UnusableClientError(RelayError):
-    """This client cannot send: it is closed, or its `http_client` is another process's or loop's.
+    """The client is closed, or its `http_client` belongs to another process or event loop.
 
-    Trying again does not help; make a client, or an `http_client`, here.
+    Trying again does not help. Make a client, or an `http_client`, here.
     """
 
 
@@ -112,19 +111,23 @@ class _JobError(RelayError):
 
 
 class JobExistsError(_JobError):
-    """A job with this id is already in the queue, waiting or running. Nothing was changed."""
+    """A job with this id is in the queue, waiting or running. Nothing was changed.
+
+    With `sent` it may be this very job: the reply to an earlier attempt was lost, and the job has
+    changed since.
+    """
 
     def __init__(self, queue: str, id: str) -> None:
         super().__init__(
             queue,
             id,
             f"job {id!r} already exists in queue {queue!r}: "
-            "take another id, or enqueue with mode 'ignore' or 'replace'",
+            "use another id, or enqueue with mode 'ignore' or 'replace'",
         )
 
 
 class JobNotFoundError(_JobError):
-    """There is no job with this id in the queue: never enqueued, completed or given up."""
+    """There is no job with this id in the queue: never enqueued, completed, or deleted."""
 
     def __init__(self, queue: str, id: str) -> None:
         super().__init__(
@@ -136,9 +139,9 @@ class JobNotFoundError(_JobError):
 
 
 class JobLostError(_JobError):
-    """The job is no longer ours: removed, finished, or handed to another worker.
+    """The job is no longer ours: it was removed, completed, or given to another worker.
 
-    Stop working on it; nothing that this helper does can reach it any more.
+    Stop working on it. This helper can no longer change the job.
     """
 
     def __init__(self, queue: str, id: str, reason: str) -> None:
@@ -147,9 +150,9 @@ class JobLostError(_JobError):
 
 
 class PayloadError(_JobError):
-    """A payload or state does not fit its declared type, or JSON cannot hold it.
+    """A payload or state does not fit its declared type, or cannot be written as JSON.
 
-    `raw` is the JSON text that came, or `None` when the value was still to be sent.
+    `raw` is the JSON text that was received, or `None` if the value was not sent yet.
     """
 
     def __init__(self, queue: str, id: str, what: str, reason: str, raw: bytes | None) -> None:

@@ -1,21 +1,21 @@
-"""What a worker holds while it runs a job."""
+"""What runs a job: it reads the job, keeps it alive and ends it."""
 
 import threading
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     contextmanager,
 )
-from datetime import datetime
-from enum import Enum
-from typing import Any, Generic, Literal, overload
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Generic, overload
 
 import anyio
 import msgspec
 
-from relay_sdk._checks import check_choice
+from relay_sdk._checks import check_choice, check_either, check_type, in_seconds
 from relay_sdk._flow import Flow
 from relay_sdk._keeper import AsyncKeeper, Keeper, Lease
 from relay_sdk._run import Run
@@ -23,18 +23,12 @@ from relay_sdk._session import AsyncSession, Session
 from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, from_raw, write_state
 from relay_sdk.schedule import Schedule
 
-
-class _Known(Enum):
-    """The state that came with the job, or the last one that was sent."""
-
-    STATE = "known state"
-
-
-_KNOWN: Literal[_Known.STATE] = _Known.STATE
+KNOWN: Any = object()
+"""Stands for the last state known: the one that came with the job, or that was saved since."""
 
 
 class _Helper(Generic[P, S]):
-    """What the two helpers share: the job, and the flows of its run."""
+    """What the two helpers share: the job, checks of the arguments, and the flows."""
 
     def __init__(self, run: Run, queue: Queue[P, S]) -> None:
         self._run = run
@@ -46,14 +40,15 @@ class _Helper(Generic[P, S]):
 
     @property
     def raw(self) -> RawJob:
-        """The job as it came, not decoded."""
+        """The job as it was received, not decoded."""
         return self._run.raw
 
     @property
     def job(self) -> Job[P, S]:
-        """The job as it came, decoded at the first look: `PayloadError` when it does not fit.
+        """The job as it was received. It is decoded when this is first read.
 
-        The job can still be completed, kept alive, rescheduled or removed then.
+        Raises `PayloadError` if payload or state do not fit the queue's types. Everything else on
+        the helper still works then.
         """
         if self._job is None:
             self._job = from_raw(self._queue, self._run.raw)
@@ -61,57 +56,58 @@ class _Helper(Generic[P, S]):
 
     @property
     def failures(self) -> int:
-        """How many runs of the job have failed before, for a worker with `retry`."""
+        """How many runs of this job have failed so far, in workers with `retry`."""
         return self._run.count.failures
 
     @property
     def lost(self) -> bool:
-        """Whether a heartbeat has found the job to be no longer ours."""
+        """Whether a heartbeat has found that the job is no longer ours."""
         return self._run.lost is not None
 
     @property
     def stopping(self) -> bool:
-        """Whether the worker is about to leave: `release` the job with its state, and return.
+        """Whether the worker is stopping: `release` the job with its state, and return.
 
-        To return without that says that the job is done.
+        A handler that returns without releasing it says that the job is done.
         """
         return self._run.stopping
-
-    def _heartbeat(self, state: S | None | _Known) -> Flow[None]:
-        return self._run.heartbeat(self._written(state))
 
     def _reschedule(
         self,
         job: Job[Any, Any] | None,
         run_at: datetime | Schedule | None,
-        state: S | None | _Known,
+        delay: float | timedelta | None,
+        state: S | None,
     ) -> Flow[None]:
-        if job is None:
-            if not (run_at is None or isinstance(run_at, datetime)):
-                run_at = self._run.due_after(run_at)
-                if run_at is None:
-                    return self._run.complete()
-            return self._run.again(run_at, self._written(state))
-        if run_at is not None or state is not _KNOWN:
-            raise TypeError("reschedule takes a job, or run_at and state, not both")
-        return self._run.requeue([job], "replace")
-
-    def _release(self, delay: float, costs_retry: bool, state: S | None | _Known) -> Flow[None]:
-        return self._run.release(self._written(state), delay, costs_retry)
+        if job is not None:
+            instead = "write run_at=... for a moment or a schedule, delay=... for a time from now"
+            check_type("reschedule takes a Job", job, Job, instead)
+            if run_at is not None or delay is not None or state is not KNOWN:
+                raise TypeError("reschedule takes a job, or run_at, delay and state, not both")
+            return self._run.requeue([job], "replace")
+        check_either(run_at, delay)
+        if delay is not None:
+            run_at = self._run.later(delay)
+        elif isinstance(run_at, Schedule):
+            run_at = self._run.due_after(run_at)
+            if run_at is None:
+                return self._run.complete()
+        return self._run.again(run_at, self._written(state))
 
     def _requeue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
+        check_type("requeue takes several jobs", jobs, Iterable, "write requeue([job])")
         return self._run.requeue(jobs, mode)
 
-    def _written(self, state: S | None | _Known) -> msgspec.Raw | None:
-        return None if isinstance(state, _Known) else write_state(self._queue, self.raw.id, state)
+    def _written(self, state: S | None) -> msgspec.Raw | None:
+        return None if state is KNOWN else write_state(self._queue, self.raw.id, state)
 
 
 class JobHelper(_Helper[P, S]):
-    """A job that was handed to this process, for as long as its run lasts.
+    """A job that this process has taken: read it, keep it alive, end it.
 
-    Safe to share between threads. Its heartbeats go one after another, and so do the calls that end
-    the job, which wait for no heartbeat.
+    Safe to share between threads. Heartbeats are sent one at a time, and so are the calls that end
+    the job; these do not wait for a heartbeat.
     """
 
     def __init__(self, session: Session, run: Run, queue: Queue[P, S]) -> None:
@@ -121,34 +117,31 @@ class JobHelper(_Helper[P, S]):
         self._ending = threading.Lock()
 
     def complete(self) -> None:
-        """End the job: it is done, and gone from the server.
+        """Complete the job: the server deletes it.
 
-        On API v2 the server answers a run that is no longer ours just so, and keeps the job.
+        If the job is no longer ours, API v2 ignores this, and reports no error.
         """
         self._end(self._run.complete())
 
-    @overload
-    def heartbeat(self) -> None: ...
-    @overload
-    def heartbeat(self, state: S | None) -> None: ...
-    def heartbeat(self, state: S | None | _Known = _KNOWN) -> None:
-        """Keep the job for another `timeout` seconds and save its state, for the next run.
+    def heartbeat(self, state: S | None = KNOWN) -> None:
+        """Keep the job for another `timeout` seconds, and save a state for the next run.
 
-        Without an argument the known state is sent again; `None` erases it. Each attempt has a
-        third of what is left of the lease. `JobLostError` when the job is no longer ours.
+        Without an argument the last known state is kept; `None` erases it. Each attempt may take a
+        third of the time that is left. Raises `JobLostError` if the job is no longer ours.
         """
         with self._beating:
-            self._session.run(self._heartbeat(state))
+            self._session.run(self._run.heartbeat(self._written(state)))
 
-    def heartbeat_auto(self, interval: float | None = None) -> AbstractContextManager[None]:
-        """Send the known state from a thread, every `interval` seconds (`timeout / 3`).
+    def heartbeat_auto(
+        self, interval: float | timedelta | None = None
+    ) -> AbstractContextManager[None]:
+        """Send heartbeats from a thread, every `interval` seconds (default: `timeout / 3`).
 
-        A heartbeat that fails is tried again until `timeout` has passed; then the job counts as
-        lost. When it is lost, `lost` turns true, the next call raises `JobLostError`, and so does
-        leaving the block.
+        A heartbeat that fails is retried until `timeout` has passed; then the job is lost. When it
+        is lost, `lost` turns true, and the next call raises `JobLostError`, as does leaving the
+        block.
         """
-        _check_interval(interval)
-        return self._kept(interval)
+        return self._kept(_interval(interval))
 
     @contextmanager
     def _kept(self, interval: float | None) -> Generator[None]:
@@ -165,59 +158,59 @@ class JobHelper(_Helper[P, S]):
     def reschedule(self, job: Job[Any, Any]) -> None: ...
     @overload
     def reschedule(
-        self, *, run_at: datetime | Schedule | None = None, state: S | None = ...
+        self,
+        *,
+        run_at: datetime | Schedule | None = None,
+        delay: float | timedelta | None = None,
+        state: S | None = KNOWN,
     ) -> None: ...
     def reschedule(
         self,
         job: Job[Any, Any] | None = None,
         *,
         run_at: datetime | Schedule | None = None,
-        state: S | None | _Known = _KNOWN,
+        delay: float | timedelta | None = None,
+        state: S | None = KNOWN,
     ) -> None:
-        """Queue the same job again, at `run_at` (now) with `state` (the known one), or `job`.
+        """End this run as a success, and queue the job for its next one.
 
-        This says that the run was a success: retries start over. `run_at` may be a schedule, such
-        as `Every` or `Recurring`, which is counted from when this run was due; when it has ended,
-        the job is completed. API v1 takes a `job` of the same queue and id only
-        (`UnsupportedError`); v2 takes any, and overwrites one that is there.
+        It runs at `run_at`, or after `delay`, or at once, with `state` or else the last known one.
+        `run_at` may be a schedule, such as `Every` or `Cron`, which counts from the moment this run
+        was due; when the schedule has ended, the job is completed. The number of failures starts
+        again at 0. With `job`, that job is queued instead, and overwrites one with its id; on API
+        v1 it must have the same queue and id (`UnsupportedError`).
         """
-        self._end(self._reschedule(job, run_at, state))
+        self._end(self._reschedule(job, run_at, delay, state))
 
-    @overload
-    def release(self, *, delay: float = 0.0, costs_retry: bool = False) -> None: ...
-    @overload
-    def release(
-        self, *, delay: float = 0.0, costs_retry: bool = False, state: S | None
-    ) -> None: ...
     def release(
         self,
         *,
-        delay: float = 0.0,
+        delay: float | timedelta = 0.0,
         costs_retry: bool = False,
-        state: S | None | _Known = _KNOWN,
+        state: S | None = KNOWN,
     ) -> None:
-        """Put the job back, not done: at its old place in the queue, or after `delay` seconds.
+        """Put the job back into its queue, at its old place or after `delay` seconds.
 
-        `state` (the known one) is saved for the next run. With `costs_retry` it counts as a failed
-        run: one that has no `max_retries` left is removed. The server's own count, of timeouts,
-        starts over.
+        `state`, or else the last known one, is saved for the next run. With `costs_retry` this
+        counts as a failure, and a job that has used up its `max_retries` is removed. The server's
+        own count, of timeouts, starts again at 0.
         """
-        self._end(self._release(delay, costs_retry, state))
+        self._end(self._run.release(self._written(state), delay, costs_retry))
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "unique") -> None:
-        """End the job and enqueue others in its place, all or nothing.
+        """Complete the job and enqueue others, in one transaction.
 
-        `JobExistsError` names the first that is there already, and leaves the job ours. API v1 can
+        If one of them exists, `JobExistsError` names the first, and nothing has changed. API v1 can
         only queue the same job again (`UnsupportedError`).
         """
         self._end(self._requeue(jobs, mode))
 
     def remove(self) -> None:
-        """Delete the job from the server, whoever holds it."""
+        """Delete the job, whoever holds it."""
         self._end(self._run.remove())
 
     def exists(self) -> bool:
-        """Look whether the job is still on the server, whoever holds it."""
+        """Tell whether the job is still on the server, whoever holds it."""
         return self._session.run(self._run.exists())
 
     def _end(self, flow: Flow[None]) -> None:
@@ -231,46 +224,50 @@ class JobHelper(_Helper[P, S]):
 
 
 class AsyncJobHelper(_Helper[P, S]):
-    """A job that was handed to this process, for as long as its run lasts: `JobHelper`, awaited.
+    """A job that this process has taken: `JobHelper`, awaited.
 
-    Safe to share between tasks. Its heartbeats go one after another, and so do the calls that end
-    the job, which wait for no heartbeat.
+    Safe to share between tasks. Heartbeats are sent one at a time, and so are the calls that end
+    the job; these do not wait for a heartbeat.
     """
 
     def __init__(self, session: AsyncSession, run: Run, queue: Queue[P, S]) -> None:
         super().__init__(run, queue)
         self._session = session
-        self._beating = anyio.Lock()
-        self._ending = anyio.Lock()
+
+    # A worker has a helper for each job, and most need no lock.
+    @cached_property
+    def _beating(self) -> anyio.Lock:
+        return anyio.Lock()
+
+    @cached_property
+    def _ending(self) -> anyio.Lock:
+        return anyio.Lock()
 
     async def complete(self) -> None:
-        """End the job: it is done, and gone from the server.
+        """Complete the job: the server deletes it.
 
-        On API v2 the server answers a run that is no longer ours just so, and keeps the job.
+        If the job is no longer ours, API v2 ignores this, and reports no error.
         """
         await self._end(self._run.complete())
 
-    @overload
-    async def heartbeat(self) -> None: ...
-    @overload
-    async def heartbeat(self, state: S | None) -> None: ...
-    async def heartbeat(self, state: S | None | _Known = _KNOWN) -> None:
-        """Keep the job for another `timeout` seconds and save its state, for the next run.
+    async def heartbeat(self, state: S | None = KNOWN) -> None:
+        """Keep the job for another `timeout` seconds, and save a state for the next run.
 
-        Without an argument the known state is sent again; `None` erases it. Each attempt has a
-        third of what is left of the lease. `JobLostError` when the job is no longer ours.
+        Without an argument the last known state is kept; `None` erases it. Each attempt may take a
+        third of the time that is left. Raises `JobLostError` if the job is no longer ours.
         """
         async with self._beating:
-            await self._session.run(self._heartbeat(state))
+            await self._session.run(self._run.heartbeat(self._written(state)))
 
-    def heartbeat_auto(self, interval: float | None = None) -> AbstractAsyncContextManager[None]:
-        """Send the known state from a task, every `interval` seconds (`timeout / 3`).
+    def heartbeat_auto(
+        self, interval: float | timedelta | None = None
+    ) -> AbstractAsyncContextManager[None]:
+        """Send heartbeats from a task, every `interval` seconds (default: `timeout / 3`).
 
-        A heartbeat that fails is tried again until `timeout` has passed; then the job counts as
-        lost. When it is lost, the block is cancelled and left with `JobLostError`.
+        A heartbeat that fails is retried until `timeout` has passed; then the job is lost. When it
+        is lost, the block is cancelled and raises `JobLostError`.
         """
-        _check_interval(interval)
-        return self._kept(interval)
+        return self._kept(_interval(interval))
 
     @asynccontextmanager
     async def _kept(self, interval: float | None) -> AsyncGenerator[None]:
@@ -295,59 +292,59 @@ class AsyncJobHelper(_Helper[P, S]):
     async def reschedule(self, job: Job[Any, Any]) -> None: ...
     @overload
     async def reschedule(
-        self, *, run_at: datetime | Schedule | None = None, state: S | None = ...
+        self,
+        *,
+        run_at: datetime | Schedule | None = None,
+        delay: float | timedelta | None = None,
+        state: S | None = KNOWN,
     ) -> None: ...
     async def reschedule(
         self,
         job: Job[Any, Any] | None = None,
         *,
         run_at: datetime | Schedule | None = None,
-        state: S | None | _Known = _KNOWN,
+        delay: float | timedelta | None = None,
+        state: S | None = KNOWN,
     ) -> None:
-        """Queue the same job again, at `run_at` (now) with `state` (the known one), or `job`.
+        """End this run as a success, and queue the job for its next one.
 
-        This says that the run was a success: retries start over. `run_at` may be a schedule, such
-        as `Every` or `Recurring`, which is counted from when this run was due; when it has ended,
-        the job is completed. API v1 takes a `job` of the same queue and id only
-        (`UnsupportedError`); v2 takes any, and overwrites one that is there.
+        It runs at `run_at`, or after `delay`, or at once, with `state` or else the last known one.
+        `run_at` may be a schedule, such as `Every` or `Cron`, which counts from the moment this run
+        was due; when the schedule has ended, the job is completed. The number of failures starts
+        again at 0. With `job`, that job is queued instead, and overwrites one with its id; on API
+        v1 it must have the same queue and id (`UnsupportedError`).
         """
-        await self._end(self._reschedule(job, run_at, state))
+        await self._end(self._reschedule(job, run_at, delay, state))
 
-    @overload
-    async def release(self, *, delay: float = 0.0, costs_retry: bool = False) -> None: ...
-    @overload
-    async def release(
-        self, *, delay: float = 0.0, costs_retry: bool = False, state: S | None
-    ) -> None: ...
     async def release(
         self,
         *,
-        delay: float = 0.0,
+        delay: float | timedelta = 0.0,
         costs_retry: bool = False,
-        state: S | None | _Known = _KNOWN,
+        state: S | None = KNOWN,
     ) -> None:
-        """Put the job back, not done: at its old place in the queue, or after `delay` seconds.
+        """Put the job back into its queue, at its old place or after `delay` seconds.
 
-        `state` (the known one) is saved for the next run. With `costs_retry` it counts as a failed
-        run: one that has no `max_retries` left is removed. The server's own count, of timeouts,
-        starts over.
+        `state`, or else the last known one, is saved for the next run. With `costs_retry` this
+        counts as a failure, and a job that has used up its `max_retries` is removed. The server's
+        own count, of timeouts, starts again at 0.
         """
-        await self._end(self._release(delay, costs_retry, state))
+        await self._end(self._run.release(self._written(state), delay, costs_retry))
 
     async def requeue(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "unique") -> None:
-        """End the job and enqueue others in its place, all or nothing.
+        """Complete the job and enqueue others, in one transaction.
 
-        `JobExistsError` names the first that is there already, and leaves the job ours. API v1 can
+        If one of them exists, `JobExistsError` names the first, and nothing has changed. API v1 can
         only queue the same job again (`UnsupportedError`).
         """
         await self._end(self._requeue(jobs, mode))
 
     async def remove(self) -> None:
-        """Delete the job from the server, whoever holds it."""
+        """Delete the job, whoever holds it."""
         await self._end(self._run.remove())
 
     async def exists(self) -> bool:
-        """Look whether the job is still on the server, whoever holds it."""
+        """Tell whether the job is still on the server, whoever holds it."""
         return await self._session.run(self._run.exists())
 
     async def _end(self, flow: Flow[None]) -> None:
@@ -356,10 +353,20 @@ class AsyncJobHelper(_Helper[P, S]):
 
     async def _beat(self, interval: float | None = None) -> float | None:
         """Send an automatic heartbeat."""
-        async with self._beating:
+        if self._beating.locked():
+            await self._beating.acquire()
+        else:
+            self._beating.acquire_nowait()  # `acquire` lets the event loop turn once more
+        try:
             return await self._session.run(self._run.keep_alive(interval))
+        finally:
+            self._beating.release()
 
 
-def _check_interval(interval: float | None) -> None:
-    if interval is not None and not interval > 0:
-        raise ValueError(f"interval must be above 0 seconds, not {interval}")
+def _interval(interval: float | timedelta | None) -> float | None:
+    if interval is None:
+        return None
+    seconds = in_seconds("interval", interval)
+    if not seconds:
+        raise ValueError("interval must be above 0 seconds")
+    return seconds

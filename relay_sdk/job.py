@@ -2,7 +2,8 @@
 # pyright: reportPrivateUsage=false
 # What is private here is private to this module.
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Annotated, Any, Generic, Literal, TypeAlias, overload
 from uuid import UUID
 
@@ -10,7 +11,15 @@ import msgspec
 from attrs import Factory, field, frozen
 from typing_extensions import TypeForm, TypeVar
 
-from relay_sdk._checks import check_key, check_moment, check_queue, check_whole
+from relay_sdk._checks import (
+    check_either,
+    check_key,
+    check_moment,
+    check_queue,
+    check_type,
+    check_whole,
+    moment_after,
+)
 from relay_sdk._failures import opened
 from relay_sdk._json import Misfit
 from relay_sdk.codec import Codec, TextCodec, text_codec
@@ -23,7 +32,7 @@ S_co = TypeVar("S_co", default=Any, covariant=True)
 T = TypeVar("T")
 
 EnqueueMode: TypeAlias = Literal["unique", "ignore", "replace"]
-"""What becomes of a job that is already there: it is an error, it is kept, it is overwritten."""
+"""If a job with this id exists: raise an error, keep that job, or overwrite it."""
 
 MAX_RETRIES = 2**15 - 1
 
@@ -33,10 +42,10 @@ Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 Int32: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 
-class RawJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as it crosses the wire: payload and state are JSON text, not yet decoded.
+class RawJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A job as it was received: payload and state are JSON text, not yet decoded.
 
-    A server of API v1 leaves the last three out.
+    API v1 does not send the last three fields.
     """
 
     queue: str
@@ -54,12 +63,13 @@ class RawJob(msgspec.Struct, frozen=True, kw_only=True):
 
 @frozen(kw_only=True)
 class Job(Generic[P_co, S_co]):
-    """A job. `EMAILS.job(...)` makes one to enqueue, `helper.job` is one that was received.
+    """A job. `EMAILS.job(...)` makes one to enqueue; `helper.job` is one that was received.
 
-    `timeout` is in seconds: how long a run may go without a heartbeat before the server takes the
-    job away from it. `max_retries` is how many such timeouts it survives, `None` is all of them.
-    `run_at` is when it may run first, `None` at once. The last four are the server's: `None` on a
-    job that was not received, and API v1 tells only `updated_at`.
+    `timeout` is in seconds: a run that sends no heartbeat for so long loses the job, which is then
+    queued again. `max_retries` is how often that may happen before the job is deleted; `None` means
+    without limit. `run_at` is when the job may first run; `None` means at once. The last four
+    fields are set by the server. They are `None` on a job that was not received, and API v1 sends
+    only `updated_at`.
     """
 
     queue: str
@@ -83,12 +93,12 @@ class Job(Generic[P_co, S_co]):
 
 
 class Queue(Generic[P, S]):
-    """A queue's name and the types of its jobs: declare it once, for producer and worker.
+    """A queue's name and the types of its jobs. Declare it once, for producers and workers.
 
     `payload` and `state` take a dataclass, attrs class, TypedDict, NamedTuple, msgspec Struct,
-    pydantic model, enum, datetime, UUID, a container or union of those, or a `Codec` of your own.
-    A type that JSON cannot carry there and back is refused here (`TypeError`). What is not
-    declared is plain JSON; beside a declared payload, checkers then take the state to be `None`.
+    pydantic model, enum, datetime, UUID, a container or union of these, or a `Codec` of your own.
+    A type that does not survive the way through JSON raises `TypeError` here. Without types, a
+    queue carries plain JSON. With a payload type alone, type checkers take the state to be `None`.
     """
 
     __slots__ = ("_forms", "_payload", "_state", "name")
@@ -132,15 +142,23 @@ class Queue(Generic[P, S]):
         payload: P,
         *,
         state: S | None = None,
-        timeout: int = 60,
+        timeout: int | timedelta = 60,
         max_retries: int | None = None,
         run_at: datetime | None = None,
+        delay: float | timedelta | None = None,
     ) -> Job[P, S]:
-        """Make a job for this queue.
+        """Make a job for this queue; `enqueue` sends it.
 
-        What no server could take raises `ValueError` or `TypeError`; payload and state are looked
-        at when the job is sent.
+        `timeout` is in whole seconds; a timedelta is rounded up. The job may run from `run_at` on,
+        or after `delay` seconds from now by this machine's clock, or else at once. Arguments that
+        no server could take raise `ValueError` or `TypeError`. Payload and state are checked when
+        the job is sent.
         """
+        if isinstance(timeout, timedelta):
+            timeout = ceil(timeout.total_seconds())
+        if delay is not None:
+            check_either(run_at, delay)
+            run_at = moment_after(datetime.now(UTC), delay, self.name, id)
         job: Job[P, S] = Job(
             queue=self.name,
             id=id,
@@ -157,16 +175,19 @@ class Queue(Generic[P, S]):
 
 def as_queue(queue: Queue[P, S] | str) -> Queue[P, S]:
     """Take a bare name for a queue of plain JSON."""
+    check_type("expected a Queue or the name of one", queue, (Queue, str))
     return Queue(queue) if isinstance(queue, str) else queue
 
 
 def check_job(job: Job) -> None:
     """Refuse a job that no server could take, payload and state aside."""
+    check_type("expected a Job", job, Job, "make one with Queue.job(id, payload)")
     check_key(job.queue, job.id)
     check_whole("timeout", job.timeout, 0, 2**31 - 1, job.queue, job.id)
     if job.max_retries is not None:
         check_whole("max_retries", job.max_retries, 0, MAX_RETRIES, job.queue, job.id)
-    check_moment("run_at", job.run_at, job.queue, job.id)
+    if job.run_at is not None:
+        check_moment("run_at", job.run_at, job.queue, job.id)
 
 
 def to_raw(job: Job) -> RawJob:
@@ -191,13 +212,12 @@ def write_state(queue: Queue[Any, S], id: str, state: S | None) -> msgspec.Raw:
 def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
     """Decode a received job, or raise `PayloadError`."""
     _, state = opened(raw.state)
-    if state is not raw.state:
-        raw = msgspec.structs.replace(raw, state=state)
-    return Job(
+    # To call the class with so many keywords takes half as long again as its `__init__`.
+    job: Job[P, S] = Job(
         queue=raw.queue,
         id=raw.id,
         payload=_read(queue._payload, "payload", raw, raw.payload),
-        state=None if raw.state == NULL else _read(queue._state, "state", raw, raw.state),
+        state=None if state == NULL else _read(queue._state, "state", raw, state),
         timeout=raw.timeout,
         max_retries=raw.max_retries,
         run_at=raw.run_at,
@@ -207,6 +227,7 @@ def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
         retries_remaining=raw.retries_remaining,
         _types=queue,
     )
+    return job
 
 
 def _declared(name: str, payload: Any, state: Any) -> Queue[Any, Any]:
@@ -216,7 +237,7 @@ def _declared(name: str, payload: Any, state: Any) -> Queue[Any, Any]:
 
 def _read(codec: TextCodec[T], what: str, job: RawJob, text: msgspec.Raw) -> T:
     try:
-        return codec.read(bytes(text))
+        return codec.read(text)
     except Misfit as error:
         raise PayloadError(job.queue, job.id, what, str(error), bytes(text)) from error
 

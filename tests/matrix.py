@@ -18,7 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 UV = Path(sys.executable).with_name("uv")
-EXTRAS = ["cli", "postgres", "pydantic", "server"]
+EXTRAS = ["cli", "cron", "postgres", "pydantic", "reload", "server"]
 RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
 TESTS = ["tests/sdk", "tests/worker", "tests/contract", "tests/local", "tests/cli"]
 KEPT = ["tests", "openapi", "pyproject.toml"]  # without the sources, so that the wheel is imported
@@ -68,7 +68,7 @@ def run(folder: Path, python: str, dependencies: str, tests: Iterable[str]) -> s
     print(versions.read_text(), flush=True)
     (wheel,) = folder.glob("dist/*.whl")
     uv("pip", "install", *to_venv, "-c", versions, f"{wheel}[{','.join(EXTRAS)},test]")
-    command: list[str | Path] = [venv / "bin" / "pytest", "-q", *tests]
+    command: list[str | Path] = [venv / "bin" / "pytest", "-q", "-n", "auto", *tests]
     done = subprocess.run(command, cwd=folder, check=False)
     return "failed" if done.returncode else "passed"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from relay_sdk.local.__main__ import _parser
+from relay_sdk.local.__main__ import command_line
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 UNITS = sorted(EXAMPLES.glob("*.service"))
@@ -24,7 +24,7 @@ def commands(text: str) -> list[list[str]]:
 def check(command: list[str]) -> None:
     name, *arguments = command
     if name == "serve":
-        _parser("relay-sdk serve", None).parse_args(arguments)
+        command_line("relay-sdk serve", None).parse_args(arguments)
         return
     shown = [sys.executable, "-m", "relay_sdk.cli", name, "--help"]
     assert subprocess.run(shown, capture_output=True, check=False).returncode == 0

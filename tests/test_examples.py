@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from relay_sdk import Client, Queue
+from relay_sdk import Backoff, Client, JobHelper, JobNotFoundError, Queue, Worker
 from relay_sdk.local import LocalServer
+from relay_sdk.testing import InProcessServer, drain
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PATIENCE = 30
@@ -123,6 +124,56 @@ def test_the_pipeline_takes_each_order_to_its_invoice(
         assert not relay.exists("orders", name)
         until(lambda name=name: not relay.exists("invoices", name))
     stop(process)
+
+
+def test_progress_and_result_of_a_job_are_read_from_another_process(
+    relay: Client, start: Callable[..., Process]
+) -> None:
+    process = start("results.py", "hello", *["word"] * 5)
+    seen = set[int]()
+
+    def is_done() -> bool:
+        try:
+            seen.add((relay.get("words", "hello").state or {"done": 0})["done"])
+        except JobNotFoundError:
+            return bool(seen)
+        return False
+
+    until(is_done)
+    assert len(seen) > 1
+    result = relay.get("word_results", "hello")
+    assert result.payload == {"lengths": [4] * 5, "error": None}
+    assert result.run_at
+    assert result.run_at > datetime.now(UTC) + timedelta(hours=23)
+    out, log = process.communicate(timeout=PATIENCE)
+    assert out.splitlines()[-1] == "Result(lengths=[4, 4, 4, 4, 4], error=None)"
+    assert (process.returncode, log) == (0, "")
+
+
+def test_a_failure_is_a_result_and_results_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
+    example = importlib.import_module("results")
+
+    def work(helper: JobHelper[Any, Any]) -> None:
+        raise LookupError("no")
+
+    with InProcessServer() as server:
+        relay = server.client()
+        once = Backoff(1, retries=1)
+        worker = Worker(relay, example.WORDS, work, retry=once, on_give_up=example.fail)
+        worker.add(example.RESULTS, example.forget)
+        relay.enqueue(example.WORDS.job("bad", ["word"]))
+        for _ in range(2):
+            with pytest.raises(LookupError):
+                drain(worker)
+            server.clock.advance(2)
+        assert example.wait_for(relay, "bad") == example.Result([], error="LookupError('no')")
+        server.clock.advance(example.KEPT)
+        assert drain(worker) == 1
+        with pytest.raises(JobNotFoundError):
+            example.wait_for(relay, "bad")
 
 
 @pytest.fixture

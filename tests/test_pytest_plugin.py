@@ -13,7 +13,7 @@ LOADED = """
 import sys
 
 def pytest_unconfigure():
-    loaded = {"relay_sdk_pytest", "relay_sdk", "httpx", "sqlite3", "uvicorn"} & set(sys.modules)
+    loaded = {"relay_sdk_pytest", "relay_sdk", "httpx", "sqlite3", "httptools"} & set(sys.modules)
     print("loaded:", *loaded)
 """
 
@@ -69,7 +69,7 @@ class TestOtherClock:
 NO_SERVER = """
 import sys
 
-sys.modules["uvicorn"] = None
+sys.modules["httptools"] = None
 
 def test_on_a_socket(relay_server):
     pass

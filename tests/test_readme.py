@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -25,6 +26,8 @@ BLOCK = re.compile(
 )
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#]+)")
 MAKE = re.compile(r"(?:^|`)make((?: [a-z]+)+)", re.MULTILINE)
+COMMAND = re.compile(r"(?:^|[`| ])relay-sdk ([a-z]+)", re.MULTILINE)
+IMAGE = re.compile(r'<img [^>]*src="([^"]+)"')
 PATIENCE = 30  # seconds after which a program hangs
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -101,3 +104,25 @@ def test_make_targets_exist(page: Path) -> None:
     named = MAKE.findall(page.read_text(encoding="utf-8"))
 
     assert {target for targets in named for target in targets.split()} - there == set()
+
+
+@every_page
+def test_commands_exist(page: Path) -> None:
+    """A program's name is followed by a command's, in code."""
+    named = set(COMMAND.findall(page.read_text(encoding="utf-8")))
+    there = subprocess.run(
+        [sys.executable, "-m", "relay_sdk.cli", "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+    assert [
+        name for name in named if not re.search(rf"^ .*\b{name}\b  ", there, re.MULTILINE)
+    ] == []
+
+
+@every_page
+def test_pictures_are_there_and_well_formed(page: Path) -> None:
+    for source in IMAGE.findall(page.read_text(encoding="utf-8")):
+        ElementTree.parse(page.parent / source)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 from importlib.metadata import version
 from pathlib import Path
@@ -55,11 +57,24 @@ EMAILS.job("2", "a@example.org")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    done = run(sys.executable, "-m", "build", "-n", "--wheel", "--outdir", folder, ROOT)
+    return build("--wheel", tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked source distribution."""
+    folder = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(build("--sdist", folder)) as archive:
+        archive.extractall(folder, filter="data")
+    (tree,) = (path for path in folder.iterdir() if path.is_dir())
+    return tree
+
+
+def build(kind: str, folder: Path) -> Path:
+    done = run(sys.executable, "-m", "build", "-n", kind, "--outdir", folder, ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
-    (wheel,) = folder.iterdir()
-    return wheel
+    (built,) = folder.iterdir()
+    return built
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +143,7 @@ def test_the_wheel_holds_the_packages_and_the_plugin_and_nothing_else(wheel: Pat
         "relay_sdk/py.typed",
         "relay_sdk/local/schema.sql",
         "relay_api/py.typed",
+        "relay_api/relay.json",
         f"{info}/licenses/LICENSE",
     } <= set(names)
     modules = {name for name in names if name.endswith(".py")}
@@ -136,6 +152,17 @@ def test_the_wheel_holds_the_packages_and_the_plugin_and_nothing_else(wheel: Pat
         for folder in (ROOT, ROOT / "generated")
         for path in [*folder.glob("relay_*.py"), *folder.glob("relay_*/**/*.py")]
     }
+
+
+def test_what_a_package_index_shows_has_no_relative_links(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        shown = archive.read(name).decode()
+
+    assert "# relay-job-sdk" in shown
+    assert "Delivery (`docs/delivery.md`)" in shown
+    assert re.findall(r"\]\((?!https?:)", shown) == []
+    assert "<img" not in shown
 
 
 def test_a_program_runs_with_it(python: Path, program: Path) -> None:
@@ -167,6 +194,21 @@ def test_a_program_is_type_checked_with_it(python: Path, program: Path) -> None:
     assert [(Path(error["file"]).name, error["code"]) for error in errors] == [
         ("wrong.py", "arg-type")
     ]
+
+
+def test_the_tests_run_from_the_source_distribution(sdist: Path) -> None:
+    """All folders with tests and what they use are in it; those that read files around them run."""
+    for folder in ("tests", "docs", "examples", "openapi", "generated"):
+        here = [path.relative_to(ROOT) for path in (ROOT / folder).rglob("*.[jmpty]*")]
+        made = [path for path in here if any(part[0] in "._" for part in path.parts[:-1])]
+        assert [path for path in here if path not in made and not (sdist / path).exists()] == []
+    path = os.pathsep.join([str(sdist), str(sdist / "generated")])
+    command: list[str | Path] = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["--rootdir", sdist, sdist / "tests" / "test_readme.py", "-k", "links or targets"]
+
+    done = run(*command, PYTHONPATH=path)
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
 @pytest.mark.parametrize("package", ["relay_sdk", "relay_api"])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Never, Protocol, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from msgspec import Raw
 from relay_api.types import UNSET, Unset
 
@@ -54,8 +54,11 @@ def prefer(wait: int) -> str | Unset:
     return f"wait={wait}" if wait else UNSET
 
 
-def next_request(call: Call, queue: str, num_jobs: int, *, fenced: bool) -> Request[Handed]:
-    """Hand out jobs with this call."""
+def next_request(
+    call: Call, queue: str, num_jobs: int, wait: int, *, fenced: bool
+) -> Request[Handed]:
+    """Hand out jobs with this call, which may be held some seconds."""
+    call = evolve(call, wait=wait)
     jobs = handed_out(queue, num_jobs, fenced=fenced)
 
     def read(reply: Reply) -> Handed:

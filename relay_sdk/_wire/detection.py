@@ -62,12 +62,15 @@ class Versions:
 
 
 def probe(api: Api, about: str) -> Request[None]:
-    """GET /v1/queues/{queue}/jobs, or v2's, for no jobs: any answer is evidence of that version."""
+    """GET /v1/queues/{queue}/jobs, or v2's, for no jobs: any answer is evidence of that version.
+
+    `about` names the job or queue of the user's call: that is what has failed if this does.
+    """
     if api is v2():
         from relay_api.api.v2 import next_v2
 
         return Request(
-            f"look for API v2 for {about}",
+            about,
             build(next_v2, "relay_sdk", num_jobs=0),
             {400: _refused},
             patient=True,
@@ -75,7 +78,7 @@ def probe(api: Api, about: str) -> Request[None]:
     from relay_api.api.v1 import next_v1
 
     return Request(
-        f"look for API v1 for {about}",
+        about,
         build(next_v1, "relay_sdk", num_jobs=0),
         {204: nothing, 400: _refused},
         patient=True,

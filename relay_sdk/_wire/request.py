@@ -4,7 +4,7 @@ A generated endpoint builds each request, and mypy and pyright hold our argument
 Here its result becomes a `Call`, and here the status of the reply gets its meaning.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Generic, ParamSpec, Protocol, TypeVar
@@ -26,7 +26,10 @@ from relay_sdk.exceptions import (
 R = TypeVar("R")
 A = ParamSpec("A")
 
-BUSY = {408, 429, 502, 503, 504}
+BUSY = {408, 429}
+FAULT = 500
+"""From here on statuses are a server's or a proxy's fault, which may pass."""
+SUCCESS = 2
 REJECTED = {400, 413, 415, 422}
 NOT_HERE = "Relay does not give that here: is base_url right, is a proxy between?"
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -46,6 +49,16 @@ def build(endpoint: Endpoint[A], *args: A.args, **kwargs: A.kwargs) -> Call:
     body = built.body
     content = None if body is relay_api.types.UNSET else msgspec.json.encode(body)
     return Call(built.method, built.target, built.headers, content)
+
+
+def build_with(
+    jobs: Sequence[object], endpoint: Endpoint[A], *args: A.args, **kwargs: A.kwargs
+) -> Call:
+    """Build it with a body of generated models, which msgspec writes in half the time.
+
+    None of their fields may be `UNSET`.
+    """
+    return evolve(build(endpoint, *args, **kwargs), content=msgspec.json.encode(jobs))
 
 
 class Unreadable(Exception):
@@ -70,7 +83,7 @@ class Request(Generic[R]):
         try:
             reply = yield from send(evolve(self.call, within=within))
         except TransportError as error:
-            raise TransportError(f"{self.about}: {error}", sent=error.sent) from error
+            raise TransportError(f"{self.about}: {error}", sent=error.sent) from error.__cause__
         except UnusableClientError as error:
             raise UnusableClientError(f"{self.about}: {error}") from error
         meaning = self.meanings.get(reply.status)
@@ -79,16 +92,19 @@ class Request(Generic[R]):
         try:
             return meaning(reply)
         except (Unreadable, *UNDECODABLE) as error:
-            raise TransportError(
-                f"{self.about}: the reply with status {reply.status} is not Relay's: {error}",
-                sent=True,
-            ) from error
+            raise self._strange(reply, error) from error
+
+    def _strange(self, reply: Reply, why: object) -> TransportError:
+        text = f"{self.about}: the reply with status {reply.status} is not Relay's: {why}"
+        return TransportError(text, sent=True)
 
     def _failure(self, reply: Reply) -> RelayError:
         status, text = reply.status, reply.text[:1000]
         database = status in (422, 500) and text.startswith("Backend error:")
-        if status in BUSY or (self.patient and database):
+        if status in BUSY or status >= FAULT or (self.patient and database):
             return ServerBusyError(self.about, status, text, _retry_after(reply.headers))
+        if status // 100 == SUCCESS:
+            return self._strange(reply, f"it means nothing here ({text[:200]!r})")
         if status in REJECTED:
             return RequestRejectedError(self.about, status, text)
         return UnexpectedStatusError(self.about, status, text, NOT_HERE)

@@ -13,14 +13,13 @@ from relay_api.api.v1 import (
     reschedule_v1,
 )
 from relay_api.models.new_job_v1 import NewJobV1
-from relay_api.types import UNSET
 
 from relay_sdk._checks import place
 from relay_sdk._wire import api
 from relay_sdk._wire.api import Handed
-from relay_sdk._wire.request import Request, build, nothing
+from relay_sdk._wire.request import Request, build, build_with, nothing
 from relay_sdk.exceptions import UnsupportedError
-from relay_sdk.job import NULL, EnqueueMode, RawJob
+from relay_sdk.job import EnqueueMode, RawJob
 
 WITHOUT_LIMIT = -1
 
@@ -37,7 +36,7 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
         )
     return Request(
         api.enqueue_about(jobs),
-        build(enqueue_v1, body=[_new(job) for job in jobs]),
+        build_with([_new(job) for job in jobs], enqueue_v1, body=[]),
         {202: nothing, 409: api.exists_already(jobs) if mode == "unique" else api.meaning(None)},
     )
 
@@ -45,7 +44,7 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
 def next_jobs(queue: str, num_jobs: int, wait: int = 0) -> Request[Handed]:
     """GET /v1/queues/{queue}/jobs"""
     call = build(next_v1, queue, num_jobs=num_jobs, prefer=api.prefer(wait))
-    return api.next_request(call, queue, num_jobs, fenced=False)
+    return api.next_request(call, queue, num_jobs, wait, fenced=False)
 
 
 def get(queue: str, id: str) -> Request[RawJob]:
@@ -94,6 +93,6 @@ def _new(job: RawJob) -> NewJobV1:
         # An absent number would mean none at all.
         max_retries=WITHOUT_LIMIT if job.max_retries is None else job.max_retries,
         payload=job.payload,
-        state=UNSET if job.state == NULL else job.state,
-        run_at=job.run_at or UNSET,
+        state=job.state,
+        run_at=job.run_at,
     )

@@ -15,20 +15,19 @@ from relay_api.api.v2 import (
     requeue_v2,
 )
 from relay_api.models.new_job_v2 import NewJobV2
-from relay_api.types import UNSET
 
 from relay_sdk._checks import place
 from relay_sdk._wire import api
 from relay_sdk._wire.api import Handed
-from relay_sdk._wire.request import Request, build, nothing
-from relay_sdk.job import NULL, EnqueueMode, RawJob
+from relay_sdk._wire.request import Request, build, build_with, nothing
+from relay_sdk.job import EnqueueMode, RawJob
 
 
 def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
     """POST /v2/queues/jobs"""
     return Request(
         api.enqueue_about(jobs),
-        build(enqueue_v2, body=[_new(job) for job in jobs], mode=mode),
+        build_with([_new(job) for job in jobs], enqueue_v2, body=[], mode=mode),
         {202: nothing, 409: api.exists_already(jobs)},
     )
 
@@ -36,7 +35,7 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
 def next_jobs(queue: str, num_jobs: int, wait: int = 0) -> Request[Handed]:
     """GET /v2/queues/{queue}/jobs"""
     call = build(next_v2, queue, num_jobs=num_jobs, prefer=api.prefer(wait))
-    return api.next_request(call, queue, num_jobs, fenced=True)
+    return api.next_request(call, queue, num_jobs, wait, fenced=True)
 
 
 def get(queue: str, id: str) -> Request[RawJob]:
@@ -69,12 +68,13 @@ def requeue(run: RawJob, jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[N
     """PUT /v2/queues/{queue}/jobs/{id}/run-id/{run_id}"""
     return Request(
         f"requeue of {place(run.queue, run.id)}",
-        build(
+        build_with(
+            [_new(job) for job in jobs],
             requeue_v2,
             run.queue,
             run.id,
             _run_id(run),
-            body=[_new(job) for job in jobs],
+            body=[],
             mode=mode,
         ),
         {202: nothing, 409: api.exists_already(jobs)},
@@ -88,8 +88,8 @@ def _new(job: RawJob) -> NewJobV2:
         timeout=job.timeout,
         payload=job.payload,
         max_retries=job.max_retries,
-        state=UNSET if job.state == NULL else job.state,
-        run_at=job.run_at or UNSET,
+        state=job.state,
+        run_at=job.run_at,
     )
 
 

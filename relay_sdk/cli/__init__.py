@@ -11,4 +11,11 @@ def main() -> None:
         if error.name not in ("typer", "rich"):
             raise
         sys.exit("relay-sdk: the command line needs typer: pip install 'relay-job-sdk[cli]'")
-    app(prog_name="relay-sdk")
+    from relay_sdk.cli.output import UnwritableError, say, writing
+
+    try:
+        with writing():  # the help too
+            app(prog_name="relay-sdk")
+    except UnwritableError as error:
+        say(str(error))
+        sys.exit(1)

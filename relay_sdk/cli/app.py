@@ -1,17 +1,23 @@
 """The commands, their names and their examples."""
 
+import platform
 from collections.abc import Callable
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 
+from relay_sdk.cli.demo import demo
 from relay_sdk.cli.doctor import doctor
 from relay_sdk.cli.enqueue import enqueue
 from relay_sdk.cli.jobs import exists, get, next_jobs, remove
 from relay_sdk.cli.move import move
 from relay_sdk.cli.outcome import reported
-from relay_sdk.cli.serve import serve
+from relay_sdk.cli.schema import check, schema
+from relay_sdk.cli.serve import Serve, serve
 from relay_sdk.cli.work import work
+
+NAME = "relay-sdk"
 
 STATUSES = """\b
 Exit status:
@@ -22,13 +28,27 @@ Exit status:
   130  interrupted"""
 
 app: typer.Typer = typer.Typer(
-    name="relay-sdk",
-    help="Talk to Relay, the HTTP job server, at --url or $RELAY_URL.",
-    epilog=STATUSES,
+    name=NAME,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        version, python = metadata.version("relay-job-sdk"), platform.python_version()
+        typer.echo(f"{NAME} {version}, Python {python}")
+        raise typer.Exit
+
+
+@app.callback(help="Talk to Relay, the HTTP job server, at --url or $RELAY_URL.", epilog=STATUSES)
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None: ...
 
 
 def _add(name: str, command: Callable[..., None], *examples: str, **settings: Any) -> None:
@@ -36,11 +56,12 @@ def _add(name: str, command: Callable[..., None], *examples: str, **settings: An
     app.command(name, epilog="\n".join(lines), **settings)(reported(command))
 
 
+_add("demo", demo, "")
 _add(
     "serve",
     serve,
     "--db jobs.db --port 8080",
-    add_help_option=False,
+    cls=Serve,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 _add(
@@ -54,6 +75,14 @@ _add("next", next_jobs, "emails -n 10 --wait 5", "emails -n 1000 --complete > do
 _add("get", get, "emails welcome-1", "emails welcome-1 --json")
 _add("exists", exists, "emails welcome-1 && echo still there")
 _add("remove", remove, "emails welcome-1")
-_add("work", work, "mails:worker --concurrency 4", "mails:worker --processes 3 --verbose")
+_add(
+    "work",
+    work,
+    "mails:worker --concurrency 4",
+    "mails:worker --processes 3 --verbose",
+    "mails:worker --reload",
+)
 _add("move", move, "sqlite:relay.db postgresql://relay@db.example/relay")
+_add("schema", schema, "mails > mails.json", "shop.queues --output shop.json --api v1")
+_add("check", check, "mails mails.json && ./deploy", "mails mails.json --json")
 _add("doctor", doctor, "--url http://127.0.0.1:8080", "--json")

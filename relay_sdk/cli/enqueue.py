@@ -16,22 +16,17 @@ from relay_sdk.cli.output import say, show, show_json, start_log
 from relay_sdk.cli.progress import progress
 from relay_sdk.cli.records import Form, Record, read_records
 from relay_sdk.cli.sending import Sender, batches
-from relay_sdk.exceptions import RelayError
+from relay_sdk.exceptions import RelayError, RequestRejectedError
+
+TOO_LARGE = 413
 
 
 def enqueue(
     queue: QueueName,
-    url: Url,
+    url: Url = None,
     file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[FILE|-]",
-            dir_okay=False,
-            readable=True,
-            allow_dash=True,
-            help="JSON Lines or a JSON array; stdin otherwise.",
-        ),
-    ] = None,
+        str, typer.Argument(metavar="[FILE|-]", help="JSON Lines or a JSON array; - is stdin.")
+    ] = "-",
     payload: Annotated[
         bool,
         typer.Option("--payload", help="Each line or element is a payload, not a whole job."),
@@ -45,7 +40,7 @@ def enqueue(
     ] = "",
     form: Annotated[
         Form | None,
-        typer.Option("--format", help="Otherwise seen by whether the input begins with [."),
+        typer.Option("--format", help="By default, an input that begins with [ is an array."),
     ] = None,
     timeout: Annotated[
         int, typer.Option(metavar="SECONDS", min=0, max=2**31 - 1, help="For jobs that do not say.")
@@ -53,7 +48,10 @@ def enqueue(
     max_retries: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=0, max=2**15 - 1, help="For jobs that do not say; else without limit."
+            metavar="N",
+            min=0,
+            max=2**15 - 1,
+            help="For jobs that do not say. By default there is no limit.",
         ),
     ] = None,
     batch: Annotated[
@@ -62,7 +60,7 @@ def enqueue(
     count: Annotated[
         bool,
         typer.Option(
-            help="Find out which jobs of a batch existed, if any did: a request for each of it."
+            help="Count the jobs that existed: if any did, look up each job of the batch."
         ),
     ] = True,
     json: Json = False,
@@ -75,8 +73,8 @@ def enqueue(
     the input.
 
     After an interruption, run the same command again: it goes on from there. How far it came is
-    kept in FILE.relay-enqueue until all is done. For stdin only the ids are a guard: a job that was
-    done meanwhile is enqueued again.
+    kept in FILE.relay-enqueue until all is done. Nothing is kept for stdin: the command says after
+    which line to go on, since jobs that are done by then would be enqueued a second time.
     """
     start_log(verbose)
     if not payload and (id_field is not None or id_prefix):
@@ -89,16 +87,15 @@ def enqueue(
         id_field=id_field,
         id_prefix=id_prefix,
     )
-    if file == Path("-"):
-        file = None
+    path = None if file == "-" else Path(file)
     journal = None
-    if file is not None and file.is_file():
-        journal = Journal(file, [url, queue, form, payload, id_field, id_prefix])
-    with connect(url) as relay, Sender(relay, queue, count) as sender, _open(file) as stream:
+    if path is not None and path.is_file():
+        journal = Journal(path, [url, queue, form, payload, id_field, id_prefix])
+    with connect(url) as relay, Sender(relay, queue, count) as sender, _open(path) as stream:
         records = read_records(stream, form)
         if journal is not None:
             records = journal.skip(records)
-        with progress(stream) as show_total, _told(sender):
+        with progress(stream) as show_total, _told(sender, journal):
             _send(batches(records, batch), reading, sender, journal, show_total)
     if journal is not None:
         journal.end()
@@ -121,7 +118,10 @@ def _send(
             sender.send(jobs)
         except RelayError as error:
             error.add_note(f"It was about {group[0].where} to {group[-1].where}")
+            if isinstance(error, RequestRejectedError) and error.status == TOO_LARGE:
+                error.add_note("A request may have 2 MiB (2,097,152 bytes)")
             raise
+        sender.last = group[-1].where
         if journal is not None:
             journal.passed(group)
         show_total(sender.total)
@@ -143,11 +143,17 @@ def _open(file: Path | None) -> Generator[BinaryIO]:
 
 
 @contextmanager
-def _told(sender: Sender) -> Generator[None]:
-    """Say how far it came when it ends early."""
+def _told(sender: Sender, journal: Journal | None) -> Generator[None]:
+    """Say how far it came, and how to go on, when it ends early."""
     try:
         yield
     except BaseException:
-        if sender.total:
-            say(f"ended early after {sender.summary()}. The same command again goes on from there")
+        if sender.last is not None:
+            advice = (
+                "The same command again goes on from there"
+                if journal is not None and journal.kept
+                else f"Go on with what follows {sender.last}: jobs before it that are done by then "
+                "would be enqueued a second time"
+            )
+            say(f"ended early after {sender.summary()}. {advice}")
         raise

@@ -2,14 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import msgspec
 import typer
 from msgspec import Raw
 
 from relay_sdk.cli.options import JobId, Json, QueueName, Url, Verbose, connect, verbatim
-from relay_sdk.cli.outcome import NO, mistakes
+from relay_sdk.cli.outcome import NO, Mistake, mistakes
 from relay_sdk.cli.output import (
     UnwritableError,
     fields,
@@ -23,10 +23,15 @@ from relay_sdk.cli.output import (
 from relay_sdk.exceptions import JobLostError, RelayError
 from relay_sdk.helper import JobHelper
 
+AT_A_TIME = 1000
+"""Jobs of a request: a reply that is larger may come too late, and its jobs stay claimed."""
+
+_Helper: TypeAlias = JobHelper[Raw, Raw]
+
 
 def next_jobs(
     queue: QueueName,
-    url: Url,
+    url: Url = None,
     number: Annotated[
         int, typer.Option("-n", "--number", metavar="N", min=1, help="Take up to N jobs.")
     ] = 1,
@@ -36,39 +41,60 @@ def next_jobs(
     complete: Annotated[
         bool, typer.Option("--complete", help="Complete each job once it is printed.")
     ] = False,
+    release: Annotated[
+        bool, typer.Option("--release", help="Put the jobs back once all are printed.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Take jobs and print them, one line of JSON each.
 
     They are claimed: no other worker gets them until their timeout has passed. With --complete
-    they are gone. Those that were not printed, after Ctrl-C for example, are put back.
+    they are gone; with --release they are back in their queue. Those that were not printed, after
+    Ctrl-C for example, are put back.
     """
     start_log(verbose)
+    if complete and release:
+        raise Mistake("--complete and --release exclude each other")
+    taken = 0
+    unseen = deque[_Helper]()
+    seen = deque[_Helper]()
     with connect(url) as relay:
-        with mistakes():
-            helpers = relay.next(verbatim(queue), number, timeout=wait)
-        unseen = deque(helpers)
         try:
-            while unseen:
-                helper = unseen.popleft()
-                try:
-                    show_json(fields(helper.raw))
-                except (OSError, UnwritableError):
-                    unseen.appendleft(helper)
-                    raise
-                if complete:
-                    helper.complete()
+            while taken < number:
+                with mistakes():
+                    most = min(number - taken, AT_A_TIME)
+                    unseen += relay.next(verbatim(queue), most, timeout=0 if taken else wait)
+                got = len(unseen)
+                taken += got
+                _show(unseen, complete, seen if release else None)
+                if got < most:
+                    break
         finally:
-            _put_back(unseen)
-    if not helpers:
+            _put_back(unseen + seen)
+    if not taken:
         say(f"no job is ready in queue {queue!r}")
         raise typer.Exit(NO)
-    if not complete:
-        say(f"{len(helpers):,} claimed; the server queues them again after their timeout")
+    if not (complete or release):
+        say(f"{taken:,} claimed; the server queues them again after their timeout")
 
 
-def _put_back(helpers: Iterable[JobHelper[Raw, Raw]]) -> None:
-    """Put jobs that nobody has seen back into their queue."""
+def _show(unseen: deque[_Helper], complete: bool, seen: deque[_Helper] | None) -> None:
+    """Print jobs, and take each from those that nobody has seen."""
+    while unseen:
+        helper = unseen.popleft()
+        try:
+            show_json(fields(helper.raw))
+        except (OSError, UnwritableError):
+            unseen.appendleft(helper)
+            raise
+        if complete:
+            helper.complete()
+        if seen is not None:
+            seen.append(helper)
+
+
+def _put_back(helpers: Iterable[_Helper]) -> None:
+    """Put jobs back into their queue."""
     for helper in helpers:
         try:
             helper.release()
@@ -76,12 +102,12 @@ def _put_back(helpers: Iterable[JobHelper[Raw, Raw]]) -> None:
             continue  # its timeout has passed
         except RelayError as error:
             # The next ones would wait as long, in vain.
-            say(f"{error}. The jobs that were not printed come again after their timeout")
+            say(f"{error}. The jobs that were to be put back come again after their timeout")
             return
 
 
 def get(
-    queue: QueueName, id: JobId, url: Url, json: Json = False, verbose: Verbose = False
+    queue: QueueName, id: JobId, url: Url = None, json: Json = False, verbose: Verbose = False
 ) -> None:
     """Show a job, waiting or running, and leave it where it is. Status 1 when there is none."""
     start_log(verbose)
@@ -95,7 +121,7 @@ def get(
 
 
 def exists(
-    queue: QueueName, id: JobId, url: Url, json: Json = False, verbose: Verbose = False
+    queue: QueueName, id: JobId, url: Url = None, json: Json = False, verbose: Verbose = False
 ) -> None:
     """Look whether a job is there, waiting or running: status 0 for yes, 1 for no."""
     start_log(verbose)
@@ -109,7 +135,7 @@ def exists(
         raise typer.Exit(NO)
 
 
-def remove(queue: QueueName, id: JobId, url: Url, verbose: Verbose = False) -> None:
+def remove(queue: QueueName, id: JobId, url: Url = None, verbose: Verbose = False) -> None:
     """Delete a job, also from under the worker that runs it.
 
     The server does not tell whether there was one.

@@ -30,7 +30,8 @@ class Journal:
         self._file = real.with_name(real.name + ".relay-enqueue")
         self._digest = blake2b(repr(settings).encode(), digest_size=16)
         self._records = 0
-        self._writable = True
+        self.kept: bool = True
+        """Whether the place could be written the last time."""
 
     def skip(self, records: Iterable[Record]) -> Iterator[Record]:
         """Leave out the records of an interrupted run; `Mistake` when this is not its input."""
@@ -54,30 +55,37 @@ class Journal:
         place = _Place(self._records, self._digest.hexdigest())
         new = self._file.with_name(self._file.name + ".new")
         try:
-            new.write_bytes(msgspec.json.encode(place))
+            new.unlink(missing_ok=True)
+            # Made anew: a link that someone has put there would lead to another file.
+            with new.open("xb") as stream:
+                stream.write(msgspec.json.encode(place))
             os.replace(new, self._file)
         except OSError as error:
-            if self._writable:
-                self._writable = False
+            if self.kept:
                 say(f"cannot keep the place in {self._file}: {error.strerror}")
+            self.kept = False
+        else:
+            self.kept = True
 
     def end(self) -> None:
         """Forget the place: all is enqueued."""
-        if self._writable:
+        try:
             self._file.unlink(missing_ok=True)
-
-    @property
-    def records(self) -> int:
-        """How many records the server has."""
-        return self._records
+        except OSError as error:
+            say(f"all is enqueued, but {self._file} cannot be deleted: {error.strerror}. Delete it")
 
     def _load(self) -> _Place | None:
         try:
+            if self._file.is_symlink():
+                raise ValueError("it is a symbolic link")
             return msgspec.json.decode(self._file.read_bytes(), type=_Place)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise Mistake(f"cannot read {self._file}: {error}") from error
+            raise Mistake(
+                f"cannot read {self._file}, which says how far an interrupted run came: {error}. "
+                "Delete it to enqueue the whole input; jobs that are done then run again"
+            ) from error
 
     def _count(self, record: Record) -> None:
         self._digest.update(b"%d:" % len(record.text))

@@ -29,6 +29,8 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     retries_remaining: Any = None
 
 
+PAYLOAD_HINT = ". If each line or element is a payload, not a whole job: --payload"
+
 _line = msgspec.json.Decoder(_Line)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _id: msgspec.json.Decoder[str | int] = msgspec.json.Decoder(str | int)
@@ -50,8 +52,7 @@ class Reading:
         try:
             return self._of_payload(record) if self.payload else self._of_line(record)
         except (ValueError, TypeError, RecursionError) as error:
-            hint = "" if self.payload else ". If each line is a payload and no more: --payload"
-            hint = hint if isinstance(error, msgspec.ValidationError) else ""
+            hint = "" if self.payload or _is_job(record) else PAYLOAD_HINT
             raise Mistake(f"{record.where}: {error}{hint}") from error
 
     def _of_line(self, record: Record) -> Job[Raw, Raw]:
@@ -83,3 +84,13 @@ class Reading:
         if value is None:
             raise ValueError(f"the payload has no field {self.id_field!r} to take the id from")
         return str(_id.decode(value))
+
+
+def _is_job(record: Record) -> bool:
+    """Whether it looks like a whole job, right or wrong, or is no JSON at all."""
+    try:
+        return "payload" in _fields.decode(record.text)
+    except msgspec.ValidationError:
+        return False
+    except (ValueError, RecursionError):
+        return True

@@ -10,7 +10,7 @@ from relay_sdk.client import Client
 from relay_sdk.job import Queue
 
 Url: TypeAlias = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--url", metavar="URL", envvar="RELAY_URL", show_envvar=True, help="Where the server is."
     ),
@@ -27,7 +27,7 @@ JobId: TypeAlias = Annotated[
 ]
 
 
-def connect(url: str) -> Client:
+def connect(url: str | None) -> Client:
     """Make a client."""
     with mistakes("--url: "):
         return Client(url)

@@ -1,13 +1,13 @@
 """How a command ends: the exit statuses, and what is said instead of a traceback."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec
 
 import typer
 
-from relay_sdk.cli.output import UnwritableError, say
+from relay_sdk.cli.output import UnwritableError, say, tell
 from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
 
 P = ParamSpec("P")
@@ -19,7 +19,14 @@ INTERRUPTED = 130
 
 
 class Mistake(Exception):
-    """Something only the person at the keyboard can put right; the text says how."""
+    """Something only the person at the keyboard can put right; the text says how.
+
+    `trace` are lines that show where in their code it happened.
+    """
+
+    def __init__(self, text: str, trace: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.trace = trace
 
 
 @contextmanager
@@ -39,6 +46,7 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except Mistake as error:
+            tell(error.trace)
             say(str(error))
             raise typer.Exit(MISTAKE) from error
         except UnwritableError as error:

@@ -4,9 +4,10 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from errno import EPIPE
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 import typer
@@ -28,7 +29,16 @@ class UnwritableError(Exception):
 
 def say(text: str) -> None:
     """Tell a person something, in one line."""
-    typer.echo(f"relay-sdk: {printable(without_login(text))}", err=True)
+    tell([f"relay-sdk: {text}"])
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Write lines to a person, above the progress bar if there is one: it watches `sys.stderr`."""
+    text = "".join(f"{printable(without_login(line))}\n" for line in lines)
+    # A person who cannot be told anything is no reason to stop.
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def show(text: str) -> None:
@@ -72,12 +82,20 @@ def show_table(rows: Sequence[tuple[str, str]]) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in rows:
         table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
-    Console().print(table)
+    with writing():
+        Console().print(table)
 
 
 def _print(text: str) -> None:
-    try:
+    with writing():
         typer.echo(text)
+
+
+@contextmanager
+def writing() -> Generator[None]:
+    """Raise `UnwritableError` when stdout cannot be written."""
+    try:
+        yield
     except OSError as error:
         if error.errno == EPIPE:
             raise  # whoever read has had enough: typer ends quietly
@@ -89,6 +107,14 @@ def _print(text: str) -> None:
 def fields(job: Job[Any, Any] | RawJob) -> dict[str, Any]:
     """Give a job's fields by their names in the protocol."""
     return {name: getattr(job, name) for name in RawJob.__struct_fields__}
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Write to what is stderr now: a progress bar stands in for it while it is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 class _Lines(logging.Formatter):
@@ -104,7 +130,7 @@ class _Lines(logging.Formatter):
 
 def start_log(verbose: bool) -> None:
     """Log to stderr, unless the program's own logging is set up already."""
-    handler = logging.StreamHandler()
+    handler = _Stderr()
     handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, handlers=[handler])

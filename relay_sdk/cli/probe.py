@@ -7,15 +7,18 @@ from statistics import median
 
 from attrs import define, field
 
+from relay_sdk._address import Address
 from relay_sdk._flow import Call, Reply
-from relay_sdk._http import Address, Http
+from relay_sdk._http import Http
 from relay_sdk.cli.output import without_login
-from relay_sdk.cli.trouble import why_no_reply, why_not_relay
+from relay_sdk.cli.trouble import why_not_relay
 from relay_sdk.exceptions import TransportError
 
 PINGS = 5
-CLOSE = 2.0
-"""Seconds that two clocks may differ; the header that tells has whole seconds."""
+CLOSE = 1.0
+"""Seconds by which two clocks may differ for certain."""
+STALE = 2.0
+"""Seconds that the time in a reply lacks at most: it is in whole seconds, and servers keep it."""
 
 
 @define
@@ -23,25 +26,27 @@ class Report:
     """What was found out. `problems` are what is wrong, and what to do about it."""
 
     url: str
+    transport: str
     latency: float | None = None
     api: list[str] = field(factory=list[str])
     database: bool | None = None
     clock_difference: float | None = None
+    clock_margin: float | None = None
     problems: list[str] = field(factory=list[str])
 
 
-def examine(url: str, timeout: float) -> Report:
+def examine(url: str | None, timeout: float) -> Report:
     """Ask a server how it is. Nothing is changed there, and no job is taken."""
     address = Address(url, timeout, None)
     http = Http(address, None)
-    report = Report(without_login(address.url))
+    report = Report(without_login(address.url), http.describe())
     try:
         if _is_alive(http, report):
             _find_versions(http, report)
             if report.api:
                 _look_up(http, report)
     except TransportError as error:
-        report.problems.append(why_no_reply(error, address.url, timeout))
+        report.problems.append(without_login(str(error)))
     finally:
         http.close()
     return report
@@ -56,25 +61,38 @@ def _is_alive(http: Http, report: Report) -> bool:
         if reply.status != 200 or reply.content:
             report.problems.append(why_not_relay(reply, report.url))
             return False
-        report.clock_difference = _difference(reply, now, times[-1])
+        compare_clocks(report, reply, now, times[-1])
     report.latency = median(times)
-    if report.clock_difference is not None and abs(report.clock_difference) > CLOSE:
-        order = "ahead of" if report.clock_difference > 0 else "behind"
+    if certain_difference(report) > CLOSE:
         report.problems.append(
-            f"the server's clock is {abs(report.clock_difference):.1f} s {order} this machine's: "
-            "jobs with a run_at will be early or late by that; let both keep time by NTP"
+            f"the server's clock is {clocks(report)}: jobs with a run_at will be early or late by "
+            "that; let both keep time by NTP"
         )
     return True
 
 
-def _difference(reply: Reply, sent: datetime, took: float) -> float | None:
-    """Tell by how many seconds the server's clock is ahead, from its whole seconds."""
+def compare_clocks(report: Report, reply: Reply, sent: datetime, took: float) -> None:
+    """Find by how many seconds the server's clock is ahead: the middle of what can be, and more."""
     try:
-        date = parsedate_to_datetime(reply.headers.get("date", ""))
-    except ValueError:
-        return None
-    # Half of the way there, half of a second cut off.
-    return (date - sent).total_seconds() - took / 2 + 0.5
+        ahead = parsedate_to_datetime(reply.headers.get("date", "")) - sent
+    except (ValueError, TypeError):  # no date, or one without a time zone
+        return
+    report.clock_difference = ahead.total_seconds() + (STALE - took) / 2
+    report.clock_margin = (STALE + took) / 2
+
+
+def certain_difference(report: Report) -> float:
+    """Give the seconds by which the clocks differ at least."""
+    return abs(report.clock_difference or 0.0) - (report.clock_margin or 0.0)
+
+
+def clocks(report: Report) -> str:
+    """Say how the server's clock is to this machine's."""
+    difference, margin = report.clock_difference or 0.0, report.clock_margin or 0.0
+    if abs(difference) <= margin:
+        return f"the same as this machine's, give or take {margin:.1f} s"
+    order = "ahead of" if difference > 0 else "behind"
+    return f"{abs(difference):.1f} s {order} this machine's, give or take {margin:.1f} s"
 
 
 def _find_versions(http: Http, report: Report) -> None:

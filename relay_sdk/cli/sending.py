@@ -44,6 +44,8 @@ class Sender:
         self.accepted: int = 0
         self.existing: int = 0
         self.untold: int = 0
+        self.last: str | None = None
+        """Where the last record stands that the server has acknowledged."""
         self._relay = relay
         self._queue = queue
         self._count = count

@@ -21,7 +21,8 @@ SETTLED = 10.0
 LOOK = 0.5
 """Seconds of a wait. A signal that comes as it begins does not end it, and is seen after it."""
 
-_News: TypeAlias = "_Process | signal.Signals"
+_News: TypeAlias = "_Process | signal.Signals | str"
+"""A process has ended, a signal has come, or the file of this name has changed."""
 
 
 class _Process:
@@ -31,6 +32,7 @@ class _Process:
         self.number = number
         self.due: float | None = 0.0
         self.starts: int = 0
+        self.stopping: bool = False
         self._command = command
         self._news = news
         self._waits: Iterator[float] = iter(RESTART)
@@ -44,6 +46,7 @@ class _Process:
     def start(self) -> None:
         """Start it, in a session of its own: a Ctrl-C is for the supervisor to pass on."""
         self.due = None
+        self.stopping = False
         self.starts += 1
         self._started = time.monotonic()
         self._popen = subprocess.Popen(  # noqa: S603 the command is this program itself
@@ -55,6 +58,7 @@ class _Process:
     def stop(self) -> None:
         """Ask it to stop. The pipe does so too when the supervisor is killed."""
         self.due = None
+        self.stopping = True
         if self._popen is not None and self._popen.stdin is not None:
             self._popen.stdin.close()
 
@@ -87,13 +91,17 @@ class _Process:
 
 
 class Supervisor:
-    """Keeps processes of one command running until a signal."""
+    """Keeps processes of one command running until a signal.
 
-    def __init__(self, command: Sequence[str], processes: int) -> None:
+    With `reloads`, one that ends by itself is started again only when a file has changed.
+    """
+
+    def __init__(self, command: Sequence[str], processes: int, reloads: bool = False) -> None:
         self._news: SimpleQueue[_News] = SimpleQueue()
         self._processes = [
             _Process(number, command, self._news) for number in range(1, processes + 1)
         ]
+        self._reloads = reloads
         self._stopping = False
         self._status = 0
 
@@ -102,7 +110,7 @@ class Supervisor:
         with self._signals():
             while True:
                 self._start_due()
-                if not any(each.running or each.due is not None for each in self._processes):
+                if self._is_over():
                     return self._status
                 try:
                     news = self._news.get(timeout=self._wait())
@@ -110,8 +118,19 @@ class Supervisor:
                     continue
                 if isinstance(news, _Process):
                     self._ended(news)
+                elif isinstance(news, str):
+                    self._changed(news)
                 else:
                     self._signal(news)
+
+    def reload(self, file: str) -> None:
+        """Start all processes anew, for this file has changed. Any thread may call this."""
+        self._news.put(file)
+
+    def _is_over(self) -> bool:
+        if any(each.running or each.due is not None for each in self._processes):
+            return False
+        return self._stopping or not self._reloads
 
     def _start_due(self) -> None:
         for process in self._processes:
@@ -131,12 +150,28 @@ class Supervisor:
         code = process.ended()
         if self._stopping:
             return
+        if self._reloads:
+            if process.stopping:
+                process.due = 0.0
+            else:
+                say(f"process {process.number} {_end(code)}; it starts again with the next change")
+            return
         if code == MISTAKE and process.starts == 1:
             # It has said what; no restart puts that right.
             self._stop(MISTAKE)
             return
         wait = process.plan_restart()
         say(f"process {process.number} {_end(code)}; starting it again in {wait:.1f} s")
+
+    def _changed(self, file: str) -> None:
+        if self._stopping:
+            return
+        say(f"{file} has changed: starting anew when the running jobs have ended")
+        for process in self._processes:
+            if process.running:
+                process.stop()
+            else:
+                process.due = 0.0
 
     def _signal(self, number: signal.Signals) -> None:
         if not self._stopping:

@@ -1,25 +1,31 @@
 """The command that runs a worker, in this process or in several."""
 
-import importlib
+import inspect
 import os
 import signal
 import sys
 import threading
-import traceback
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
+from relay_sdk.cli.imports import find, users_code
 from relay_sdk.cli.options import Verbose
 from relay_sdk.cli.outcome import Mistake
 from relay_sdk.cli.output import start_log
+from relay_sdk.cli.reload import watching
 from relay_sdk.worker import AsyncWorker, Worker
 
 
 def work(
     target: Annotated[
         str,
-        typer.Argument(metavar="MODULE:WORKER", help="A Worker or AsyncWorker, by its import."),
+        typer.Argument(
+            metavar="MODULE:WORKER",
+            help="A Worker or AsyncWorker, or a function without arguments that makes one.",
+        ),
     ],
     url: Annotated[
         str | None,
@@ -28,7 +34,7 @@ def work(
             metavar="URL",
             envvar="RELAY_URL",
             show_envvar=True,
-            help="Where the server is, for a Client that the module makes without saying so.",
+            help="Where the server is, for a Client() that is made without an address.",
         ),
     ] = None,
     concurrency: Annotated[
@@ -41,6 +47,10 @@ def work(
             metavar="N", min=1, help="Run this many processes, and start others for those that die."
         ),
     ] = None,
+    reload: Annotated[
+        bool,
+        typer.Option("--reload", help="Start anew when a Python file here changes: to develop."),
+    ] = False,
     supervised: Annotated[bool, typer.Option(hidden=True)] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -54,14 +64,17 @@ def work(
     if url is not None:
         # The module may make its client while it is imported.
         os.environ["RELAY_URL"] = url
-    if processes is not None:
+    if processes is not None or reload:
         from relay_sdk.cli.supervisor import Supervisor
 
         start_log(verbose)
         options = ["--verbose"] if verbose else []
         if concurrency is not None:
             options += ["--concurrency", str(concurrency)]
-        raise typer.Exit(Supervisor(_command(target, options), processes).run())
+        supervisor = Supervisor(_command(target, options), processes or 1, reload)
+        with watching(supervisor.reload) if reload else nullcontext():
+            status = supervisor.run()
+        raise typer.Exit(status)
     worker = _load(target)
     # After the import: a module that sets up its own logging keeps it.
     start_log(verbose)
@@ -82,40 +95,27 @@ def _command(target: str, options: list[str]) -> list[str]:
 
 
 def _load(target: str) -> Worker | AsyncWorker:
-    """Import a worker, or raise `Mistake`."""
-    name, colon, path = target.partition(":")
-    if not (name and colon and path):
+    """Import a worker, or make it by the function that is named; or raise `Mistake`."""
+    if not all(target.partition(":")):
         raise Mistake(f"{target!r} should look like module:worker")
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: object = importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        # The module's own code may raise anything.
-        raise Mistake(f"cannot import {name!r}: {_told(error)}") from error
-    for part in path.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError as error:
-            raise Mistake(f"{target!r}: {error}") from error
+    found = find(target)
+    if not isinstance(found, Worker | AsyncWorker) and callable(found) and _is_factory(found):
+        with users_code(f"{target!r} failed"):
+            found = found()
     if not isinstance(found, Worker | AsyncWorker):
-        kind = type(found).__name__
-        raise Mistake(f"{target!r} is no Worker or AsyncWorker, but of type {kind}")
+        raise Mistake(
+            f"{target!r} is no Worker or AsyncWorker, nor a function without arguments that makes "
+            f"one, but of type {type(found).__name__}"
+        )
     return found
 
 
-def _told(error: BaseException) -> str:
-    """Say what happened, and where in the user's code."""
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen") and frame.filename not in OURS
-    ]
-    where = f" ({own[0].filename}, line {own[0].lineno})" if own else ""
-    return f"{type(error).__name__}: {error}{where}"
-
-
-OURS = {__file__, importlib.__file__}
+def _is_factory(found: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(found).bind()
+    except (TypeError, ValueError):
+        return False
+    return not inspect.iscoroutinefunction(found)
 
 
 def _stop_when_left_alone() -> None:

@@ -26,6 +26,7 @@ class _Options(argparse.Namespace):
     port: int
     reap_interval: float
     log_level: str
+    token: str | None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -35,13 +36,12 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None, *, prog: str = PROG, epilog: str | None = None) -> int:
     """Serve until a signal; print the URL when it can be used."""
-    parser = _parser(prog, epilog)
+    parser = command_line(prog, epilog)
     options = parser.parse_args(argv, _Options())
     logging.basicConfig(
         level=options.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # of a lost connection we tell ourselves
     for number in SIGNALS:
         signal.signal(number, _stop)
@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = PROG, epilog: str | N
             host=options.host,
             port=options.port,
             reap_interval=options.reap_interval,
+            token=options.token or os.environ.get("RELAY_TOKEN") or None,
         ).start()
     except (ImportError, OSError, ValueError) as error:
         parser.error(error.strerror or str(error) if isinstance(error, OSError) else str(error))
@@ -76,7 +77,8 @@ def _stop(*_: object) -> Never:
     raise SystemExit(0)
 
 
-def _parser(prog: str, epilog: str | None) -> argparse.ArgumentParser:
+def command_line(prog: str = PROG, epilog: str | None = None) -> argparse.ArgumentParser:
+    """Make what reads the options."""
     parser = _Parser(
         prog=prog,
         description="Serve Relay's HTTP protocol from a SQLite file or a PostgreSQL database.",
@@ -108,6 +110,11 @@ def _parser(prog: str, epilog: str | None) -> argparse.ArgumentParser:
         metavar="SECONDS",
         default=environ.get("REAP_INTERVAL", "5"),
         help="how often timed-out jobs are looked for ($REAP_INTERVAL)",
+    )
+    parser.add_argument(
+        "--token",
+        help="answer only who sends this token; other programs see it here, so better say it "
+        "in $RELAY_TOKEN",
     )
     parser.add_argument(
         "--log-level",

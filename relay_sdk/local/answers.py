@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class JobExistsError(Exception):
         self.id = id
 
 
+@cache
 def empty(status: int) -> Response:
     """Answer without a body."""
     return Response(status, {} if status == 204 else {"content-length": "0"})
@@ -53,6 +55,11 @@ def json(text: str) -> Response:
 def plain(status: int, text: str) -> Response:
     """Answer with an error text, which is never JSON."""
     return _full(status, "text/plain; charset=utf-8", text)
+
+
+def fault() -> Response:
+    """Answer that this is the server's own mistake."""
+    return plain(500, "The local server has a fault; its log says more.")
 
 
 def _full(status: int, content_type: str, text: str) -> Response:

@@ -2,33 +2,26 @@
 
 import logging
 import os
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Lock
+from time import perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 from . import answers, dates
 from .answers import BackendError, JobExistsError, Refused, Response
 from .call import Call
-from .operations import Database, Flow, Operation
+from .news import News
+from .operations import Database, Enqueue, NewJob, Operation, Requeue, Reschedule
 from .routes import Found, backend_error, find
 from .store import Store
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 
-_RETRYABLE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR}
-
-
-def _is_retryable(error: sqlite3.Error) -> bool:
-    # The low byte is the kind; errors of the module itself have no code.
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _RETRYABLE
-
-
-def _fault() -> Response:
-    return answers.plain(500, "The local server has a fault; its log says more.")
+TURN = 0.01
+"""Seconds after which a turn takes no more requests; the others are not to wait for all of them."""
 
 
 def utc_now() -> datetime:
@@ -50,7 +43,7 @@ def open_database(db: str | os.PathLike[str]) -> Database:
     return Store(db)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A request; its target is the path, still percent-encoded, and the query."""
 
@@ -58,14 +51,37 @@ class Request:
     target: str
     headers: Mapping[str, str]
     body: bytes
+    waits: bool = False
+    """Whether the client waits for jobs if there are none, and is to be told of those that come."""
+    gone: bool = False
+    """Whether the client has left, and must be given no jobs."""
+
+
+Work: TypeAlias = tuple[Request, Found]
+
+Waiters: TypeAlias = Callable[[str, int], Sequence[Work]]
+"""Gives requests that wait for the jobs of a queue, enough for so many jobs."""
+
+
+def _nobody(*_: object) -> Sequence[Work]:
+    return ()
+
+
+class Turn(NamedTuple):
+    """The answers to the first of some requests and to those that waited, and what came of them."""
+
+    responses: list[Response]
+    given: list[Response]
+    news: News
+    reaping: bool
+    """Whether there are more jobs to reap, now."""
 
 
 class App:
     """Relay over one database; safe to share between threads.
 
     The database is a SQLite file, or the `postgresql://` URL of one that servers share.
-    Jobs whose time is over are reaped by the first request after each interval, which no client
-    can tell from a timer.
+    Jobs whose time is over are reaped by the first turn after each interval.
     """
 
     def __init__(
@@ -77,14 +93,16 @@ class App:
     ) -> None:
         if not reap_interval > 0:
             raise ValueError(f"reap_interval must be more than 0 seconds, not {reap_interval}")
-        self._reap_interval = int(reap_interval * 10**6)
+        self.reap_interval = reap_interval
+        self.listener: Callable[[News], None] | None = None
+        """Told of what a call of `answer` did; must not block."""
         self._lock = Lock()
-        self._reaped_at = dates.from_datetime(clock())
         self.store: Database = open_database(db)
         # Servers that share a database go by one clock, unless a test gives another.
-        self._now: Callable[[], int] = (
+        self.now: Callable[[], int] = (
             self.store.clock if clock is utc_now else lambda: dates.from_datetime(clock())
         )
+        self._reaped_at = self.now()
 
     def close(self) -> None:
         with self._lock:
@@ -107,76 +125,143 @@ class App:
         return self.answer([Request(method, target, headers, body)])[0]
 
     def answer(self, requests: Sequence[Request]) -> list[Response]:
-        """Answer requests in order, with one commit for all of them; each can fail alone."""
-        places = [find(request.method, request.target) for request in requests]
-        with self._lock:
-            try:
-                responses = self._answer(requests, places)
-            except sqlite3.Error as error:
-                log.warning("The database failed: %s", error)
-                trouble = BackendError(f"db error: ERROR: {error}", retryable=_is_retryable(error))
-                responses = _all_failed(requests, places, trouble)
-            except BackendError as trouble:
-                responses = _all_failed(requests, places, trouble)
-            except Exception:
-                log.exception("Cannot answer any of %d requests", len(requests))
-                responses = [p if isinstance(p, Response) else _fault() for p in places]
+        """Answer requests in order; each can fail alone."""
+        places = [place(request) for request in requests]
+        work = [
+            (request, found)
+            for request, found in zip(requests, places, strict=True)
+            if isinstance(found, Found)
+        ]
+        done: list[Response] = []
+        while len(done) < len(work):
+            turn = self.turn(work[len(done) :])
+            done += turn.responses
+            if self.listener:
+                self.listener(turn.news)
+        rest = iter(done)
         return [
-            replace(response, body=b"") if request.method == "HEAD" else response
-            for request, response in zip(requests, responses, strict=True)
+            without_body(request, found if isinstance(found, Response) else next(rest))
+            for request, found in zip(requests, places, strict=True)
         ]
 
-    def _answer(
-        self, requests: Sequence[Request], places: Sequence[Found | Response]
-    ) -> list[Response]:
-        if all(isinstance(place, Response) for place in places):
-            return [place for place in places if isinstance(place, Response)]
-        now = self._now()
+    def turn(self, work: Sequence[Work], waiters: Waiters = _nobody) -> Turn:
+        """Answer the first of these requests with one commit, and at least one; raise nothing.
+
+        With the same commit, jobs that came are given to those who wait for them.
+        """
+        with self._lock:
+            news = News(0)
+            asked: list[_Asked] = []
+            given: list[_Asked] = []
+            try:
+                news.now = self.now()
+                reaping = self._reap(news)
+                outcomes = self.store.perform(
+                    _operations(work, waiters, news, asked, given),
+                    news.now,
+                    write=not all(found.reads for _, found in work),
+                )
+                waiting = [each for each in asked + given if each.operation is not None]
+                for each, outcome in zip(waiting, outcomes, strict=True):
+                    each.go_on(outcome)
+            except BackendError as trouble:
+                responses = [backend_error(request.target, trouble) for request, _ in work]
+                return Turn(responses, [], news, reaping=False)
+            except Exception:
+                log.exception("Cannot answer any of %d requests", len(work))
+                return Turn([answers.fault() for _ in work], [], news, reaping=False)
+            responses = [each.response for each in asked]
+            return Turn(responses, [each.response for each in given], news, reaping)
+
+    def _reap(self, news: News) -> bool:
+        """Reap some jobs if it is time; tell whether there are more.
+
+        That this fails, on a full disk say, keeps nobody from what can still be done.
+        """
         # A clock that was set back must not stop the reaper.
-        due = not 0 <= now - self._reaped_at < self._reap_interval
-        if due:
-            for queue, key in self.store.reap(now, self._reap_interval):
-                log.warning("Job %r of queue %r timed out without retries left: gone", key, queue)
-            self._reaped_at = now
-        asked = [
-            _Asked(request, place, now) for request, place in zip(requests, places, strict=True)
-        ]
-        while waiting := [(each, each.operation) for each in asked if each.operation is not None]:
-            outcomes = self.store.perform([operation for _, operation in waiting], now)
-            for (each, _), outcome in zip(waiting, outcomes, strict=True):
-                each.go_on(outcome)
-        return [each.response for each in asked]
+        interval = int(self.reap_interval * 10**6)
+        if 0 <= news.now - self._reaped_at < interval:
+            return False
+        try:
+            reaped = self.store.reap(news.now, interval)
+        except BackendError:
+            return False
+        for queue, key in reaped.dropped:
+            log.warning("Job %r of queue %r timed out without retries left: gone", key, queue)
+        for queue, run_at in reaped.requeued:
+            news.job(queue, run_at)
+        if reaped.complete:
+            self._reaped_at = news.now
+        return not reaped.complete
+
+
+def _operations(
+    work: Sequence[Work],
+    waiters: Waiters,
+    news: News,
+    asked: list["_Asked"],
+    given: list["_Asked"],
+) -> Iterator[Operation[Any]]:
+    """Read the first of the requests, and then those that wait for what these may store."""
+    end = perf_counter() + TURN
+    coming = News(news.now, news.ready.copy())
+    for request, found in work:
+        each = _Asked(request, found, news)
+        asked.append(each)
+        if each.operation is not None:
+            for job in _jobs(each.operation):
+                coming.job(job.queue, job.run_at)
+            yield each.operation
+        if perf_counter() > end:
+            break
+    for queue, jobs in coming.ready.items():
+        for request, found in waiters(queue, jobs):
+            each = _Asked(request, found, news)
+            given.append(each)
+            if each.operation is not None:
+                yield each.operation
+
+
+def _jobs(operation: Operation[Any]) -> Sequence[NewJob]:
+    match operation:
+        case Enqueue(jobs) | Requeue(_, Enqueue(jobs)):
+            return jobs
+        case Reschedule(job):
+            return [job]
+        case _:
+            return ()
 
 
 class _Asked:
-    """A request that is being answered: it waits for an operation, or has its response."""
+    """A request that is being answered: it waits for its operation, or needs none."""
 
-    def __init__(self, request: Request, place: Found | Response, now: int) -> None:
+    def __init__(self, request: Request, found: Found, news: News) -> None:
         self._request = request
         self.operation: Operation[Any] | None = None
-        if isinstance(place, Response):
-            self.response = place
-            return
-        self.response = _fault()
-        self._flow: Flow[Response] = place.handler(
-            Call(
-                now=now,
-                path=place.path,
-                query=place.query,
-                content_type=request.headers.get("content-type", ""),
-                content=request.body,
-            )
+        self.response: Response = answers.fault()
+        call = Call(
+            news=news,
+            waits=request.waits,
+            gone=request.gone,
+            path=found.path,
+            query=found.query,
+            content_type=request.headers.get("content-type", ""),
+            content=request.body,
         )
-        self.go_on(None)
+        self._flow = found.handler(call)
+        self.operation = self._next(None)
 
     def go_on(self, outcome: object) -> None:
-        """Take the result of its operation, which may be an exception, to the next one."""
-        self.operation = None
+        """Take the result of its operation, which may be an exception, to the response."""
+        if self._next(outcome) is not None:
+            log.error("A second operation of %s was not done", ascii(self._request.target))
+
+    def _next(self, outcome: object) -> Operation[Any] | None:
+        """Let the handler go on; keep its response if that is what comes next."""
         try:
             if isinstance(outcome, Exception):
-                self.operation = self._flow.throw(outcome)
-            else:
-                self.operation = self._flow.send(outcome)
+                return self._flow.throw(outcome)
+            return self._flow.send(outcome)
         except StopIteration as end:
             self.response = end.value
         except Refused as refused:
@@ -190,12 +275,20 @@ class _Asked:
             self.response = backend_error(self._request.target, error)
         except Exception:
             log.exception("Cannot answer %s %s", self._request.method, ascii(self._request.target))
+        return None
 
 
-def _all_failed(
-    requests: Sequence[Request], places: Sequence[Found | Response], trouble: BackendError
-) -> list[Response]:
-    return [
-        place if isinstance(place, Response) else backend_error(request.target, trouble)
-        for request, place in zip(requests, places, strict=True)
-    ]
+def place(request: Request) -> Found | Response:
+    """Find who is to answer a request, or the answer where nobody needs to."""
+    try:
+        return find(request.method, request.target)
+    except Exception:
+        log.exception("Cannot find %s %s", request.method, ascii(request.target))
+        return answers.fault()
+
+
+def without_body(request: Request, response: Response) -> Response:
+    """Take the body away where the method is HEAD."""
+    if request.method == "HEAD" and response.body:
+        return replace(response, body=b"")
+    return response

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -12,11 +13,13 @@ _LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 _CYCLE = timedelta(days=146_097) // MICROSECOND  # after 400 years the calendar repeats
 _YEAR_2000 = (datetime(2000, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(seconds=1) * 10**9
 
+# Every run of unknown length is taken whole, so that no text is gone through twice.
 _RELAXED = re.compile(
-    r"\s*(?P<year>[+-][0-9]{1,10}|[0-9]{1,4})\s*-\s*(?P<month>[0-9]{1,2})\s*-\s*(?P<day>[0-9]{1,2})"
-    r"[Tt ]\s*(?P<hour>[0-9]{1,2})\s*:\s*(?P<minute>[0-9]{1,2})\s*:\s*(?P<second>[0-9]{1,2})"
-    r"(?:\.(?P<fraction>[0-9]+))?\s*"
-    r"(?:[Zz]|[Uu][Tt][Cc]|(?P<sign>[+\-\u2212])(?P<ahead>[0-9]{2})[:\s]*(?P<minutes>[0-5][0-9]))\s*"
+    r"\s*+(?P<year>[+-][0-9]{1,10}|[0-9]{1,4})\s*+-\s*+(?P<month>[0-9]{1,2})\s*+-"
+    r"\s*+(?P<day>[0-9]{1,2})[Tt ]\s*+(?P<hour>[0-9]{1,2})\s*+:\s*+(?P<minute>[0-9]{1,2})"
+    r"\s*+:\s*+(?P<second>[0-9]{1,2})(?:\.(?P<fraction>[0-9]++))?\s*+"
+    r"(?:[Zz]|[Uu][Tt][Cc]"
+    r"|(?P<sign>[+\-\u2212])(?P<ahead>[0-9]{2})[:\s]*+(?P<minutes>[0-5][0-9]))\s*+"
 )
 
 
@@ -25,6 +28,7 @@ def from_datetime(moment: datetime) -> int:
     return (moment - EPOCH) // MICROSECOND
 
 
+@lru_cache(4096)  # jobs that came or went together share their moments
 def to_text(moment: int) -> str:
     """Write RFC 3339 with a fraction of 0, 3 or 6 digits and Z."""
     if not _EARLIEST <= moment <= _LATEST:

@@ -1,10 +1,10 @@
 """What requests ask of the jobs, as data, so that a store can do many at once.
 
-A handler is a generator: `found = yield from Exists(queue, id)`. Whoever drives it gathers the
-operations of all requests of a turn, and gives them to a `Database` together.
+A handler is a generator of at most one operation: `found = yield from Exists(queue, id)`. Whoever
+drives it gives the operations of all requests of a turn to a `Database` together.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -63,12 +63,20 @@ class Enqueue(Operation[None]):
     mode: Mode
 
 
+class Claimed(NamedTuple):
+    """Jobs that were claimed, and, if it was asked for, the run_at of the first that is left."""
+
+    jobs: list[Job]
+    left: int | None = None
+
+
 @dataclass(slots=True)
-class Claim(Operation[list[Job]]):
-    """Put up to limit ready jobs in flight, earliest run_at first."""
+class Claim(Operation[Claimed]):
+    """Put up to limit ready jobs in flight, earliest run_at first; fewer, when they are large."""
 
     queue: str
     limit: int
+    tell_left: bool = False
 
 
 @dataclass(slots=True)
@@ -121,23 +129,54 @@ class Requeue(Operation[bool]):
     new: Enqueue
 
 
+class Reaped(NamedTuple):
+    """What a reaper found: the jobs that are gone, those that are back, and if it saw them all."""
+
+    dropped: list[tuple[str, str]]
+    requeued: list[tuple[str, int]]  # queue and run_at
+    complete: bool
+
+
+JobsCame: TypeAlias = Callable[[str | None, int], None]
+"""Told, in any thread, that a queue has gained jobs, and when the first of them is due.
+
+The queue is None when any may have gained some.
+"""
+
+
+class Wakeups(Protocol):
+    """Tells of the jobs that others store, until it is closed."""
+
+    def close(self) -> None: ...
+
+
 class Database(Protocol):
     """Jobs in a database. Every moment is in microseconds since 1970 UTC.
 
-    Not thread-safe: its owner holds a lock.
+    Not thread-safe, but for `clock`: its owner holds a lock.
     """
 
-    def perform(self, operations: Sequence[Operation[Any]], now: int) -> list[object]:
+    def perform(
+        self, operations: Iterable[Operation[Any]], now: int, *, write: bool = True
+    ) -> list[object]:
         """Do all with one commit; each can fail alone, and its result is an exception then.
 
-        Raise BackendError when the database fails, and nothing is kept.
+        Raise and log a BackendError when the database fails, and nothing is kept.
         """
         ...
 
-    def reap(self, now: int, interval: int) -> list[tuple[str, str]]:
-        """Requeue the jobs whose time is over; return those dropped for want of retries.
+    def reap(self, now: int, interval: int) -> Reaped:
+        """Put back jobs whose time is over, and drop those without retries left.
 
-        Where servers share the database, one of them does it each interval.
+        Where servers share the database, one of them does it each interval. Raise and log a
+        BackendError when the database fails.
+        """
+        ...
+
+    def listen(self, jobs_came: JobsCame) -> Wakeups | None:
+        """Tell of the jobs that other servers store; None where there are no others.
+
+        Some may never be told of, so whoever waits looks now and then all the same.
         """
         ...
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterator
 from json import JSONDecodeError, JSONDecoder
+from math import isinf
 from typing import Never, TypeVar
 
 from .answers import BackendError, Refused
@@ -11,8 +12,8 @@ T = TypeVar("T")
 
 DEPTH = 500
 
-_SPACE = re.compile(r"[ \t\n\r]*")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_SPACE = re.compile(r"[ \t\n\r]*+")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(\.[0-9]++)?([eE][+-]?[0-9]++)?")
 # All up to the next bracket, whatever strings hold.
 _BRACKET = re.compile(
     r'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{}]*+)*+([\[\]{}])', re.DOTALL
@@ -129,6 +130,7 @@ class Reader:
             self.unfit(expected)
         self.at = found.end()
         literal = found[0]
+        self._check_number(literal)
         if len(literal) > 20 or not low <= int(literal) <= high:
             self.mismatch(f"invalid value: integer `{literal[:40]}`, expected {expected}")
         return int(literal)
@@ -172,6 +174,7 @@ class Reader:
             found = f'string "{self.string()}"'
         elif number := _NUMBER.match(self.text, self.at):
             self.at = number.end()
+            self._check_number(number[0])
             kind = "floating point" if number[1] or number[2] or number[0] == "-0" else "integer"
             found = f"{kind} `{number[0][:40]}`"
         else:
@@ -225,6 +228,13 @@ class Reader:
         if start == len(self.text):
             self.syntax(f"EOF while parsing a{'n' if inside == 'object' else ''} {inside}")
         return self.text[start]
+
+    def _check_number(self, literal: str) -> None:
+        """Refuse a literal that goes on, or is larger than any number."""
+        if self.text[self.at : self.at + 1] in tuple(".0123456789eE"):
+            self.syntax("invalid number")
+        if isinf(float(literal)):
+            self.syntax("number out of range")
 
     def _word(self, word: str) -> None:
         if not self.text.startswith(word, self.at):

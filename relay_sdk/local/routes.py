@@ -1,7 +1,7 @@
 """The table of routes, and how a request finds its own."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
@@ -41,17 +41,11 @@ TABLE: list[tuple[str, str, dict[str, Handler | Response]]] = [
 
 ROUTES = [(method, template) for template, _, handlers in TABLE for method in handlers]
 
-
-def _pattern(template: str) -> re.Pattern[str]:
-    """Make the last segment fill; any other may be empty."""
-    inner = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]*)", template)
-    return re.compile(re.sub(r"\*\)$", "+)", inner), re.DOTALL)
+_CLAIMS: set[Handler] = {v1.next_jobs, v2.next_jobs}
+_READS: set[Handler] = {v1.exists, v1.get, v2.get}
 
 
-_PATTERNS = [(_pattern(template), allow, handlers) for template, allow, handlers in TABLE]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """The handler of a request, its decoded path and its raw query."""
 
@@ -59,28 +53,61 @@ class Found:
     path: Mapping[str, str]
     query: str
 
+    @property
+    def claims(self) -> bool:
+        """Whether it takes jobs for the client."""
+        return self.handler in _CLAIMS
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing."""
+        return self.handler in _READS
+
+
+class _Route:
+    """A template, cut at its slashes as a path is. Its last segment may not be empty."""
+
+    def __init__(self, template: str, allow: str, handlers: dict[str, Handler | Response]) -> None:
+        parts = template.split("/")
+        self.key = (parts[1], len(parts))
+        self.words = [(n, part) for n, part in enumerate(parts) if part and part[0] != "{"]
+        self.names = [(n, part[1:-1]) for n, part in enumerate(parts) if part and part[0] == "{"]
+        self.allow = allow
+        self.handlers = handlers
+
+    def fits(self, parts: Sequence[str]) -> bool:
+        return bool(parts[-1]) and all(parts[n] == word for n, word in self.words)
+
+
+# No two routes begin alike and have equally many segments.
+_ROUTES = {route.key: route for route in (_Route(*row) for row in TABLE)}
+
 
 def find(method: str, target: str) -> Found | Response:
     """Match the still encoded path; return the answer where no handler is needed."""
     raw, _, query = target.partition("?")
-    for pattern, allow, handlers in _PATTERNS:
-        if matched := pattern.fullmatch(raw):
-            if method not in handlers:
-                return Response(405, {"allow": allow, "content-length": "0"})
-            handler = handlers[method]
-            if isinstance(handler, Response):
-                return handler
-            try:
-                return Found(handler, _decoded(matched.groupdict()), query)
-            except Refused as refused:
-                return answers.plain(refused.status, refused.text)
-    return answers.empty(404)
+    parts = raw.split("/")
+    route = _ROUTES.get((parts[1], len(parts))) if len(parts) > 1 and not parts[0] else None
+    if route is None or not route.fits(parts):
+        return answers.empty(404)
+    handler = route.handlers.get(method)
+    if handler is None:
+        return Response(405, {"allow": route.allow, "content-length": "0"})
+    if isinstance(handler, Response):
+        return handler
+    try:
+        return Found(handler, {name: _decoded(name, parts[n]) for n, name in route.names}, query)
+    except Refused as refused:
+        return answers.plain(refused.status, refused.text)
+
+
+_NEXT = re.compile("/v./queues/[^/]*+/jobs")
 
 
 def backend_error(target: str, error: BackendError) -> Response:
     """Answer in the words of the version that was asked."""
     raw = target.partition("?")[0]
-    permanent = 500 if re.fullmatch("/v./queues/[^/]*/jobs", raw) else 422
+    permanent = 500 if _NEXT.fullmatch(raw) else 422
     if raw.startswith("/v1/"):
         return answers.plain(
             429 if error.retryable else permanent, f"Backend error: {error.message}"
@@ -92,23 +119,24 @@ def backend_error(target: str, error: BackendError) -> Response:
     )
 
 
-def _decoded(segments: Mapping[str, str]) -> dict[str, str]:
-    path: dict[str, str] = {}
-    for name, segment in segments.items():
+def _decoded(name: str, segment: str) -> str:
+    if "%" in segment or not segment.isascii():
         try:
-            path[name] = unquote_to_bytes(segment.encode("utf-8", "surrogatepass")).decode()
+            segment = unquote_to_bytes(segment.encode("utf-8", "surrogatepass")).decode()
         except UnicodeDecodeError:
             raise Refused(400, f"Invalid URL: Invalid UTF-8 in `{name}`") from None
-    if "run_id" in path:
-        path["run_id"] = _run_id(path["run_id"])
-    return path
+    return _run_id(segment) if name == "run_id" else segment
 
 
 _GROUPS = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_RUN_ID = re.compile(rf"{_GROUPS}|[0-9a-f]{{32}}|\{{{_GROUPS}\}}|urn:uuid:{_GROUPS}", re.IGNORECASE)
+_PLAIN = re.compile(_GROUPS)
+_RUN_ID = re.compile(rf"(?:urn:uuid:)?({_GROUPS})|([0-9a-f]{{32}})|\{{({_GROUPS})\}}")
 
 
 def _run_id(text: str) -> str:
-    if not _RUN_ID.fullmatch(text):
+    if _PLAIN.fullmatch(text):
+        return text
+    found = _RUN_ID.fullmatch(text.lower())
+    if not found:
         raise Refused(400, f"Invalid URL: UUID parsing failed: `{text}` is no UUID")
-    return str(UUID(text))
+    return str(UUID(found[1] or found[2] or found[3]))

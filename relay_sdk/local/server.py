@@ -5,22 +5,24 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from threading import Event, Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from .app import App, utc_now
-from .asgi import Asgi
+from .connections import Connections
+from .guard import Guard
 
 if TYPE_CHECKING:
-    import uvicorn
+    from .http import Exchange
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 
 GRACE = 5  # seconds that running requests have to end when the server stops
-HEAD = 128 * 1024  # bytes of a request's head, if h11 reads it: long keys fit, percent-encoded
-IDLE = 3600  # seconds after which an unused connection is closed
+BACKLOG = 4096  # connections that may wait to be accepted
+FILES = 64  # those that are no connections
 
 
 class LocalServer:
@@ -37,6 +39,7 @@ class LocalServer:
         port: int = 0,
         reap_interval: float = 5.0,
         clock: Callable[[], datetime] = utc_now,
+        token: str | None = None,
     ) -> None:
         if not 0 <= port <= 65535:
             raise ValueError(f"port must be from 0 to 65535, not {port}")
@@ -45,6 +48,7 @@ class LocalServer:
         self._port = port
         self._reap_interval = reap_interval
         self._clock = clock
+        self._guard = Guard(host, token)
         self._running: _Running | None = None
 
     @property
@@ -65,10 +69,15 @@ class LocalServer:
             raise RuntimeError("the server is running already")
         app = App(self._db, reap_interval=self._reap_interval, clock=self._clock)
         try:
-            self._running = _Running(app, self._host, self._port)
+            self._running = _Running(app, self._host, self._port, self._guard)
         except BaseException:
             app.close()
             raise
+        if self._guard.is_open:
+            log.warning(
+                "Whoever reaches %s can read and change all jobs, for it asks for no token",
+                self.url,
+            )
         return self
 
     def stop(self) -> None:
@@ -99,25 +108,38 @@ class LocalServer:
 
 
 class _Running:
-    def __init__(self, app: App, host: str, port: int) -> None:
+    def __init__(self, app: App, host: str, port: int, guard: Guard) -> None:
+        try:
+            from . import http, turns
+        except ImportError as error:
+            raise ImportError(
+                "the local server needs httptools: pip install 'relay-job-sdk[server]'"
+            ) from error
+        self._http = http
+        self._turns = turns
         self.app = app
         self.ended = Event()
-        self._server = _uvicorn(app)
+        self._guard = guard
         self._listener = _listen(host, port)
         name = f"[{host}]" if ":" in host else host
         self.url = f"http://{name}:{self._listener.getsockname()[1]}"
+        self._runner = asyncio.Runner(loop_factory=_loop_factory())
+        self._loop = self._runner.get_loop()
+        self._stop = asyncio.Event()
         # A program that forgets to stop it can end all the same: what was answered is on disk.
         self._thread = Thread(target=self._run, name=f"relay {self.url}", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        self._server.should_exit = True
+        if not self.ended.is_set():
+            with suppress(RuntimeError):  # it has ended meanwhile
+                self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(self._serve())
+            with self._runner:
+                self._runner.run(self._serve())
         except Exception:
             log.exception("The local server ended")
         finally:
@@ -126,46 +148,44 @@ class _Running:
             self.ended.set()
 
     async def _serve(self) -> None:
-        await self._server.serve(sockets=[self._listener])
-        # Old versions of uvicorn leave them open when they are stopped while they start.
-        for server in self._server.servers:
+        turns = self._turns.Turns(self.app)
+        connections = Connections(_most_connections())
+
+        def take(exchange: "Exchange") -> None:
+            request = exchange.request
+            if refusal := self._guard.refusal(request.target, request.headers):
+                exchange.answer(refusal)
+            else:
+                turns.take(exchange)
+
+        server = await self._loop.create_server(
+            lambda: self._http.Connection(connections, take), sock=self._listener, backlog=BACKLOG
+        )
+        try:
+            await self._stop.wait()
+        finally:
             server.close()
-        # What is left here was cancelled when its time was over.
-        if tasks := set(self._server.server_state.tasks):
-            await asyncio.wait(tasks, timeout=1)
-        for connection in list(self._server.server_state.connections):
-            connection.transport.abort()
+            turns.release()
+            await connections.close(GRACE)
+            turns.close()
 
 
-def _uvicorn(app: App) -> "uvicorn.Server":
+def _most_connections() -> int:
+    """Count the connections that this process may open files for."""
     try:
-        import uvicorn
-    except ImportError as error:
-        raise ImportError(
-            "the local server needs uvicorn: pip install 'relay-job-sdk[server]'"
-        ) from error
-    config = uvicorn.Config(
-        Asgi(app),
-        loop="none",
-        lifespan="off",
-        ws="none",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        h11_max_incomplete_event_size=HEAD,
-        timeout_keep_alive=IDLE,
-        timeout_graceful_shutdown=GRACE,
-    )
-    config.load()
-    return uvicorn.Server(config)
+        import resource
+    except ImportError:  # Windows has no such limit
+        return 10_000
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files == resource.RLIM_INFINITY:
+        return 1_000_000
+    return max(files - FILES, files // 2)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(error.errno, f"cannot listen on {host} port {port}: {reason}") from error

@@ -16,7 +16,8 @@ DECIMALS = 16383
 _ESCAPE = re.compile(
     r"\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<unstorable>u0000|u[dD][89a-fA-F]..)|u....)"
 )
-_LARGE = re.compile(r"[eE][+-]?0*[1-9][0-9]{3}|(?<![0-9])[0-9]{10000}")
+_EXPONENT = re.compile(r"[0-9][eE][+-]?[0-9]{4}")
+_DIGITS = re.compile(r"(?<![0-9])[0-9]{10000}")
 
 
 def jobs(new: Iterable[NewJob]) -> Iterator[NewJob]:
@@ -24,7 +25,10 @@ def jobs(new: Iterable[NewJob]) -> Iterator[NewJob]:
     for job in new:
         json(job.payload)
         json(job.state)
-        yield job._replace(queue=key(job.queue), id=key(job.id))
+        queue, id = key(job.queue), key(job.id)
+        if len(queue) < len(job.queue) or len(id) < len(job.id):
+            job = job._replace(queue=queue, id=id)
+        yield job
 
 
 def key(text: str) -> str:
@@ -52,7 +56,7 @@ def json(text: str | None) -> str | None:
         return None
     if "\\u" in text and any(found["unstorable"] for found in _ESCAPE.finditer(text)):
         raise BackendError("db error: ERROR: unsupported Unicode escape sequence")
-    if _LARGE.search(text):
+    if _EXPONENT.search(text) or (len(text) >= 10000 and _DIGITS.search(text)):
         _NUMBERS.decode(text)
     return text
 
@@ -63,7 +67,8 @@ def _number(literal: str) -> None:
     except InvalidOperation:
         number = Decimal("Infinity")
     exponent = number.as_tuple().exponent
-    if isinstance(exponent, str) or number.adjusted() >= DIGITS or exponent < -DECIMALS:
+    high = number.adjusted() >= DIGITS and not number.is_zero()
+    if isinstance(exponent, str) or high or exponent < -DECIMALS:
         raise BackendError("db error: ERROR: value overflows numeric format")
 
 

@@ -1,5 +1,6 @@
 """The jobs table and every operation on it."""
 
+import logging
 import os
 import sqlite3
 import time
@@ -7,66 +8,117 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from typing import Any
-from uuid import uuid4
 
 from . import storable
 from .answers import BackendError, JobExistsError
 from .operations import (
     Claim,
+    Claimed,
     Enqueue,
     Exists,
     Get,
     Heartbeat,
     Job,
+    JobsCame,
     Mode,
     NewJob,
     Operation,
+    Reaped,
     Remove,
     Requeue,
     Reschedule,
+    Wakeups,
 )
+
+log: logging.Logger = logging.getLogger("relay_sdk.local")
 
 APPLICATION_ID = 0x52454C59
 SCHEMA_VERSION = 1
 
+
+# The values of a job, and now as the eighth.
 _INSERT = """
 INSERT INTO jobs (queue, id, timeout, max_retries, retries_remaining, payload, state,
                   run_at, updated_at, created_at)
-VALUES (:queue, :id, :timeout, :max_retries, :max_retries, :payload, :state, :run_at, :now, :now)
+VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?8)
 ON CONFLICT (queue, id) DO """
 
+# Of equal run_at it comes after what is in the queue already.
 _REPLACEMENT = """UPDATE SET
-    timeout = :timeout, max_retries = :max_retries, retries_remaining = :max_retries,
-    payload = :payload, state = :state, run_id = NULL, expires_at = NULL,
-    run_at = :run_at, updated_at = :now"""
+    rowid = (SELECT max(rowid) + 1 FROM jobs),
+    timeout = ?3, max_retries = ?4, retries_remaining = ?4, payload = ?5, state = ?6,
+    run_id = NULL, expires_at = NULL, run_at = ?7, updated_at = ?8"""
+
+_ON_CONFLICT: dict[Mode, str] = {
+    "unique": "NOTHING",
+    "ignore": "NOTHING",
+    "replace": _REPLACEMENT,
+}
 
 _RESCHEDULE = (
     _REPLACEMENT.replace("UPDATE SET", "UPDATE jobs SET")
-    + " WHERE queue = :queue AND id = :id AND run_id IS NOT NULL"
+    + " WHERE queue = ?1 AND id = ?2 AND run_id IS NOT NULL"
 )
 
 SELECT_READY = """
 SELECT rowid FROM jobs WHERE queue = ? AND run_id IS NULL AND run_at <= ?
 ORDER BY run_at, rowid LIMIT ?"""
 
+SELECT_FIRST = "SELECT min(run_at) FROM jobs WHERE queue = ? AND run_id IS NULL"
+
 _CLAIM = """
-UPDATE jobs SET run_id = :run_id, updated_at = :now, expires_at = :now + timeout * 1000000
-WHERE rowid = :rowid RETURNING *"""
+UPDATE jobs SET run_id = ?1, updated_at = ?2, expires_at = ?2 + timeout * 1000000
+WHERE rowid = ?3 RETURNING *"""
 
 _HEARTBEAT = """
-UPDATE jobs SET state = :state, updated_at = :now, expires_at = :now + timeout * 1000000
-WHERE queue = :queue AND id = :id AND run_id = coalesce(:run_id, run_id)"""
+UPDATE jobs SET state = ?4, updated_at = ?5, expires_at = ?5 + timeout * 1000000
+WHERE queue = ?1 AND id = ?2 AND run_id = coalesce(?3, run_id)"""
 
 _REMOVE = """
-DELETE FROM jobs WHERE queue = :queue AND id = :id AND (:run_id IS NULL OR run_id = :run_id)"""
+DELETE FROM jobs WHERE queue = ?1 AND id = ?2 AND (?3 IS NULL OR run_id = ?3)"""
 
 DROP_EXPIRED = """
-DELETE FROM jobs WHERE run_id IS NOT NULL AND expires_at < ? AND retries_remaining = 0
+DELETE FROM jobs WHERE rowid IN (
+    SELECT rowid FROM jobs
+    WHERE run_id IS NOT NULL AND expires_at < ? AND retries_remaining = 0 LIMIT ?)
 RETURNING queue, id"""
 
 REQUEUE_EXPIRED = """
 UPDATE jobs SET run_id = NULL, expires_at = NULL, retries_remaining = retries_remaining - 1
-WHERE run_id IS NOT NULL AND expires_at < ?"""
+WHERE rowid IN (
+    SELECT rowid FROM jobs WHERE run_id IS NOT NULL AND expires_at < ? LIMIT ?)
+RETURNING queue, run_at"""
+
+CLAIM_SIZE = 16 * 1024 * 1024
+"""Characters of payload and state after which a claim ends."""
+
+REAP = 1000
+"""Jobs that one look for expired ones drops, and puts back."""
+
+
+_RETRYABLE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR}
+
+
+@contextmanager
+def _told(what: str) -> Generator[None]:
+    """Log that the database fails, and say it as to clients, and whether they may try again."""
+    try:
+        yield
+    except (sqlite3.Error, BackendError) as error:
+        log.warning("%s: %s", what, error)
+        if isinstance(error, BackendError):
+            raise
+        # The low byte is the kind; errors of the module itself have no code.
+        kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        message = f"db error: ERROR: {error}"
+        raise BackendError(message, retryable=kind in _RETRYABLE) from None
+
+
+def _run_id() -> str:
+    """Make a random UUID, as text and several times as fast as the module of that name."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) % 4]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 class Store:
@@ -78,15 +130,20 @@ class Store:
     def __init__(self, path: str | os.PathLike[str], *, busy_timeout: float = 5.0) -> None:
         if not os.fspath(path):
             raise ValueError("the database needs a file name, or :memory:")
+        self._path = None if os.fspath(path) == ":memory:" else os.path.abspath(path)
         try:
+            if self._path is not None:
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             self.connection: sqlite3.Connection = sqlite3.connect(
                 path,
                 timeout=busy_timeout,
                 isolation_level=None,
                 check_same_thread=False,
             )
-        except sqlite3.Error as error:
-            raise OSError(f"cannot open the database {os.fspath(path)}: {error}") from error
+        except (OSError, sqlite3.Error) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OSError(f"cannot open the database {os.fspath(path)}: {reason}") from error
+        self._file = self._identity()
         try:
             self._prepare(path)
         except BaseException:
@@ -129,11 +186,30 @@ class Store:
     def close(self) -> None:
         self.connection.close()
 
+    def check_file(self) -> None:
+        """Raise BackendError when what was written last is not in the file of that name."""
+        if self._identity() != self._file:
+            raise BackendError(
+                f"the database file {self._path} was deleted or replaced while the server ran; "
+                "put it back, or restart the server",
+                retryable=True,
+            )
+
+    def _identity(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
     @contextmanager
-    def transaction(self) -> Generator[None]:
+    def transaction(self, *, write: bool = True) -> Generator[None]:
         """Keep everything inside or nothing; an inner one can fail alone."""
         outermost = not self.connection.in_transaction
-        self.connection.execute("BEGIN IMMEDIATE" if outermost else "SAVEPOINT part")
+        begin = "BEGIN IMMEDIATE" if write else "BEGIN"
+        self.connection.execute(begin if outermost else "SAVEPOINT part")
         try:
             yield
             self.connection.execute("COMMIT" if outermost else "RELEASE part")
@@ -150,25 +226,32 @@ class Store:
             for statement in statements:
                 self.connection.execute(statement)
 
-    def perform(self, operations: Sequence[Operation[Any]], now: int) -> list[object]:
-        """Do all with one commit, in order, each in a part of its own."""
-        with self.transaction():
-            return [self._outcome(operation, now) for operation in operations]
+    def perform(
+        self, operations: Iterable[Operation[Any]], now: int, *, write: bool = True
+    ) -> list[object]:
+        """Do all with one commit, each when it is given, and in order."""
+        with _told("The database failed"):
+            with self.transaction(write=write):
+                outcomes = [self._outcome(operation, now) for operation in operations]
+            self.check_file()
+        return outcomes
 
     def _outcome(self, operation: Operation[Any], now: int) -> object:
         try:
-            with self.transaction():
-                return self._do(operation, now)
-        except (JobExistsError, BackendError) as error:
+            return self._do(operation, now)
+        except sqlite3.Error:
+            raise  # the transaction that all share is lost
+        except Exception as error:  # noqa: BLE001  it is raised where the answer is made
             return error
 
     def _do(self, operation: Operation[Any], now: int) -> object:
         match operation:
-            case Enqueue():
-                self.enqueue(storable.jobs(operation.jobs), operation.mode, now)
+            case Enqueue(jobs, mode):
+                self._enqueue(jobs, mode, now)
                 return None
-            case Claim():
-                return self.claim(operation.queue, operation.limit, now)
+            case Claim(queue, limit, tell_left):
+                claimed = self.claim(queue, limit, now)
+                return Claimed(claimed, self.first_run_at(queue) if tell_left else None)
             case Get():
                 return self.get(operation.queue, operation.id)
             case Exists():
@@ -180,29 +263,61 @@ class Store:
             case Remove():
                 return self.remove(operation.queue, operation.id, operation.run_id)
             case Requeue(run, new):
-                there = self.remove(run.queue, run.id, run.run_id)
-                if there:
-                    self.enqueue(storable.jobs(new.jobs), new.mode, now)
+                with self.transaction():
+                    there = self.remove(run.queue, run.id, run.run_id)
+                    if there:
+                        self._enqueue(new.jobs, new.mode, now)
                 return there
             case _:
                 raise TypeError(f"no store knows {operation}")
 
+    def _enqueue(self, jobs: Sequence[NewJob], mode: Mode, now: int) -> None:
+        """Store all or none."""
+        if len(jobs) == 1:
+            self.enqueue(storable.jobs(jobs), mode, now)
+        else:
+            with self.transaction():
+                self.enqueue(storable.jobs(jobs), mode, now)
+
     def clock(self) -> int:
         return time.time_ns() // 1000
 
+    def listen(self, jobs_came: JobsCame) -> Wakeups | None:  # noqa: ARG002  there are no others
+        return None
+
     def enqueue(self, jobs: Iterable[NewJob], mode: Mode, now: int) -> None:
         """Insert jobs in order; raise JobExistsError at the first conflict if unique."""
-        insert = _INSERT + (_REPLACEMENT if mode == "replace" else "NOTHING")
+        insert = _INSERT + _ON_CONFLICT[mode]
+        if mode != "unique":
+            self.connection.executemany(insert, ((*job, now) for job in jobs))
+            return
+        execute = self.connection.cursor().execute
         for job in jobs:
-            cursor = self.connection.execute(insert, {**job._asdict(), "now": now})
-            if mode == "unique" and not cursor.rowcount:
+            if not execute(insert, (*job, now)).rowcount:
                 raise JobExistsError(job.queue, job.id)
 
     def claim(self, queue: str, limit: int, now: int) -> list[Job]:
-        """Put up to limit ready jobs in flight, earliest run_at first."""
-        ready = self.connection.execute(SELECT_READY, (queue, now, limit)).fetchall()
-        claims = ({"run_id": str(uuid4()), "now": now, "rowid": rowid} for (rowid,) in ready)
-        return [Job._make(self.connection.execute(_CLAIM, claim).fetchone()) for claim in claims]
+        """Put up to limit ready jobs in flight, earliest run_at first.
+
+        There may be fewer than are ready, when they are large.
+        """
+        cursor = self.connection.cursor()
+        ready = cursor.execute(SELECT_READY, (queue, now, limit)).fetchall()
+        claimed: list[Job] = []
+        size = 0
+        for (rowid,) in ready:
+            row = cursor.execute(_CLAIM, (_run_id(), now, rowid)).fetchone()
+            job = Job._make(row)
+            claimed.append(job)
+            size += len(job.payload) + len(job.state or "")
+            if size > CLAIM_SIZE:
+                break
+        return claimed
+
+    def first_run_at(self, queue: str) -> int | None:
+        """Tell the earliest run_at of a job that nobody has."""
+        run_at: int | None = self.connection.execute(SELECT_FIRST, (queue,)).fetchone()[0]
+        return run_at
 
     def get(self, queue: str, id: str) -> Job | None:
         row = self.connection.execute(
@@ -220,25 +335,25 @@ class Store:
         self, queue: str, id: str, run_id: str | None, state: str | None, now: int
     ) -> bool:
         """Extend a job in flight and replace its state; without run_id, whoever holds it."""
-        values = {"queue": queue, "id": id, "run_id": run_id, "state": state, "now": now}
-        cursor = self.connection.execute(_HEARTBEAT, values)
+        cursor = self.connection.execute(_HEARTBEAT, (queue, id, run_id, state, now))
         return cursor.rowcount > 0
 
     def reschedule(self, job: NewJob, now: int) -> bool:
         """Put a job in flight back into its queue, changed."""
-        cursor = self.connection.execute(_RESCHEDULE, {**job._asdict(), "now": now})
+        cursor = self.connection.execute(_RESCHEDULE, (*job, now))
         return cursor.rowcount > 0
 
     def remove(self, queue: str, id: str, run_id: str | None = None) -> bool:
         """Delete a job; with run_id, only if that run holds it."""
-        cursor = self.connection.execute(_REMOVE, {"queue": queue, "id": id, "run_id": run_id})
+        cursor = self.connection.execute(_REMOVE, (queue, id, run_id))
         return cursor.rowcount > 0
 
-    def reap(self, now: int, interval: int = 0) -> list[tuple[str, str]]:  # noqa: ARG002  shared by none
-        """Requeue the jobs whose time is over; return those dropped for want of retries."""
-        with self.transaction():
-            dropped: list[tuple[str, str]] = self.connection.execute(
-                DROP_EXPIRED, (now,)
-            ).fetchall()
-            self.connection.execute(REQUEUE_EXPIRED, (now,))
-        return dropped
+    def reap(self, now: int, interval: int = 0) -> Reaped:  # noqa: ARG002  shared by none
+        """Put back some of the jobs whose time is over, and drop those without retries left."""
+        with _told("Cannot look for jobs that timed out"), self.transaction():
+            execute = self.connection.execute
+            dropped: list[tuple[str, str]] = execute(DROP_EXPIRED, (now, REAP)).fetchall()
+            if len(dropped) == REAP:
+                return Reaped(dropped, [], complete=False)
+            requeued: list[tuple[str, int]] = execute(REQUEUE_EXPIRED, (now, REAP)).fetchall()
+            return Reaped(dropped, requeued, complete=len(requeued) < REAP)

@@ -1,12 +1,12 @@
 """Version 1: what each of its routes does."""
 
-from . import answers, dates, storable
+import json
+
+from . import answers, batches, dates, storable
 from .answers import Refused, Response
 from .call import Call
 from .lenient_dates import lenient
 from .operations import (
-    Claim,
-    Enqueue,
     Exists,
     Flow,
     Get,
@@ -33,8 +33,11 @@ FIELDS = (
 
 def enqueue(call: Call) -> Flow[Response]:
     """Insert one job, or each of several that is not there yet."""
-    jobs = call.body(lambda reader: reader.array(lambda item: _read_job(item, call.now)))
-    yield from Enqueue(jobs, "unique" if len(jobs) == 1 else "ignore")
+    call.check_body()
+    jobs = batches.version_1(call.content, call.now)
+    if jobs is None:
+        jobs = call.body(lambda reader: read_jobs(reader, call.now))
+    yield from call.enqueue(jobs, "unique" if len(jobs) == 1 else "ignore")
     return answers.empty(202)
 
 
@@ -46,14 +49,13 @@ def reschedule(call: Call) -> Flow[Response]:
     storable.no_nul(job.queue + job.id)
     if not (yield from Reschedule(job)):
         raise _not_found(job.queue, job.id)
+    call.tell([job])
     return answers.empty(202)
 
 
 def next_jobs(call: Call) -> Flow[Response]:
     """Claim ready jobs."""
-    queue = call.queue_of_next()
-    limit = call.num_jobs()
-    return array(map(_write_job, (yield from Claim(queue, limit))))
+    return array(map(_write_job, (yield from call.claim())))
 
 
 def exists(call: Call) -> Flow[Response]:
@@ -83,6 +85,11 @@ def remove(call: Call) -> Flow[Response]:
 
 def _not_found(queue: str, id: str) -> Refused:
     return Refused(404, f"job with id `{id}` not found in queue `{queue}`.")
+
+
+def read_jobs(reader: Reader, now: int) -> list[NewJob]:
+    """Read an array of jobs, and say what is wrong with it."""
+    return reader.array(lambda item: _read_job(item, now))
 
 
 def _read_job(reader: Reader, now: int) -> NewJob:
@@ -120,7 +127,7 @@ def _read_job(reader: Reader, now: int) -> NewJob:
 
 def _read_run_at(reader: Reader) -> int | None:
     if reader.peek() == '"':
-        return lenient(reader.string())
+        return lenient(json.loads(reader.value()))  # may hold half a surrogate pair
     if reader.peek() in "[{":
         # The real server's parser loses its place here.
         reader.syntax("expected `,` or `}`")

@@ -1,9 +1,9 @@
 """Version 2: what each of its routes does."""
 
-from . import answers, dates
+from . import answers, batches, dates
 from .answers import BackendError, Refused, Response
 from .call import Call
-from .operations import Claim, Enqueue, Flow, Get, Heartbeat, Job, NewJob, Remove, Requeue
+from .operations import Enqueue, Flow, Get, Heartbeat, Job, NewJob, Remove, Requeue
 from .reading import Reader
 from .v1 import exists, remove
 from .writing import array, string
@@ -25,16 +25,13 @@ FIELDS = ("queue", "id", "timeout", "max_retries", "payload", "state", "run_at")
 def enqueue(call: Call) -> Flow[Response]:
     """Insert jobs, all or none; the mode decides about those that are there already."""
     mode = call.mode()
-    jobs = _read_jobs(call)
-    yield from Enqueue(jobs, mode)
+    yield from call.enqueue(_read_jobs(call), mode)
     return answers.empty(202)
 
 
 def next_jobs(call: Call) -> Flow[Response]:
     """Claim ready jobs, each with a new run id."""
-    queue = call.queue_of_next()
-    limit = call.num_jobs()
-    return array(map(_write_job, (yield from Claim(queue, limit))))
+    return array(map(_write_job, (yield from call.claim())))
 
 
 def get(call: Call) -> Flow[Response]:
@@ -64,12 +61,23 @@ def requeue(call: Call) -> Flow[Response]:
     """Replace this run of the job by new jobs; do nothing when the run is not there."""
     mode = call.mode()
     jobs = _read_jobs(call)
-    yield from Requeue(Remove(call.queue, call.id, call.run_id), Enqueue(jobs, mode))
+    run = Remove(call.queue, call.id, call.run_id)
+    if (yield from Requeue(run, Enqueue(jobs, mode))):
+        call.tell(jobs)
     return answers.empty(202)
 
 
 def _read_jobs(call: Call) -> list[NewJob]:
-    return call.body(lambda reader: reader.array(lambda item: _read_job(item, call.now)))
+    call.check_body()
+    jobs = batches.version_2(call.content, call.now)
+    if jobs is None:
+        jobs = call.body(lambda reader: read_jobs(reader, call.now))
+    return jobs
+
+
+def read_jobs(reader: Reader, now: int) -> list[NewJob]:
+    """Read an array of jobs, and say what is wrong with it."""
+    return reader.array(lambda item: _read_job(item, now))
 
 
 def _read_job(reader: Reader, now: int) -> NewJob:

@@ -17,8 +17,8 @@ GLANCE = 0.005
 class Clock:
     """A clock that stands still until it is moved.
 
-    With `skip`, whoever waits moves it: right for one thread or task. Without, a wait ends when
-    the clock was moved far enough, or when that long has really passed, so none lasts for ever.
+    With `skip`, a wait moves the clock: right for a single thread or task. Without, a wait ends
+    when the clock has been moved far enough, or when that much time has really passed.
     """
 
     def __init__(self, start: datetime = datetime(2030, 1, 1, tzinfo=UTC), *, skip: bool = True):
@@ -36,15 +36,15 @@ class Clock:
         return self._passed.total_seconds()
 
     def advance(self, seconds: float | timedelta) -> None:
-        """Move the clock on."""
+        """Move the clock forward, by seconds or a timedelta."""
         step = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
         if step < timedelta():
-            raise ValueError(f"a clock goes forward only, not by {seconds}")
+            raise ValueError(f"a clock can only go forward, not by {seconds}")
         with self._lock:
             self._passed += step
 
     def skip(self, seconds: float) -> None:
-        """Move the clock on by a wait; even the shortest one moves it."""
+        """Move the clock forward by a wait; even the shortest one moves it."""
         self.advance(max(timedelta(seconds=seconds), timedelta.resolution))
 
     def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:

@@ -37,20 +37,20 @@ SELECT min(at) FROM (SELECT coalesce(expires_at + 1, run_at) AS at FROM jobs) WH
 class Idle(BaseException):
     """A call would wait for ever: no job is scheduled, and none is running that could time out.
 
-    It is no `Exception`, so that a loop which survives errors ends too.
+    It is not an `Exception`, so it also ends loops that survive errors.
     """
 
 
 class InProcessServer(App):
-    """An empty server in this process, with a clock and clients of its own.
+    """An empty server in this process, with its own clock and clients.
 
-    Time stands still. You move it by `clock.advance` and by calls that wait: `next` moves it to
-    when a job is due or a run has timed out, at most by its `timeout`, and raises `Idle` when there
-    is no such moment; a retry moves it by the wait before it. What goes on beside your calls, such
-    as automatic heartbeats or a worker between two looks, moves nothing: it waits until the clock
-    was moved far enough, or that long has really passed.
+    Time stands still. `clock.advance` moves it, and so do calls that wait: `next` moves it to the
+    moment when a job is due or a run times out, at most by its `timeout`, and raises `Idle` if
+    there is no such moment; a retry moves it by the wait before it. What runs in the background,
+    such as automatic heartbeats or a worker between two polls, moves nothing: it continues when the
+    clock was moved far enough, or that much time has really passed.
 
-    A run that times out is noticed at once, where a real server takes some seconds.
+    A run that times out is noticed at once; a real server takes some seconds.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -60,7 +60,7 @@ class InProcessServer(App):
         self._connection = self.store.connection
 
     def client(self, *, api: ApiChoice = "auto") -> Client:
-        """Make a client for threads."""
+        """Make a `Client` of this server."""
         client = Client(
             URL,
             http_client=httpx.Client(transport=transport(self)),
@@ -73,7 +73,7 @@ class InProcessServer(App):
         return client
 
     def async_client(self, *, api: ApiChoice = "auto") -> AsyncClient:
-        """Make a client for tasks, in any number of event loops."""
+        """Make an `AsyncClient` of this server, for any number of event loops."""
         client = AsyncClient(
             URL,
             http_client=httpx.AsyncClient(transport=transport(self)),
@@ -87,7 +87,7 @@ class InProcessServer(App):
 
     def _until_due(self) -> float:
         """Count the seconds until the next moment at which a queue may have a job."""
-        now = self._now()
+        now = self.now()
         with self._lock:
             (at,) = self._connection.execute(NEXT_DUE, (now,)).fetchone()
         return inf if at is None else (at - now) / 10**6
@@ -109,7 +109,7 @@ class InProcessServer(App):
 
 
 def transport(app: App) -> httpx.MockTransport:
-    """Make an httpx transport, for threads and tasks, that calls a server in this process."""
+    """Make an httpx transport, sync and async, that calls a server in this process."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         response = app(
@@ -136,7 +136,7 @@ class _UntilDue(Backoff):
 
 
 def _at_workers_pace(policy: Policy) -> Policy:
-    # A worker does not know what is due: it looks now and then.
+    # A worker does not know what is due: it polls.
     return evolve(policy, next_backoff=NEXT_BACKOFF)
 
 

@@ -1,4 +1,4 @@
-"""Workers run step by step, where the test can see them."""
+"""Run workers step by step, in the thread or task of the test."""
 
 from relay_sdk._flow import Invoke, Step, arun, run
 from relay_sdk._keeper import AsyncBeat, B, Beat
@@ -15,12 +15,13 @@ LIMIT = 1000
 
 
 def drain(worker: Worker, *, limit: int = LIMIT) -> int:
-    """Run what is due, job by job in this thread, and also what becomes due by that; count it.
+    """Run every job that is due, one by one in this thread, and return how many there were.
 
-    What the worker does with a job is done: complete it, or see to `retry`, `on_error` and
-    `on_give_up`. Then what the handler raised is raised here too, and jobs after it are left for
-    the next call. There are no heartbeats: a handler that moves the clock beyond its job's timeout
-    loses the job. After `limit` jobs it ends with a `RuntimeError`.
+    Jobs that become due on the way are included. The worker does what it always does with a job:
+    it completes it, or applies `retry`, `on_error` and `on_give_up`. Then an error of the handler
+    is raised here too, and the remaining jobs wait for the next call. There are no heartbeats: a
+    handler that moves the clock beyond the timeout loses its job. More than `limit` jobs raise
+    `RuntimeError`.
     """
     for count in range(limit):
         task = _next_task(worker)
@@ -31,7 +32,7 @@ def drain(worker: Worker, *, limit: int = LIMIT) -> int:
 
 
 async def adrain(worker: AsyncWorker, *, limit: int = LIMIT) -> int:
-    """Do as `drain`, in this task."""
+    """Do what `drain` does, in this task."""
     for count in range(limit):
         task = await _next_async_task(worker)
         if task is None:
@@ -41,8 +42,8 @@ async def adrain(worker: AsyncWorker, *, limit: int = LIMIT) -> int:
 
 
 ENDLESS = (
-    "{limit} jobs were run and more may be due. Does a handler queue its job again for now? If so "
-    "many are right, pass a higher limit"
+    "{limit} jobs were run and more may be due. Does a handler keep queueing its job for now? If "
+    "this many are right, pass a higher limit"
 )
 
 
@@ -93,6 +94,6 @@ async def _arun(worker: AsyncWorker, task: Task[AsyncBeat]) -> None:
 
 
 def _note(step: Step, task: Task[B], error: BaseException, raised: list[BaseException]) -> None:
-    """Keep what the handler raised: the worker survives it, the test is to see it."""
+    """Keep what the handler raised: the worker survives it, but the test must see it."""
     if isinstance(step, Invoke) and step.function is task.handle:
         raised.append(error)

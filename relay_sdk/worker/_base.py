@@ -2,23 +2,26 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from math import inf
+from types import NoneType
 from typing import Generic, TypeVar
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field
 
-from relay_sdk._checks import check_seconds, check_whole, place
+from relay_sdk._checks import check_seconds, check_type, check_whole, place
 from relay_sdk._flow import Flow, Invoke, bounded, sleep
-from relay_sdk._keeper import B, Lease
+from relay_sdk._keeper import B, Keeps, Lease
 from relay_sdk._log import logger
 from relay_sdk._operations import take
 from relay_sdk._policy import Policy
 from relay_sdk._run import Run
 from relay_sdk.backoff import Backoff
 from relay_sdk.exceptions import RelayError, UnusableClientError
-from relay_sdk.worker._outcome import Failing, tell
-from relay_sdk.worker._pace import Pace
+from relay_sdk.job import RawJob
+from relay_sdk.worker._outcome import Failing, Unfinished
+from relay_sdk.worker._slots import Ask, Slots
 
 H = TypeVar("H")
 
@@ -31,21 +34,27 @@ LAST_WORD = 5.0
 """Seconds that a worker takes at most to put back what still runs then."""
 LAST_REPLY = 2.0
 """Seconds that a worker which stops waits at most for jobs that are on their way."""
+LINGER = 0.002
+"""Seconds that a free slot waits for others, until half of them are free."""
+LONGEST_WAIT = 60.0
+"""Seconds, after which a worker looks whether there is something to do."""
+HELD = 0.25
+"""Seconds after which the server holds a request that it may hold: no jobs are on their way."""
 
 
-@frozen(eq=False)
-class Task(Generic[B]):
-    """A job in a slot."""
+@define(eq=False)
+class Task(Lease[B]):
+    """A job in a slot, with what calls its handler."""
 
-    run: Run
-    handle: Callable[[], object]
-    failing: Failing
-    lease: Lease[B]
-    cancel: Callable[[], object] = lambda: None
+    handle: Callable[[], object] = field(kw_only=True)
+    failing: Failing = field(kw_only=True)
 
 
 class BaseWorker(ABC, Generic[B, H]):
     """The settings and the flows of a worker."""
+
+    _keeper: Keeps[B]
+    _slots: Slots
 
     def __init__(
         self,
@@ -58,6 +67,9 @@ class BaseWorker(ABC, Generic[B, H]):
     ) -> None:
         check_whole("concurrency", concurrency, 1, MOST_JOBS)
         check_seconds("grace", grace)
+        check_type(
+            "retry must be a Backoff", retry, (Backoff, NoneType), "write Backoff(retries=3)"
+        )
         if retry is not None and not (retry.retries and retry.retries <= MOST_RETRIES):
             raise ValueError(f"retry needs a number of retries, from 1 to {MOST_RETRIES}")
         self.concurrency: int = concurrency
@@ -65,16 +77,20 @@ class BaseWorker(ABC, Generic[B, H]):
         self._once = evolve(policy, next_backoff=ONCE, retry_backoff=ONCE)
         self._grace = grace
         self._retry = retry
+        self._silent = Failing(retry, None, None)
         self._on_error = on_error
         self._on_give_up = on_give_up
         self._routes: dict[str, Callable[[Run], Task[B]]] = {}
         self._running: set[Task[B]] = set()
         self._stopping = False
         self._begun = False
+        self._hint = ""
         self._process = os.getpid()
 
     def _failing(self, helper: H) -> Failing:
         """Decide what happens when the handler of a job raises."""
+        if self._on_error is self._on_give_up is None:
+            return self._silent
         return Failing(
             self._retry,
             self._on_error and partial(self._on_error, helper),
@@ -89,7 +105,7 @@ class BaseWorker(ABC, Generic[B, H]):
             raise ValueError(f"{place(queue)} has a handler already")
         self._routes[queue] = task
 
-    def _begin(self) -> None:
+    def _begin(self, url: str, transport: str) -> None:
         """Refuse to run twice, or in a child of the process that made the worker."""
         check_whole("concurrency", self.concurrency, 1, MOST_JOBS)
         if os.getpid() != self._process:
@@ -97,83 +113,141 @@ class BaseWorker(ABC, Generic[B, H]):
         if self._begun:
             raise RuntimeError("this worker has run already: make a new one")
         self._begun = True
+        queues = list(self._routes)
+        self._slots = Slots(self.concurrency, queues, self._policy.next_backoff, self._policy.clock)
+        names = ", ".join(map(repr, queues))
+        text = "working on %s at %s, %d at a time, over %s"
+        logger.info(text, names, url, self.concurrency, transport)
 
-    def _say_stopping(self) -> None:
-        logger.info("stopping; %d jobs are running", len(self._running))
+    def _signalled(self) -> None:
+        """Stop, as a signal asks for."""
+        self._hint = "; Ctrl-C again ends at once"
+        self.stop()
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Ask the worker to stop."""
 
     @abstractmethod
     def _start(self, task: Task[B]) -> None:
         """Run a job beside the others."""
 
     @abstractmethod
-    def _slot(self) -> object:
-        """Wait until a slot is free or the worker is to stop."""
+    def _start_asking(self) -> None:
+        """Run `_ask` for each of the slots' requests, beside the jobs, until there is none."""
 
     @abstractmethod
-    def _idle(self, seconds: float) -> object:
-        """Wait until no job is running, some seconds at most."""
+    def _news(self, seconds: float) -> bool | Awaitable[bool]:
+        """Wait for news, some seconds at most; tell whether it came."""
 
-    def _poll(self) -> Flow[None]:
-        """Take jobs for free slots until told to stop."""
-        pace = Pace(self._policy.next_backoff, self._policy.clock, len(self._routes))
-        queues = list(self._routes)
-        while True:
-            yield Invoke(self._slot)
-            more = False
-            for queue in queues:
-                free = self.concurrency - len(self._running)
-                if self._stopping:
-                    return
-                if free and pace.may_ask(queue):
-                    more |= yield from self._take(queue, free, pace)
-            # Another queue is first next time.
-            queues.append(queues.pop(0))
-            if len(self._running) < self.concurrency and not more:
-                yield from sleep(pace.wait())
+    @abstractmethod
+    def _wake(self) -> None:
+        """Give news to who waits for it."""
 
-    def _take(self, queue: str, free: int, pace: Pace) -> Flow[bool]:
-        """Fill free slots from a queue; tell whether it may have more."""
+    @abstractmethod
+    def _cut(self, *, held: bool) -> None:
+        """End the requests for jobs that the server holds, or all that can be ended."""
+
+    def _life(self) -> Flow[None]:
+        """Take jobs until told to stop, and let them end."""
+        while not self._stopping:
+            self._fill()
+            yield Invoke(partial(self._news, min(self._slots.wait(), LONGEST_WAIT)))
+        yield from self._end()
+
+    def _fill(self) -> None:
+        """Ask for jobs if there are slots for them."""
+        if not self._stopping and self._slots.call():
+            self._start_asking()
+
+    def _next_ask(self) -> Flow[Ask | None]:
+        """Give the request to send now, if there is one."""
+        if self._slots.few and not self._stopping:
+            yield from sleep(LINGER)
+        ask = None if self._stopping else self._slots.ask()
+        if ask is not None:
+            self._fill()  # there may be slots for another
+        return ask
+
+    def _ask(self, ask: Ask) -> Flow[bool]:
+        """Ask for jobs once, and start them; tell whether to go on with the next request."""
+        jobs: list[RawJob] = []
         try:
-            jobs, asked = yield from take(self._once, queue, free)
+            jobs, asked = yield from take(self._once, ask.queue.name, ask.jobs, hold=ask.hold)
+            self._slots.answered(ask, len(jobs))
         except UnusableClientError:
+            self._slots.close()
             raise
         except RelayError as error:
-            pace.failed(queue, error)
+            self._slots.failed(ask, error)
             return False
-        pace.answered(queue)
+        finally:
+            self._slots.free(ask, len(jobs))
+            if self._stopping or not jobs:
+                self._wake()
         for job in jobs:
-            pace.found()
-            run = Run(self._policy, job, asked)
+            task = self._routes[ask.queue.name](Run(self._policy, job, asked))
             if self._stopping:
-                yield from tell(run, run.release)
-                continue
-            task = self._routes[queue](run)
+                task = evolve(task, handle=_too_late)
             self._running.add(task)
             self._start(task)
-        return len(jobs) == free
+        return self._slots.call()
+
+    def _ended(self, task: Task[B]) -> None:
+        """Forget a job that has left its slot."""
+        self._keeper.drop(task)
+        if task.run.over:  # else whoever has cancelled it is to put it back
+            self._running.discard(task)
+        self._slots.free()
+        if self._stopping:
+            self._wake()
+        else:
+            self._fill()
 
     def _end(self) -> Flow[None]:
         """Let the running jobs end, tell those that do not, and put back what still runs."""
-        yield Invoke(partial(self._idle, self._grace))
+        left = f"they have {self._grace:g} s" + self._hint
+        logger.info("stopping; %d jobs are running; %s", len(self._running), left)
+        monotonic, asks = self._policy.clock.monotonic, self._slots.asks
+        fresh = max((ask.sent for ask in list(asks) if ask.hold), default=-inf) + HELD
+        yield from self._until(lambda: not asks, min(fresh - monotonic(), HELD))
+        self._cut(held=True)
+        yield from self._until(lambda: not asks, LAST_REPLY)
+        self._cut(held=False)
+        yield from self._until(lambda: not self._running, self._grace)
         for task in list(self._running):
             task.run.stopping = True
             task.cancel()
-        yield Invoke(partial(self._idle, LAST_CALL))
+        yield from self._until(lambda: not self._running, LAST_CALL)
         yield from self._put_back(LAST_WORD)
+
+    def _until(self, over: Callable[[], bool], seconds: float) -> Flow[None]:
+        """Wait until something is over, some seconds at most."""
+        monotonic = self._policy.clock.monotonic
+        until = monotonic() + seconds
+        news = True
+        while news and not over() and (left := until - monotonic()) > 0:
+            news = yield Invoke(partial(self._news, left))
 
     def _put_back(self, seconds: float) -> Flow[None]:
         """Put back the jobs that still run; what cannot be told in time is left to its timeout."""
         monotonic = self._policy.clock.monotonic
         until = monotonic() + seconds
         for task in list(self._running):
-            if task.run.over:
+            run = task.run
+            if run.over:
                 continue
             try:
-                yield from bounded(task.run.release(), monotonic, until - monotonic())
+                yield from bounded(run.release(), monotonic, until - monotonic())
             except (RelayError, TimeoutError) as error:
-                logger.warning(
-                    "%s still runs; it is left to its timeout: %s", task.run.where, error
-                )
+                if not run.ended:  # in this moment, by itself
+                    run.log.warning(
+                        "%s still runs; it is left to its timeout: %s", run.where, error
+                    )
             else:
-                logger.warning("%s still runs; it is put back", task.run.where)
-            task.run.left = True
+                run.log.warning("%s still runs; it is put back", run.where)
+            run.left = True
+
+
+def _too_late() -> None:
+    raise Unfinished("came while the worker stops")

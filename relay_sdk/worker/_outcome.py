@@ -1,5 +1,7 @@
 """What becomes of a job: its handler returns, raises, loses the job, or is told to leave."""
 
+import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import islice
@@ -26,7 +28,7 @@ AWAY = Backoff(0.5, maximum=5.0)
 
 
 class Unfinished(Exception):
-    """The handler was made to leave before it had done its job."""
+    """The handler was made to leave before it had done its job, or never began; it says which."""
 
 
 @frozen
@@ -40,27 +42,32 @@ class Failing:
 
 def outcome(run: Run, handle: Callable[[], object], failing: Failing) -> Flow[None]:
     """Call the handler, and tell the server what came of it, unless the handler has."""
+    loud, began = logger.isEnabledFor(logging.DEBUG), time.monotonic()
+    if loud:
+        run.log.debug("%s begins", run.where)
     try:
         yield Invoke(handle)
         run.check_kept()
-    except Unfinished:
-        logger.warning("%s was cancelled; it is put back", run.where)
+    except Unfinished as why:
+        run.log.warning("%s %s; it is put back", run.where, why)
         yield from tell(run, run.release)
     except Exception as error:
         if run.lost is None:
-            logger.exception("the handler of %s failed", run.where)
+            run.log.exception("the handler of %s failed", run.where)
         yield from _report(run, failing.on_error, error)
         yield from _retry(run, failing, error)
     except SystemExit:
-        logger.exception("the handler of %s exited; it is left to its timeout", run.where)
+        run.log.exception("the handler of %s exited; it is left to its timeout", run.where)
     except BaseException:
-        logger.warning("%s was cancelled", run.where)
+        run.log.warning("%s was cancelled", run.where)
         raise  # to who has cancelled it, and puts it back
     else:
         yield from tell(run, run.complete)
     finally:
         if run.lost is not None:
-            logger.warning("%s was lost while it ran: %s", run.where, run.lost)
+            run.log.warning("%s was lost while it ran: %s", run.where, run.lost)
+        if loud:
+            run.log.debug("%s has ended after %.3f s", run.where, time.monotonic() - began)
     run.left = True  # so that a helper which outlives its run does no harm
 
 
@@ -75,7 +82,7 @@ def _retry(run: Run, failing: Failing, error: Exception) -> Flow[None]:
         wait = next(islice(failing.retry, failures, None))
         yield from tell(run, partial(run.release, delay=wait, costs_retry=True))
         return
-    logger.error("%s is given up", run.where)
+    run.log.error("%s is given up", run.where)
     if (yield from _report(run, failing.on_give_up, error)):
         yield from tell(run, run.complete)
 
@@ -86,7 +93,7 @@ def _report(run: Run, report: Callable[[Exception], object] | None, error: Excep
         if report is not None:
             yield Invoke(partial(report, error))
     except Exception:
-        logger.exception("the report about %s failed", run.where)
+        run.log.exception("the report about %s failed", run.where)
         return False
     return True
 
@@ -99,10 +106,10 @@ def tell(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
         try:
             yield from end()
         except (TransportError, ServerBusyError) as error:
-            logger.warning("%s", error)
+            run.log.warning("%s", error)
             yield from sleep(max(wait, pause_asked_for(error)))
         except RelayError:
-            logger.exception(
+            run.log.exception(
                 "the end of %s could not be told; it is left to its timeout", run.where
             )
             return

@@ -11,19 +11,16 @@ from typing import Any, Self
 from anyio import (
     CancelScope,
     CapacityLimiter,
-    Event,
     create_task_group,
-    current_time,
     get_cancelled_exc_class,
-    get_current_task,
 )
 from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal
 from anyio.to_thread import run_sync
 
-from relay_sdk._clock import Stopped
-from relay_sdk._flow import Sleep, Step, arun
-from relay_sdk._keeper import AsyncBeat, AsyncKeeper, Lease
+from relay_sdk._checks import check_type
+from relay_sdk._flow import arun
+from relay_sdk._keeper import AsyncBeat, AsyncKeeper
 from relay_sdk._log import logger
 from relay_sdk._run import Run
 from relay_sdk.backoff import Backoff
@@ -31,8 +28,11 @@ from relay_sdk.client import AsyncClient
 from relay_sdk.helper import AsyncJobHelper
 from relay_sdk.job import P, Queue, S, as_queue
 from relay_sdk.worker._base import LAST_REPLY, BaseWorker, Task
+from relay_sdk.worker._lanes import Lanes
 from relay_sdk.worker._outcome import AsyncReport, Unfinished, outcome
 from relay_sdk.worker._signals import stop_on_signals
+from relay_sdk.worker._slots import Ask
+from relay_sdk.worker._spawn import Spawn, cancelled, spawning
 
 # Clients and helpers show their parts to workers only.
 # pyright: reportPrivateUsage=false
@@ -61,14 +61,18 @@ class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
         on_error: AsyncReport | None = None,
         on_give_up: AsyncReport | None = None,
     ) -> None:
+        check_type(
+            "AsyncWorker takes an AsyncClient", client, AsyncClient, "for a Client, use Worker"
+        )
         super().__init__(client._session.policy, concurrency, grace, retry, on_error, on_give_up)
         self._session = client._session
-        self._keeper = AsyncKeeper(self._policy.clock)
+        self._keeper = self._beats = AsyncKeeper(self._policy.clock)
+        self._lanes = Lanes(self._session)
         self._threads = CapacityLimiter(inf)  # the slots are the limit
-        self._freed: Event | None = None
-        self._pausing: CancelScope | None = None
-        self._polling: CancelScope | None = None
-        self._jobs: TaskGroup | None = None
+        self._waiting: CancelScope | None = None
+        self._asking: dict[CancelScope, Ask] = {}
+        self._asks: TaskGroup | None = None
+        self._spawn: Spawn | None = None
         self._block: TaskGroup | None = None
         self.add(queue, handler)
 
@@ -81,24 +85,25 @@ class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
         plain = not (iscoroutinefunction(called) or iscoroutinefunction(type(called).__call__))
 
         def task(run: Run) -> Task[AsyncBeat]:
-            helper = AsyncJobHelper(self._session, run, declared)
+            helper = AsyncJobHelper(self._lanes, run, declared)
             failing = self._failing(helper)
             call = _Handler(run, partial(handler, helper), self._threads if plain else None)
-            return Task(run, call, failing, Lease(run, helper._beat, call.cancel), call.cancel)
+            return Task(run, helper._beat, call.cancel, handle=call, failing=failing)
 
         self._route(declared.name, task)
         return self
 
     async def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were put back."""
-        self._begin()
+        self._begin(self._session.url, self._session.http.describe())
         try:
             async with BlockingPortal() as portal, create_task_group() as beats:
-                beats.start_soon(self._keeper.run)
+                beats.start_soon(self._beats.run)
+                self._lanes.open(beats.start_soon)
 
                 def stop() -> None:
                     with suppress(RuntimeError):  # it has ended already
-                        portal.start_task_soon(self.stop)
+                        portal.start_task_soon(self._signalled)
 
                 with stop_on_signals(stop):
                     await self._work()
@@ -108,13 +113,8 @@ class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
 
     def stop(self) -> None:
         """Ask the worker to stop, from a task; `run` returns when it has."""
-        if not self._stopping:
-            self._stopping = True
-            if self._polling is not None:
-                self._say_stopping()
-                # A request that is on its way has some time: its jobs are claimed.
-                self._polling.deadline = current_time() + LAST_REPLY
-            self._wake()
+        self._stopping = True
+        self._wake()
 
     async def __aenter__(self) -> Self:
         self._block = create_task_group()
@@ -140,63 +140,53 @@ class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
 
     async def _work(self) -> None:
         try:
-            async with create_task_group() as self._jobs:
-                with CancelScope() as self._polling, suppress(Stopped):
-                    await arun(self._poll(), self._wait)
-                await self._session.run(self._end())
-                self._jobs.cancel_scope.cancel()
+            async with create_task_group() as self._asks, spawning() as self._spawn:
+                await self._session.run(self._life())
+                self._asks.cancel_scope.cancel()
         except BaseException:
             if not self._stopping:  # else this is the second wish to stop, and is served at once
                 with CancelScope(shield=True):
                     await self._session.run(self._put_back(LAST_REPLY))
             raise
 
-    async def _wait(self, step: Step) -> object:
-        """Do a step of the polling: its sleeps end when the worker is to stop."""
-        if not isinstance(step, Sleep):
-            return await self._session.wait(step)
-        if not self._stopping:
-            await self._pause(step.seconds)
-        if self._stopping:
-            raise Stopped
-        return None
+    def _start_asking(self) -> None:
+        if self._asks is not None:
+            self._asks.start_soon(self._take_jobs)
+
+    async def _take_jobs(self) -> None:
+        more = True
+        while more and (ask := await self._session.run(self._next_ask())):
+            with CancelScope() as scope:
+                self._asking[scope] = ask
+                try:
+                    more = await self._session.run(self._ask(ask))
+                finally:
+                    del self._asking[scope]
+
+    def _cut(self, *, held: bool) -> None:
+        for scope, ask in self._asking.items():
+            if ask.hold or not held:
+                scope.cancel()
 
     def _start(self, task: Task[AsyncBeat]) -> None:
-        self._keeper.add(task.lease, task.run.interval(None))
-        if self._jobs is not None:
-            self._jobs.start_soon(self._run, task)
+        self._keeper.add(task, task.run.interval(None))
+        if self._spawn is not None:
+            self._spawn(self._run, task)
 
     async def _run(self, task: Task[AsyncBeat]) -> None:
         try:
-            await self._session.run(outcome(task.run, task.handle, task.failing))
+            await arun(outcome(task.run, task.handle, task.failing), self._lanes.wait)
         finally:
-            self._keeper.drop(task.lease)
-            if task.run.over:  # else whoever has cancelled it is to put it back
-                self._running.discard(task)
-            if self._freed is not None:
-                self._freed.set()
-            if self._stopping and not self._running:
-                self._wake()
+            self._ended(task)
 
-    async def _slot(self) -> None:
-        while not self._stopping and len(self._running) >= self.concurrency:
-            self._freed = Event()
-            await self._freed.wait()
-
-    async def _idle(self, seconds: float) -> None:
-        if self._running:
-            await self._pause(seconds)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, unless woken."""
-        with CancelScope() as self._pausing:
+    async def _news(self, seconds: float) -> bool:
+        with CancelScope() as self._waiting:
             await self._policy.clock.asleep(seconds)
+        return self._waiting.cancel_called
 
     def _wake(self) -> None:
-        if self._freed is not None:
-            self._freed.set()
-        if self._pausing is not None:
-            self._pausing.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
 
 class _Handler:
@@ -222,12 +212,12 @@ class _Handler:
                 if isawaitable(result):
                     await result
             except get_cancelled_exc_class() as error:
-                if get_current_task().has_pending_cancellation():
+                if cancelled():
                     raise
                 raise RuntimeError("the handler was cancelled by what it waited for") from error
         # A coroutine that has swallowed its cancellation is no more done than one that has not.
         if self._scope.cancel_called and not self._run.over:
-            raise Unfinished
+            raise Unfinished("was cancelled")
 
     async def _from_thread(self) -> object:
         self._in_thread = True

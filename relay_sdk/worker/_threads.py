@@ -2,15 +2,15 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from types import TracebackType
 from typing import Any, Self
 
+from relay_sdk._checks import check_type
 from relay_sdk._clock import Stopped
 from relay_sdk._flow import Sleep, Step, run
-from relay_sdk._keeper import Beat, Keeper, Lease
+from relay_sdk._keeper import Beat, Keeper
 from relay_sdk._log import logger
 from relay_sdk._run import Run
 from relay_sdk._threads import Threads
@@ -18,9 +18,10 @@ from relay_sdk.backoff import Backoff
 from relay_sdk.client import Client
 from relay_sdk.helper import JobHelper
 from relay_sdk.job import P, Queue, S, as_queue
-from relay_sdk.worker._base import LAST_REPLY, BaseWorker, Task
+from relay_sdk.worker._base import BaseWorker, Task
 from relay_sdk.worker._outcome import Report, outcome
 from relay_sdk.worker._signals import stop_on_signals
+from relay_sdk.worker._slots import Ask
 
 # Clients and helpers show their parts to workers only.
 # pyright: reportPrivateUsage=false
@@ -53,15 +54,14 @@ class Worker(BaseWorker[Beat, JobHelper[Any, Any]]):
         on_error: Report | None = None,
         on_give_up: Report | None = None,
     ) -> None:
+        check_type("Worker takes a Client", client, Client, "for an AsyncClient, use AsyncWorker")
         super().__init__(client._session.policy, concurrency, grace, retry, on_error, on_give_up)
         self._session = client._session
-        self._keeper = Keeper(self._policy.clock)
+        self._keeper = self._beats = Keeper(self._policy.clock)
         self._threads = Threads()
-        self._freed = threading.Condition()
-        self._nothing_runs = threading.Event()
-        self._stop = threading.Event()
+        self._came = threading.Event()
+        self._held = threading.Event()
         self._leave = threading.Event()
-        self._polled = threading.Event()
         self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
         self.add(queue, handler)
@@ -75,23 +75,21 @@ class Worker(BaseWorker[Beat, JobHelper[Any, Any]]):
         def task(run: Run) -> Task[Beat]:
             helper = JobHelper(self._session, run, declared)
             failing = self._failing(helper)
-            return Task(run, partial(_call, handler, helper), failing, Lease(run, helper._beat))
+            handle = partial(_call, handler, helper)
+            return Task(run, helper._beat, handle=handle, failing=failing)
 
         self._route(declared.name, task)
         return self
 
     def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were put back."""
-        self._begin()
+        self._begin(self._session.url, self._session.http.describe())
         try:
-            with self._keeper, stop_on_signals(self.stop):
-                self._threads.start("relay_sdk poll", self._take_jobs)
-                self._stop.wait()
-                self._say_stopping()
-                self._pause(LAST_REPLY, self._polled)
-                self._session.run(self._end())
+            with self._beats, stop_on_signals(self._signalled):
+                self._session.run(self._life())
         finally:
             self.stop()
+            self._held.set()
             self._leave.set()
             self._threads.close()
         if self._failure is not None:
@@ -100,9 +98,7 @@ class Worker(BaseWorker[Beat, JobHelper[Any, Any]]):
     def stop(self) -> None:
         """Ask the worker to stop, from any thread; `run` returns when it has."""
         self._stopping = True
-        self._stop.set()
-        with self._freed:
-            self._freed.notify_all()
+        self._wake()
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._run_in_block, name="relay_sdk worker")
@@ -128,64 +124,63 @@ class Worker(BaseWorker[Beat, JobHelper[Any, Any]]):
             logger.exception("the worker has ended early")
             self._failure = error
 
+    def _start_asking(self) -> None:
+        try:
+            self._threads.start("relay_sdk next", self._take_jobs)
+        except RuntimeError as error:
+            logger.warning("no thread for a request: %s", error)
+            self._take_jobs()
+
     def _take_jobs(self) -> None:
         try:
-            run(self._poll(), partial(self._wait, stop=self._stop))
+            more = True
+            while more and (ask := run(self._next_ask(), self._wait)):
+                more = run(self._ask(ask), partial(self._wait, ask=ask))
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 it is raised by `run`
             self._failure = error
-        finally:
-            self._polled.set()
             self.stop()
 
     def _start(self, task: Task[Beat]) -> None:
-        with self._freed:  # else a job that ends now could set it after this
-            self._nothing_runs.clear()
-        self._keeper.add(task.lease, task.run.interval(None))
+        self._keeper.add(task, task.run.interval(None))
         try:
             self._threads.start(f"relay_sdk {task.run.raw.id:.40}", partial(self._work, task))
         except RuntimeError:
-            logger.exception("no thread for %s; it is left to its timeout", task.run.where)
-            self._forget(task)
+            log = task.run.log
+            log.exception("no thread for %s; it is left to its timeout", task.run.where)
+            task.run.left = True
+            self._ended(task)
 
     def _work(self, task: Task[Beat]) -> None:
         try:
-            flow = outcome(task.run, task.handle, task.failing)
-            run(flow, partial(self._wait, stop=self._leave))
+            run(outcome(task.run, task.handle, task.failing), self._wait)
         except Stopped:
-            task.run.left = True
-            logger.warning("the end of %s could not be told", task.run.where)
+            task.run.log.warning("the end of %s could not be told", task.run.where)
         finally:
-            self._forget(task)
+            task.run.left = True
+            self._ended(task)
 
-    def _forget(self, task: Task[Beat]) -> None:
-        self._keeper.drop(task.lease)
-        with self._freed:
-            self._running.discard(task)
-            if not self._running:
-                self._nothing_runs.set()
-            self._freed.notify_all()
+    def _wake(self) -> None:
+        self._came.set()
 
-    def _slot(self) -> None:
-        with self._freed:
-            self._freed.wait_for(lambda: self._stopping or len(self._running) < self.concurrency)
+    def _cut(self, *, held: bool) -> None:
+        if held:  # a thread cannot be made to leave another request
+            self._held.set()
 
-    def _idle(self, seconds: float) -> None:
-        if self._running:
-            self._pause(seconds, self._nothing_runs)
+    def _wait(self, step: Step, ask: Ask | None = None) -> object:
+        """Do a step of a flow; what may last raises `Stopped` when the worker leaves."""
+        if isinstance(step, Sleep):
+            return self._session.wait(step, self._leave)
+        return self._session.wait(step, self._held if ask and ask.hold else None)
 
-    def _wait(self, step: Step, stop: threading.Event) -> object:
-        """Do a step of a flow; its sleeps raise `Stopped` when the event comes."""
-        if not isinstance(step, Sleep):
-            return self._session.wait(step)
-        self._policy.clock.sleep(step.seconds, stop)
-        return None
-
-    def _pause(self, seconds: float, event: threading.Event) -> None:
-        """Wait, until the event at most."""
-        with suppress(Stopped):
-            self._policy.clock.sleep(seconds, event)
+    def _news(self, seconds: float) -> bool:
+        try:
+            self._policy.clock.sleep(seconds, self._came)
+        except Stopped:
+            self._came.clear()
+            return True
+        return False
 
 
 def _call(handler: Callable[[JobHelper[P, S]], object], helper: JobHelper[P, S]) -> None:

@@ -50,3 +50,16 @@ def line_with(stream: IO[str] | None, text: str) -> str:
         if text in line:
             return line
     raise AssertionError(f"the stream ended without {text!r}")
+
+
+def read_terminal(terminal: int) -> str:
+    """Read what a pseudo terminal shows until nobody writes there any more."""
+    parts: list[bytes] = []
+    while True:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # how Linux tells that nobody holds the other end
+            part = b""
+        if not part:
+            return b"".join(parts).decode()
+        parts.append(part)

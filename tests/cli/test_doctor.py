@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from relay_sdk import Client, Queue
+from relay_sdk._flow import Reply
+from relay_sdk.cli.probe import Report, compare_clocks
 from relay_sdk.local import LocalServer
 
 from .conftest import Run
@@ -97,7 +99,24 @@ def test_a_good_server_is_all_well(run: Run) -> None:
     assert (found["ok"], found["api"], found["database"]) == (True, ["v1", "v2"], True)
     assert found["problems"] == []
     assert found["latency"] > 0
+    assert found["transport"].startswith("httptools ")
+    assert f"transport: {found['transport']}\n" in human.stdout
     assert abs(found["clock_difference"]) < 2
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_without_the_fast_transport_it_is_said_why(
+    offline: Run, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    if installed:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    else:
+        monkeypatch.setattr("relay_sdk._http.has_httptools", lambda: False)
+        monkeypatch.setattr("relay_sdk.cli.doctor.has_httptools", lambda: False)
+    said = offline("doctor", "--url", "http://relay.invalid").stdout
+    assert re.search(r"transport: httpx [0-9.]+[,;] ", said)
+    assert ("a proxy is between" in said) is installed
+    assert ("relay-job-sdk[fast]" in said) is not installed
 
 
 def test_no_job_is_taken(run: Run, relay: Client) -> None:
@@ -126,6 +145,34 @@ def test_a_clock_that_differs_is_a_problem(offline: Run, hours: int, words: str)
     assert result.exit_code == 1
     assert re.search(rf"the server's clock is 3\d\d\d\.\d s {words} this machine's", result.stdout)
     assert abs(found["clock_difference"] - hours * 3600) < 60
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.25, 0.5, 0.75, 0.999])
+@pytest.mark.parametrize("stale", [0, 1])
+@pytest.mark.parametrize("ahead", [-3600, 0, 3600])
+def test_the_difference_of_the_clocks_is_within_the_margin(
+    fraction: float, stale: int, ahead: int
+) -> None:
+    """A reply has whole seconds, and servers send one text for a second or so."""
+    now = datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=fraction)
+    for took in (0.001, 0.4, 3.0):
+        at = now + timedelta(seconds=ahead + took / 2 - stale)
+        reply = Reply(200, {"date": format_datetime(at.replace(microsecond=0), usegmt=True)}, b"")
+        report = Report("http://server")
+        compare_clocks(report, reply, now, took)
+
+        assert report.clock_difference is not None
+        assert report.clock_margin is not None
+        assert abs(report.clock_difference - ahead) <= report.clock_margin
+
+
+@pytest.mark.parametrize("date", ["", "soon", "Tue, 01 Jan 2030 00:00:00 -0000"])
+def test_a_server_that_does_not_tell_the_time_is_no_problem(date: str) -> None:
+    report = Report("http://server")
+
+    compare_clocks(report, Reply(200, {"date": date}, b""), datetime.now(UTC), 0.1)
+
+    assert report.clock_difference is None
 
 
 DOWN = "Backend error: db error: connection refused. Is retryable: false."
@@ -190,7 +237,7 @@ def test_a_server_that_does_not_answer(offline: Run) -> None:
     with listening(lambda connection: connection.makefile("rb").read() and None) as port:
         result = offline("doctor", "--url", f"http://127.0.0.1:{port}", "--timeout", "0.1")
 
-    assert "took the request and did not answer within 0.1 s" in result.stdout
+    assert "no whole reply within 0.1 s from 127.0.0.1 port" in result.stdout
 
 
 def test_a_port_that_speaks_something_else(offline: Run) -> None:

@@ -117,6 +117,42 @@ def test_batches_keep_to_the_size_that_the_server_takes(run: Run) -> None:
     assert result.stdout == "12 accepted, 0 existing\n"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id": "a", "payload": 1, "timeout": "soon"}',
+        '{"id": 7, "payload": 1}',
+        '{"id": "a", "payload": 1, "tries": 3}',
+        '{"id": "a", "payload": ',
+    ],
+)
+def test_a_whole_job_that_is_wrong_is_not_taken_for_a_payload(offline: Run, line: str) -> None:
+    result = offline("enqueue", "q", input=line)
+
+    assert result.exit_code == 2
+    assert "line 1: " in result.stderr
+    assert "--payload" not in result.stderr
+
+
+def test_a_job_that_is_too_large_is_told_the_limit(run: Run) -> None:
+    result = run("enqueue", "q", input=lines({"id": "a", "payload": "x" * 2**21}))
+
+    assert result.exit_code == 1
+    assert "A request may have 2 MiB (2,097,152 bytes)" in result.stderr
+
+
+@pytest.mark.parametrize("place", ["-", "./-"])
+def test_a_file_called_dash_is_named_by_its_folder(
+    run: Run, relay: Client, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "-").write_text(lines({"id": "file", "payload": 1}))
+
+    run("enqueue", "q", place, input=lines({"id": "stdin", "payload": 1}))
+
+    (helper,) = relay.next("q", 2)
+    assert helper.job.id == ("stdin" if place == "-" else "file")
+
+
 def test_a_refusal_names_the_lines(run: Run, relay: Client) -> None:
     jobs = [{"id": str(n), "payload": 1} for n in range(3)] + [{"id": "x", "payload": "\0"}]
 
@@ -133,19 +169,19 @@ def test_a_refusal_names_the_lines(run: Run, relay: Client) -> None:
     ("options", "text", "message"),
     [
         ([], "{", "line 1: Input data was truncated"),
-        ([], '{"to": "ada"}', "line 1: Object contains unknown field `to`. If each line is a "),
-        ([], '{"id": "a"}', "line 1: Object missing required field `payload`"),
+        ([], '{"to": "ada"}', "line 1: Object contains unknown field `to`. If each line or "),
+        ([], '{"id": "a"}', "line 1: Object missing required field `payload`. If each line or"),
         ([], '{"id": "", "payload": 1}', "line 1: id must have 1 to 1024 characters"),
         ([], '{"id": "a", "payload": 1, "timeout": -1}', "line 1: timeout of job 'a' in queue 'q'"),
         ([], '{"id": "a", "payload": 1, "run_at": "2030-01-01T00:00:00"}', "line 1: Expected"),
-        ([], "1 2", "line 1: Expected `object`, got `int`. If each line is a payload"),
+        ([], "1 2", "line 1: Expected `object`, got `int`. If each line or"),
         (["--payload"], "1 2", "line 1: JSON is malformed: trailing characters"),
         (["--payload", "--id-field", "n"], "{}", "line 1: the payload has no field 'n'"),
         (["--payload", "--id-field", "n"], '{"n": 1.5}', "line 1: Expected `int | str`"),
         (["--payload", "--id-field", "n"], "3", "line 1: Expected `object`, got `int`"),
         (["--id-field", "n"], "{}", "--id-field and --id-prefix need --payload"),
         (["missing.jsonl"], "", "cannot read missing.jsonl: No such file"),
-        (["."], "", "'.' is a directory"),
+        (["."], "", "cannot read .: Is a directory"),
         (["--url", "somewhere"], "", "--url: base_url 'somewhere' must look like http://"),
         (["--batch", "0"], "", "Invalid value for '--batch': "),
         (["--format", "csv"], "", "'csv' is not one of 'lines', 'array'"),

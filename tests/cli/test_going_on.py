@@ -72,6 +72,52 @@ def test_a_place_that_cannot_be_kept_is_told_once(run: Run, tmp_path: Path) -> N
     assert result.stderr.count("cannot keep the place in") == 1
 
 
+@pytest.mark.parametrize("name", ["jobs.jsonl.relay-enqueue", "jobs.jsonl.relay-enqueue.new"])
+def test_a_place_that_leads_to_another_file_does_not_change_that(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "jobs.jsonl").write_text(lines({"id": "a", "payload": 1}) + "oops")
+    other = tmp_path / "precious"
+    other.write_text("gold")
+    (tmp_path / name).symlink_to(other)
+
+    result = run("enqueue", "q", "jobs.jsonl", "--batch", "1")
+
+    assert result.exit_code == 2
+    assert other.read_text() == "gold"
+    if not name.endswith(".new"):
+        assert "it is a symbolic link. Delete it to enqueue the whole input" in result.stderr
+
+
+def test_an_old_place_is_forgotten_though_the_new_one_could_not_be_kept(
+    run: Run, relay: Client, tmp_path: Path
+) -> None:
+    file = tmp_path / "jobs.jsonl"
+    good = lines(*({"id": str(number), "payload": number} for number in range(4)))
+    file.write_text(good + "oops")
+    run("enqueue", "q", "jobs.jsonl", "--batch", "2")
+    (tmp_path / "jobs.jsonl.relay-enqueue.new").mkdir()
+    file.write_text(good + lines({"id": "last", "payload": 0}))
+
+    result = run("enqueue", "q", "jobs.jsonl", "--batch", "1")
+
+    assert result.stdout == "1 accepted, 0 existing\n"
+    assert not (tmp_path / "jobs.jsonl.relay-enqueue").exists()
+
+
+def test_stdin_is_told_where_to_go_on(run: Run, relay: Client) -> None:
+    good = lines(*({"id": str(number), "payload": number} for number in range(5)))
+
+    result = run("enqueue", "q", "--batch", "2", input=good + "oops\n")
+
+    assert result.exit_code == 2
+    assert "The same command again" not in result.stderr
+    assert (
+        "ended early after 4 accepted, 0 existing. Go on with what follows line 4: jobs before it "
+        "that are done by then would be enqueued a second time" in result.stderr
+    )
+
+
 @pytest.mark.skipif(not posix, reason="needs signals")
 def test_a_kill_in_the_middle_loses_and_doubles_nothing(
     server: LocalServer, relay: Client, tmp_path: Path

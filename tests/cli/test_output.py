@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import socket
 from pathlib import Path
@@ -13,7 +14,7 @@ from relay_sdk.cli import output
 from relay_sdk.local import LocalServer
 
 from .conftest import Run
-from .programs import line_with, posix, program
+from .programs import line_with, posix, program, read_terminal
 from .test_doctor import answering, listening
 
 # Clears the screen; begins a line; turns the writing round; an 8-bit CSI; DEL; beyond 16 bits.
@@ -51,6 +52,32 @@ def test_a_job_is_shown_escaped_and_is_the_same(
     else:
         assert r"id: " in result.stdout
         assert r"\u001b[2J\nrelay-sdk" in result.stdout
+
+
+@pytest.mark.skipif(not posix, reason="needs a pseudo terminal")
+@pytest.mark.parametrize("command", [["get", "q", EVIL], ["next", "q"]])
+def test_a_terminal_is_not_steered(
+    server: LocalServer,
+    relay: Client,
+    tmp_path: Path,
+    command: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import pty
+
+    monkeypatch.setenv("COLUMNS", "500")
+    relay.enqueue(Queue("q").job(EVIL, {EVIL: EVIL}, state=EVIL))
+    ours, theirs = pty.openpty()
+    try:
+        with program(tmp_path, *command, url=server.url, stdout=theirs) as process:
+            os.close(theirs)
+            shown = read_terminal(ours)
+            process.communicate(timeout=60)
+    finally:
+        os.close(ours)
+
+    assert r"a\u001b[2J\nrelay-sdk: all is well\u202e\u009b1m\u007f" in shown
+    assert re.sub(r"\x1b\[[0-9;]*m|[\r\n]", "", shown).isprintable()
 
 
 def test_an_escaped_job_can_be_enqueued_again(run: Run, relay: Client) -> None:
@@ -186,5 +213,5 @@ def test_a_worker_waits_without_the_password(tmp_path: Path) -> None:
         process.terminate()
         lines += process.communicate(timeout=60)
 
-    assert "127.0.0.1:1" in lines[0]
+    assert "127.0.0.1 port 1" in lines[0]
     assert "s3cr3t" not in "".join(lines)

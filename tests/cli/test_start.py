@@ -1,6 +1,7 @@
 """The command as it is started: help, completion, what is loaded, the bar on a terminal."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,11 +10,24 @@ from pathlib import Path
 import pytest
 
 from relay_sdk.local import LocalServer
+from relay_sdk.local.__main__ import command_line
 
 from .conftest import Run, lines
-from .programs import line_with, posix, program
+from .programs import line_with, posix, program, read_terminal
 
-COMMANDS = ["serve", "enqueue", "next", "get", "exists", "remove", "work", "doctor"]
+COMMANDS = [
+    "demo",
+    "serve",
+    "enqueue",
+    "next",
+    "get",
+    "exists",
+    "remove",
+    "work",
+    "schema",
+    "check",
+    "doctor",
+]
 
 
 def python(script: str) -> str:
@@ -50,12 +64,46 @@ def test_there_is_completion(offline: Run, monkeypatch: pytest.MonkeyPatch, shel
     assert "doctor" in offline().stdout
 
 
+@pytest.mark.parametrize("version", [("--version",), ("--version", "get")])
+def test_it_tells_its_version(offline: Run, version: tuple[str, ...]) -> None:
+    result = offline(*version)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert re.fullmatch(r"relay-sdk \d+\.\d+\S*, Python 3\.\d+\.\S+\n", result.stdout)
+
+
+def test_the_options_of_serve_are_completed(offline: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_RELAY_SDK_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "relay-sdk serve --")
+    monkeypatch.setenv("COMP_CWORD", "2")
+
+    offered = offline().stdout.split()
+
+    assert {"--db", "--port", "--help"} <= {*offered}
+    assert [option for option in offered if option not in command_line().format_help()] == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    "command", ["--help", "--version", "serve --help", "serve --port 0 --db :memory:", "demo"]
+)
+def test_output_that_cannot_be_written_is_one_line(tmp_path: Path, command: str) -> None:
+    with (
+        Path("/dev/full").open("w") as full,
+        program(tmp_path, *command.split(), stdout=full) as process,
+    ):
+        errors = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 1
+    assert errors == "relay-sdk: cannot write the output: No space left on device\n"
+
+
 def test_the_sdk_does_not_load_the_command_line() -> None:
     assert python("import sys, relay_sdk; print('typer' in sys.modules)") == "False\n"
 
 
 def test_the_command_line_loads_neither_server_nor_event_loop() -> None:
-    script = "import sys, relay_sdk.cli.app; print({'uvicorn', 'sqlite3'} & {*sys.modules})"
+    script = "import sys, relay_sdk.cli.app; print({'httptools', 'sqlite3'} & {*sys.modules})"
 
     assert python(script) == "set()\n"
 
@@ -108,7 +156,7 @@ def test_a_terminal_gets_a_bar_with_a_rate(server: LocalServer, tmp_path: Path) 
             tmp_path, "enqueue", "q", "jobs.jsonl", "--payload", url=server.url, stderr=theirs
         ) as process:
             os.close(theirs)
-            shown = _read(ours)
+            shown = read_terminal(ours)
             assert process.stdout
             assert process.stdout.read() == "3,000 accepted, 0 existing\n"
     finally:
@@ -118,13 +166,25 @@ def test_a_terminal_gets_a_bar_with_a_rate(server: LocalServer, tmp_path: Path) 
     assert " jobs/s" in shown
 
 
-def _read(terminal: int) -> str:
-    parts: list[bytes] = []
-    while True:
-        try:
-            part = os.read(terminal, 65536)
-        except OSError:  # how Linux tells that nobody holds the other end
-            part = b""
-        if not part:
-            return b"".join(parts).decode()
-        parts.append(part)
+@pytest.mark.skipif(not posix, reason="needs a pseudo terminal")
+def test_what_is_said_stands_on_a_line_of_its_own_above_the_bar(
+    server: LocalServer, tmp_path: Path
+) -> None:
+    import pty
+
+    (tmp_path / "jobs.jsonl").write_text(lines(*range(3)))
+    (tmp_path / "jobs.jsonl.relay-enqueue.new").mkdir()  # so that it has something to say
+    ours, theirs = pty.openpty()
+    try:
+        with program(
+            tmp_path, "enqueue", "q", "jobs.jsonl", "--payload", url=server.url, stderr=theirs
+        ) as process:
+            os.close(theirs)
+            shown = read_terminal(ours)
+            process.wait(timeout=60)
+    finally:
+        os.close(ours)
+
+    (line,) = [line for line in shown.splitlines() if "cannot keep the place" in line]
+    assert re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip("\r").startswith("relay-sdk: cannot")
+    assert "jobs/s" not in line

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,21 @@ def hold(helper):
 async def anote(helper):
     note(helper)
 
+def make():
+    return Worker(Client(), "q", note)
+
+def make_tasks():
+    return AsyncWorker(AsyncClient(), "q", anote)
+
+def make_badly():
+    return Worker(Client("nonsense"), "q", note)
+
+def make_none():
+    return None
+
+async def make_later():
+    return make()
+
 client = Client()
 worker = Worker(client, "q", note, concurrency=2)
 holding = Worker(client, "q", hold, concurrency=8)
@@ -72,7 +88,7 @@ def imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what the command does to this process when it imports."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield
-    for name in ("jobs", "wrong", "faulty", "leaving"):
+    for name in ("jobs", "wrong", "faulty", "failing", "leaving"):
         sys.modules.pop(name, None)
 
 
@@ -96,7 +112,10 @@ def alive(pid: int) -> bool:
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-@pytest.mark.parametrize("target", ["jobs:worker", "jobs:tasks", "jobs:Shop.worker"])
+@pytest.mark.parametrize(
+    "target",
+    ["jobs:worker", "jobs:tasks", "jobs:Shop.worker", "jobs:make", "jobs:make_tasks"],
+)
 def test_a_worker_runs_until_a_signal(
     folder: Path, server: LocalServer, relay: Client, target: str
 ) -> None:
@@ -288,19 +307,14 @@ def test_processes_stop_when_their_supervisor_is_killed(
         ("jobs:", "'jobs:' should look like module:worker"),
         ("nowhere:worker", "cannot import 'nowhere': ModuleNotFoundError: No module named"),
         ("jobs:nobody", "'jobs:nobody': module 'jobs' has no attribute 'nobody'"),
-        ("jobs:note", "'jobs:note' is no Worker or AsyncWorker, but of type function"),
-        ("wrong:worker", r"cannot import 'wrong': SyntaxError: .*wrong.py, line 1"),
-        ("faulty:worker", r"cannot import 'faulty': ZeroDivisionError: .*faulty.py, line 2\)"),
-        ("leaving:worker", r"cannot import 'leaving': SystemExit: usage.*leaving.py, line 1\)"),
+        ("jobs:note", "'jobs:note' is no Worker or AsyncWorker, nor a function without arguments"),
+        ("jobs:make_none", "'jobs:make_none' is no Worker or .* but of type NoneType"),
+        ("jobs:make_later", "'jobs:make_later' is no Worker or .* but of type function"),
     ],
 )
 def test_a_mistake_is_one_line(
     folder: Path, offline: Run, imports: None, target: str, message: str
 ) -> None:
-    (folder / "wrong.py").write_text("def = 1")
-    (folder / "faulty.py").write_text("import relay_sdk\n1 / 0\n")
-    (folder / "leaving.py").write_text("raise SystemExit('usage: leaving')")
-
     result = offline("work", target)
 
     assert (result.exit_code, result.stdout) == (2, "")
@@ -308,16 +322,109 @@ def test_a_mistake_is_one_line(
     assert re.match(f"relay-sdk: {message}", result.stderr), result.stderr
 
 
-def test_a_client_without_a_url_is_a_mistake_at_its_line(
-    folder: Path, offline: Run, imports: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("target", "trace", "message"),
+    [
+        (
+            "wrong:worker",
+            ['File "wrong.py", line 1', "def = 1"],
+            "cannot import 'wrong': SyntaxError: invalid syntax",
+        ),
+        (
+            "faulty:worker",
+            ['File "faulty.py", line 1', "import failing", 'File "failing.py", line 2', "1 / 0"],
+            "cannot import 'faulty': ZeroDivisionError: division by zero (failing.py, line 2)",
+        ),
+        (
+            "leaving:worker",
+            ['File "leaving.py", line 1', "raise SystemExit('usage: leaving')"],
+            "cannot import 'leaving': SystemExit: usage: leaving (leaving.py, line 1)",
+        ),
+        (
+            "jobs:make_badly",
+            ['File "jobs.py", line ', 'Client("nonsense")'],
+            "'jobs:make_badly' failed: ValueError: base_url 'nonsense' must look like",
+        ),
+    ],
+)
+def test_what_the_users_code_raises_is_shown_with_their_lines_alone(
+    folder: Path, offline: Run, imports: None, target: str, trace: list[str], message: str
 ) -> None:
+    (folder / "wrong.py").write_text("def = 1")
+    (folder / "faulty.py").write_text("import failing\n")
+    (folder / "failing.py").write_text("import relay_sdk\n1 / 0\n")
+    (folder / "leaving.py").write_text("raise SystemExit('usage: leaving')")
+
+    result = offline("work", target)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    *shown, last = result.stderr.replace(f"{folder}{os.sep}", "").splitlines()
+    assert last.startswith(f"relay-sdk: {message}")
+    frames = [line for line in shown if line.strip(" ~^")]
+    assert len(frames) == len(trace)
+    assert [want for want, line in zip(trace, frames, strict=True) if want not in line] == []
+
+
+def test_a_module_with_a_factory_needs_no_server_to_be_imported(
+    tmp_path: Path, offline: Run, imports: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jobs.py").write_text(
+        "from relay_sdk import Client, Queue, Worker\n"
+        "EMAILS = Queue('emails', payload=str)\n"
+        "def worker():\n    return Worker(Client(), EMAILS, print)\n"
+    )
     monkeypatch.delenv("RELAY_URL")
 
-    result = offline("work", "jobs:worker")
+    assert offline("schema", "jobs").exit_code == 0
+
+
+def test_reloading_without_watchfiles_says_what_to_install(
+    folder: Path, offline: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+
+    result = offline("work", "jobs:worker", "--reload")
 
     assert result.exit_code == 2
-    assert "ValueError: no server: pass base_url, or set RELAY_URL" in result.stderr
-    assert f"{folder / 'jobs.py'}, line 19)" in result.stderr
+    assert result.stderr == (
+        "relay-sdk: --reload needs watchfiles: pip install 'relay-job-sdk[reload]'\n"
+    )
+
+
+RELOADED = """
+from relay_sdk import Client, Worker
+
+def handle(helper):
+    with open("done.txt", "a") as file:
+        file.write(f"{helper.job.payload} VERSION\\n")
+
+worker = Worker(Client(), "q", handle)
+"""
+
+
+@pytest.mark.skipif(find_spec("watchfiles") is None, reason="needs watchfiles")
+def test_a_worker_starts_anew_when_its_file_changes(
+    tmp_path: Path, server: LocalServer, relay: Client
+) -> None:
+    module = tmp_path / "jobs.py"
+    module.write_text(RELOADED.replace("VERSION", "old"))
+    with program(tmp_path, "work", "jobs:worker", "--reload", url=server.url) as process:
+        relay.enqueue(QUEUE.job("a", 1))
+        wait_until(lambda: done(tmp_path) == ["1 old"], "the first version runs")
+
+        module.write_text("def = 1")
+        line_with(process.stderr, "jobs.py has changed: starting anew")
+        line_with(process.stderr, "cannot import 'jobs': SyntaxError")
+        line_with(process.stderr, "ended with status 2; it starts again with the next change")
+
+        module.write_text(RELOADED.replace("VERSION", "new"))
+        relay.enqueue(QUEUE.job("b", 2))
+        wait_until(lambda: done(tmp_path) == ["1 old", "2 new"], "the next version runs")
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 0
+    assert "stopping when the running jobs have ended" in errors
 
 
 def test_a_mistake_ends_all_processes_and_starts_no_other(folder: Path) -> None:
@@ -327,7 +434,7 @@ def test_a_mistake_ends_all_processes_and_starts_no_other(folder: Path) -> None:
         errors = process.communicate(timeout=60)[1]
 
     assert process.returncode == 2
-    assert "is no Worker or AsyncWorker" in errors
+    assert "is no Worker or AsyncWorker, nor a function" in errors
     assert "again" not in errors
 
 

@@ -96,14 +96,18 @@ def test_a_chunked_body_is_read(connection: HTTPConnection) -> None:
 
 
 def test_a_chunked_body_over_the_limit_is_413(socket_wire: Wire, raw: socket.socket) -> None:
-    raw.sendall(b"POST /v1/queues/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n")
+    raw.sendall(
+        b"POST /v1/queues/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    )
     raw.sendall(b"transfer-encoding: chunked\r\n\r\n")
     raw.sendall(b"%x\r\n" % TOO_LARGE + b" " * TOO_LARGE + b"\r\n0\r\n\r\n")
     assert read(raw) == (413, b"Failed to buffer the request body: length limit exceeded")
 
 
 def test_expect_100_continue_is_honoured(raw: socket.socket) -> None:
-    raw.sendall(b"POST /v1/queues/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n")
+    raw.sendall(
+        b"POST /v1/queues/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    )
     raw.sendall(b"content-length: 2\r\nexpect: 100-continue\r\n\r\n")
     assert read(raw)[0] == 100
     raw.sendall(b"[]")
@@ -113,7 +117,9 @@ def test_expect_100_continue_is_honoured(raw: socket.socket) -> None:
 def test_a_body_that_never_ends_holds_up_nobody_else(
     socket_wire: Wire, raw: socket.socket, name: str
 ) -> None:
-    raw.sendall(b"POST /v1/queues/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n")
+    raw.sendall(
+        b"POST /v1/queues/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    )
     raw.sendall(b'content-length: 100\r\n\r\n[{"id": "cut')
     assert socket_wire.send("GET", "/health").status == 200
     assert socket_wire.send("GET", f"/v1/queues/{name}/jobs").status == 204
@@ -121,7 +127,9 @@ def test_a_body_that_never_ends_holds_up_nobody_else(
 
 def test_a_body_cut_short_stores_nothing(socket_wire: Wire, raw: socket.socket, name: str) -> None:
     whole = b'[{"id":"x","queue":"%s","timeout":1,"payload":1}]' % name.encode()
-    raw.sendall(b"POST /v1/queues/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n")
+    raw.sendall(
+        b"POST /v1/queues/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    )
     raw.sendall(b"content-length: %d\r\n\r\n" % (len(whole) + 1) + whole)
     raw.shutdown(socket.SHUT_WR)
     assert raw.recv(100).find(b" 202 ") < 0
@@ -152,7 +160,9 @@ def test_a_connection_outlives_an_error(connection: HTTPConnection) -> None:
 
 def test_pipelined_requests_are_answered_in_order(raw: socket.socket) -> None:
     targets = [b"/health", b"/v1/nope", b"/health"]
-    raw.sendall(b"".join(b"GET %s HTTP/1.1\r\nhost: x\r\n\r\n" % target for target in targets))
+    raw.sendall(
+        b"".join(b"GET %s HTTP/1.1\r\nhost: localhost\r\n\r\n" % target for target in targets)
+    )
     assert [read(raw)[0] for _ in targets] == [200, 404, 200]
 
 

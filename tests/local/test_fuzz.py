@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay_sdk.local import ROUTES, App
+from relay_sdk.local import ROUTES, App, batches, v1, v2
+from relay_sdk.local.reading import Reader
 
 RUN = "00000000-0000-4000-8000-000000000000"
 
@@ -43,7 +44,7 @@ fields = st.fixed_dictionaries(
         "max_retries": st.integers(-1, 40_000) | values,
         "payload": values,
         "state": values,
-        "run_at": st.sampled_from(["2022-09-05T04:37:23Z", "9/5/22", "9" * 13]) | values,
+        "run_at": st.sampled_from(["2022-09-05T04:37:23Z", "9/5/2022", "9" * 13]) | values,
         "updated_at": st.just("2022-09-05T04:37:23Z") | values,
         "bogus": values,
     },
@@ -114,3 +115,54 @@ def test_any_text_is_answered(
     app: App, method: str, target: str, headers: dict[str, str], body: bytes
 ) -> None:
     assert app(method, target, headers, body).status in {404, 405, 200}
+
+
+@settings(max_examples=500)
+@given(bodies())
+def test_what_is_read_fast_is_read_the_same(body: bytes) -> None:
+    for fast, exact in ((batches.version_1, v1.read_jobs), (batches.version_2, v2.read_jobs)):
+        if (found := fast(body, 0)) is None:
+            continue
+        assert found == exact(Reader(body), 0)
+
+
+ONE = {"queue": '"q"', "id": '"a"', "timeout": "30", "payload": '{"id":[1,{"queue":2}]}'}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"max_retries": "3", "state": '{"state":"\\u00e9"}', "run_at": '"2030-01-01T00:00:00Z"'},
+        {"payload": ' {"a" : "\\"id\\"" } '},
+        {"payload": '"id"'},
+    ],
+)
+def test_a_plain_job_is_read_fast(fields: dict[str, str]) -> None:
+    body = ",".join(f'"{name}":{text}' for name, text in (ONE | fields).items())
+    raw = f"[{{{body}}} , {{{body}}}]".encode()
+
+    for fast, exact in ((batches.version_1, v1.read_jobs), (batches.version_2, v2.read_jobs)):
+        assert fast(raw, 0) == exact(Reader(raw), 0)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        '{"queue":"q","id":"a","timeout":30,"payload":1,"id":"b"}',
+        '{"queue":"q","id":"a","timeout":30,"payload":1,"i\\u0064":"b"}',
+        '{"queue":"q","id":"a","timeout":30,"payload":1,"payload":{"payload":2}}',
+        '{"queue":"q","id":"a","timeout":30,"payload":1,"state":1,"state":2}',
+        '{"queue":"q","id":"a","timeout":-0,"payload":1}',
+        '{"queue":"q","id":"a","timeout":30,"payload":"\udcff"}',
+        '{"queue":"q","id":"a","timeout":30,"payload":1,"bogus":1}',
+        '{"queue":"q","id":"a","timeout":30,"payload":' + "[" * 501 + "]" * 501 + "}",
+    ],
+)
+def test_what_wants_a_closer_look_is_not_read_fast(job: str) -> None:
+    # A second job lacks what the first has twice, so that their numbers fit.
+    other = '{"queue":"q","id":"c","timeout":30,"payload":1}'
+    for body in (f"[{job}]", f"[{job},{other}]"):
+        raw = body.encode("utf-8", "surrogateescape")
+        assert batches.version_1(raw, 0) is None
+        assert batches.version_2(raw, 0) is None

@@ -101,6 +101,25 @@ def test_options_come_from_the_environment(tmp_path: Path) -> None:
     assert "DEBUG relay_sdk.local: GET /health?x 200 " in errors
 
 
+@pytest.mark.parametrize("way", ["option", "environment"])
+def test_a_token_is_asked_for(tmp_path: Path, way: str) -> None:
+    options, env = (
+        (["--token", "secret"], {}) if way == "option" else ([], {"RELAY_TOKEN": "secret"})
+    )
+    with program(tmp_path, "--port", "0", *options, env=env) as process:
+        place = address(process)
+        assert ask(place, "GET", "/v2/queues/q/jobs")[0] == 401
+        assert ask(place, "GET", "/health")[0] == 200
+
+
+def test_the_help_does_not_show_the_token(tmp_path: Path) -> None:
+    with program(tmp_path, "--help", env={"RELAY_TOKEN": "secret"}) as process:
+        out, _ = process.communicate(timeout=60)
+
+    assert "--token" in out
+    assert "secret" not in out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -148,7 +167,7 @@ def test_a_busy_port_is_one_line_and_status_2(tmp_path: Path) -> None:
 
 def test_importing_the_package_and_the_app_need_no_extra() -> None:
     script = (
-        "import sys; sys.modules.update(dict.fromkeys(['uvicorn', 'httptools', 'uvloop',"
+        "import sys; sys.modules.update(dict.fromkeys(['httptools', 'uvloop',"
         " 'dateutil']));"
         "import relay_sdk.local; print(relay_sdk.local.App()('GET', '/health', {}, b'').status)"
     )

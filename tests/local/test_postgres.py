@@ -16,6 +16,7 @@ from relay_sdk.local import App
 from relay_sdk.local.answers import BackendError, JobExistsError
 from relay_sdk.local.operations import (
     Claim,
+    Claimed,
     Enqueue,
     Exists,
     Get,
@@ -117,7 +118,7 @@ def test_relays_own_tables_are_taken_as_they_are(schema: str) -> None:
     before = shape(schema)
 
     with opened(schema) as store:
-        [[found]] = store.perform([Claim("q", 9)], NOW)
+        [([found], _)] = store.perform([Claim("q", 9)], NOW)
     assert found._replace(run_id=None) == (
         "q", "a", 30, 3, 2, '{"n": 1.50}', None, None, NOW + 30_000_000,
         1_662_352_643_500_000, NOW, 1_662_336_000_000_000,
@@ -302,8 +303,9 @@ def test_each_kind_of_a_turn_is_one_statement(
 
     assert sent == ["BEGIN", "DELETE", "INSERT", "INSERT", "WITH", "SELECT", "COMMIT"]
     assert sum(isinstance(outcome, JobExistsError) for outcome in outcomes) == 50
-    assert [len(jobs) for jobs in outcomes[-10:]] == [5] * 10
-    ids = {job.id for jobs in outcomes[-10:] for job in jobs}
+    claims = [outcome for outcome in outcomes if isinstance(outcome, Claimed)]
+    assert [len(claimed.jobs) for claimed in claims] == [5] * 10
+    ids = {job.id for claimed in claims for job in claimed.jobs}
     assert len(ids) == 50
 
 
@@ -349,7 +351,7 @@ def test_what_is_undone_spoils_nothing_that_comes_after(store: PostgresStore) ->
 
 def test_two_heartbeats_of_one_job_in_a_turn_both_hit(store: PostgresStore) -> None:
     store.perform([Enqueue([job("a")], "unique")], NOW)
-    [[claimed]] = store.perform([Claim("q", 1)], NOW)
+    [([claimed], _)] = store.perform([Claim("q", 1)], NOW)
 
     beats = [Heartbeat("q", "a", claimed.run_id, str(n)) for n in range(3)]
     stranger = Heartbeat("q", "a", str(uuid4()), "9")
@@ -365,7 +367,7 @@ def test_claims_of_one_queue_share_what_is_ready_in_their_order(store: PostgresS
 
     outcomes = store.perform([Claim("q", 2), Claim("other", 1), Claim("q", 2**63 - 1)], NOW)
 
-    assert [[each.id for each in jobs] for jobs in outcomes] == [["4", "3"], [], ["2", "1", "0"]]
+    assert [[each.id for each in jobs] for jobs, _ in outcomes] == [["4", "3"], [], ["2", "1", "0"]]
 
 
 @pytest.mark.parametrize(
@@ -465,7 +467,7 @@ def fill(url: str, jobs: int) -> None:
 
 def explain(store: PostgresStore, statement: str) -> str:
     parameters = statements.new_jobs([job("a")], NOW) | statements.keys([("q", "a", None)])
-    parameters |= {"limits": "{1}", "most": 1}
+    parameters |= {"limits": "{1}", "most": 1, "size": 1}
     assert store._open
     rows = store._open.execute(f"EXPLAIN {statement}".encode(), parameters).fetchall()
     return "\n".join(line for (line,) in rows)
@@ -476,10 +478,10 @@ def test_only_one_server_reaps_in_an_interval(postgres: str) -> None:
         once = NewJob("q", "a", 0, 0, "1", None, NOW)
         first.perform([Enqueue([once], "unique"), Claim("q", 1)], NOW)
 
-        assert first.reap(NOW + 5_000_000, 5_000_000) == [("q", "a")]
+        assert first.reap(NOW + 5_000_000, 5_000_000).dropped == [("q", "a")]
         first.perform([Enqueue([once], "unique"), Claim("q", 1)], NOW)
-        assert second.reap(NOW + 9_999_999, 5_000_000) == []
-        assert second.reap(NOW + 10_000_000, 5_000_000) == [("q", "a")]
+        assert second.reap(NOW + 9_999_999, 5_000_000).dropped == []
+        assert second.reap(NOW + 10_000_000, 5_000_000).dropped == [("q", "a")]
 
 
 def test_a_reaper_of_the_future_does_not_stop_the_others(postgres: str) -> None:
@@ -489,7 +491,7 @@ def test_a_reaper_of_the_future_does_not_stop_the_others(postgres: str) -> None:
         )
         run(postgres, "UPDATE internal_state SET last_run = '2999-01-01'")
 
-        assert store.reap(NOW + 1, 5_000_000) == [("q", "a")]
+        assert store.reap(NOW + 1, 5_000_000).dropped == [("q", "a")]
 
 
 def test_more_jobs_than_one_transaction_takes_are_all_reaped(
@@ -501,9 +503,9 @@ def test_more_jobs_than_one_transaction_takes_are_all_reaped(
         jobs = [NewJob("q", str(n), 0, n % 2, "1", None, NOW) for n in range(50)]
         store.perform([Enqueue(jobs, "unique"), Claim("q", 50)], NOW)
 
-        assert len(store.reap(NOW + 1, 1)) == 25
-        [back] = store.perform([Claim("q", 50)], NOW + 1)
-        assert isinstance(back, list)
+        reaped = store.reap(NOW + 1, 1)
+        assert (len(reaped.dropped), len(reaped.requeued)) == (25, 25)
+        [(back, _)] = store.perform([Claim("q", 50)], NOW + 1)
         assert len(back) == 25
 
 

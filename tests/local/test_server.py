@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from relay_sdk import local
 from relay_sdk.local import LocalServer, server
 
 JSON = {"Content-Type": "application/json"}
@@ -71,7 +72,7 @@ def test_the_path_is_taken_as_it_is_sent(running: LocalServer) -> None:
         (b"/v1/queues/%zz/jobs?num_jobs=%2B5", 204),
     ]:
         with connect(running.url) as client:
-            client.sendall(b"GET %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % raw)
+            client.sendall(b"GET %b HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n" % raw)
             status = int(client.makefile("rb").readline().split()[1])
         assert (raw, status) == (raw, expected)
 
@@ -111,7 +112,7 @@ def test_stopping_leaves_no_thread_and_no_socket() -> None:
     url = running.url
 
     with connect(url) as idle:
-        idle.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        idle.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert idle.recv(1024).startswith(b"HTTP/1.1 200 ")
         running.stop()
         assert idle.recv(1024) == b""
@@ -136,8 +137,9 @@ def test_a_request_under_way_is_finished_when_the_server_stops() -> None:
     body = job("a")
     with connect(running.url) as client:
         client.sendall(
-            b"POST /v2/queues/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-            b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(body)
+            b"POST /v2/queues/jobs HTTP/1.1\r\nhost: localhost\r\n"
+            b"content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n"
+            % len(body)
         )
         assert client.recv(1024).startswith(b"HTTP/1.1 100 ")  # it waits for the body now
         stopping = threading.Thread(target=running.stop)
@@ -152,8 +154,8 @@ def test_a_request_that_never_ends_cannot_hold_the_server(monkeypatch: pytest.Mo
     running = LocalServer().start()
     with connect(running.url) as client:
         client.sendall(
-            b"PATCH /v1/queues/q/jobs/a HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-            b"expect: 100-continue\r\ncontent-length: 100\r\n\r\n"
+            b"PATCH /v1/queues/q/jobs/a HTTP/1.1\r\nhost: localhost\r\n"
+            b"content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 100\r\n\r\n"
         )
         assert client.recv(1024).startswith(b"HTTP/1.1 100 ")
 
@@ -173,7 +175,7 @@ def test_an_answer_that_is_never_read_cannot_hold_the_server(
         body = f'[{{"queue":"q","id":"{key}","timeout":30,"payload":{payload}}}]'
         assert ask(running.url, "POST", "/v2/queues/jobs", body.encode())[0] == 202
     with connect(running.url) as client:
-        client.sendall(b"GET /v2/queues/q/jobs?num_jobs=10 HTTP/1.1\r\nhost: x\r\n\r\n")
+        client.sendall(b"GET /v2/queues/q/jobs?num_jobs=10 HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert client.recv(1) == b"H"
 
         running.stop()
@@ -216,7 +218,11 @@ def test_a_server_is_started_once(running: LocalServer) -> None:
 def test_without_the_extra_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "uvicorn", None)
+    monkeypatch.setitem(__import__("sys").modules, "httptools", None)
+    monkeypatch.delitem(__import__("sys").modules, "relay_sdk.local.http", raising=False)
+    monkeypatch.delitem(__import__("sys").modules, "relay_sdk.local.turns", raising=False)
+    monkeypatch.delattr(local, "http", raising=False)
+    monkeypatch.delattr(local, "turns", raising=False)
 
     with pytest.raises(ImportError, match=r"pip install 'relay-job-sdk\[server\]'"):
         LocalServer().start()

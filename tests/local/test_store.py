@@ -1,7 +1,10 @@
+import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from uuid import RFC_4122, UUID
 
 import pytest
 
@@ -42,7 +45,7 @@ def test_looking_for_ready_jobs_reads_one_range_of_their_own_index(store: Store)
 
 @pytest.mark.parametrize("statement", [DROP_EXPIRED, REQUEUE_EXPIRED])
 def test_reaping_reads_only_leases_that_are_over(store: Store, statement: str) -> None:
-    assert "jobs_leased (expires_at<?)" in plan(store, statement, 0)
+    assert "jobs_leased (expires_at<?)" in plan(store, statement, 0, 1)
 
 
 def test_an_idle_poll_costs_the_same_with_many_scheduled_jobs_and_leases(store: Store) -> None:
@@ -56,7 +59,7 @@ def test_an_idle_poll_costs_the_same_with_many_scheduled_jobs_and_leases(store: 
 
         store.connection.set_progress_handler(step, 1)
         assert store.claim("q", 10, now=10) == []
-        assert store.reap(now=10) == []
+        assert store.reap(now=10) == ([], [], True)
         store.connection.set_progress_handler(None, 0)
         return count
 
@@ -74,6 +77,63 @@ def test_equal_run_at_is_served_in_the_order_of_arrival(store: Store) -> None:
     store.enqueue([job("b"), job("a"), job("c", run_at=-1)], "unique", 0)
 
     assert [job.id for job in store.claim("q", 10, now=0)] == ["c", "b", "a"]
+
+
+def test_what_is_replaced_comes_after_what_was_there(store: Store) -> None:
+    store.enqueue([job("d", run_at=-5), job("e")], "unique", 0)
+
+    store.enqueue([job("c"), job("d")], "replace", 0)
+
+    assert [job.id for job in store.claim("q", 10, now=0)] == ["e", "c", "d"]
+
+
+def test_a_claim_ends_when_it_is_large(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay_sdk.local.store.CLAIM_SIZE", 1000)
+    store.enqueue([job(str(n))._replace(payload=f'"{"x" * 400}"') for n in range(9)], "unique", 0)
+
+    assert [len(store.claim("q", 100, now=0)) for _ in range(4)] == [3, 3, 3, 0]
+
+
+def test_a_look_for_expired_jobs_ends_after_some(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay_sdk.local.store.REAP", 2)
+    store.enqueue([job(f"a{n}")._replace(max_retries=0) for n in range(3)], "unique", 0)
+    store.enqueue([job(f"b{n}") for n in range(3)], "unique", 0)
+    store.claim("q", 10, now=0)
+
+    looks = [store.reap(10**9) for _ in range(4)]
+
+    assert [(len(look.dropped), len(look.requeued)) for look in looks] == [
+        (2, 0),
+        (1, 2),
+        (0, 1),
+        (0, 0),
+    ]
+    assert [look.complete for look in looks] == [False, False, True, True]
+
+
+def test_run_ids_are_random_uuids(store: Store) -> None:
+    store.enqueue([job(str(n)) for n in range(100)], "unique", 0)
+
+    run_ids = {job.run_id for job in store.claim("q", 100, now=0)}
+
+    assert len(run_ids) == 100
+    for run_id in run_ids:
+        assert run_id
+        assert (str(UUID(run_id)), UUID(run_id).version) == (run_id, 4)
+        assert UUID(run_id).variant == RFC_4122
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs modes of files")
+def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "relay.db")
+    store.enqueue([job("a")], "unique", 0)
+
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    store.close()
+
+    assert modes == dict.fromkeys(("relay.db", "relay.db-wal", "relay.db-shm"), 0o600)
 
 
 def test_an_inner_transaction_fails_alone(store: Store) -> None:

@@ -27,6 +27,14 @@ def anyio_backend(kind: Kind) -> str:
     return "trio" if kind == "trio" else "asyncio"
 
 
+@pytest.fixture(params=["httptools", "httpx"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each of the libraries that carry calls, in turn."""
+    library: str = request.param
+    monkeypatch.setattr("relay_sdk._http.has_httptools", lambda: library == "httptools")
+    return library
+
+
 @pytest.fixture
 async def connect(kind: Kind, anyio_backend: str) -> AsyncIterator[Connect]:
     """Make a client of that world; with `answer`, that function is its server."""

@@ -30,8 +30,8 @@ MOMENT = datetime(2031, 1, 1, tzinfo=UTC)
 versions = pytest.mark.parametrize("version", ["v1", "v2"])
 unsure = pytest.mark.parametrize(
     "failure",
-    [LOST_REPLY, reply(408), reply(502), reply(504), reply(202, "<html>")],
-    ids=["lost", "408", "502", "504", "html"],
+    [LOST_REPLY, *map(reply, (408, 500, 502, 504, 520, 201)), reply(202, "<html>")],
+    ids=["lost", "408", "500", "502", "504", "520", "201", "html"],
 )
 sure = pytest.mark.parametrize(
     "failure", [REFUSED, reply(429), reply(503)], ids=["refused", "429", "503"]
@@ -67,10 +67,22 @@ def test_another_job_of_that_id_is_a_conflict(failure: Any, difference: dict[str
     assert isinstance(played.error, JobExistsError)
 
 
-def test_a_job_that_has_gone_since_cannot_be_told_apart() -> None:
+def test_a_job_that_has_gone_since_is_enqueued_again() -> None:
     flow = enqueue(policy(), [JOBS.job("x", 1)], "unique")
-    played = play(flow, LOST_REPLY, exists_already(), *not_there())
-    assert isinstance(played.error, JobExistsError)
+    gone = [LOST_REPLY, exists_already(), *not_there()]
+    played = play(flow, *gone, reply(503), reply(202))
+    assert played.error is None
+    assert [call.method for call in played.calls] == [
+        "POST",
+        "POST",
+        "GET",
+        "GET",
+        "GET",
+        "POST",
+        "POST",
+    ]
+    flow = enqueue(policy(), [JOBS.job("x", 1)], "unique")
+    assert isinstance(play(flow, *gone, exists_already()).error, JobExistsError)
 
 
 @versions
@@ -100,9 +112,8 @@ def test_each_job_of_a_batch_is_compared() -> None:
     play_it[-1] = shown(id="y", payload=3)
     played = play(enqueue(policy(), jobs, "unique"), *play_it)
     assert isinstance(played.error, JobExistsError)
-    play_it[-1:] = not_there()
-    played = play(enqueue(policy(), jobs, "unique"), *play_it)
-    assert isinstance(played.error, JobExistsError)
+    play_it[-1:] = not_there()  # and the other is ours, so it is done
+    assert play(enqueue(policy(), jobs, "unique"), *play_it).error is None
 
 
 def test_big_numbers_are_compared_to_the_last_digit() -> None:
@@ -267,3 +278,20 @@ def test_a_run_of_v2_that_is_ended_in_v1_looks_first() -> None:
 def test_a_conflict_about_a_job_that_was_not_sent_is_no_answer() -> None:
     flow = enqueue(policy(retries=0), [JOBS.job("x", 1)], "unique")
     assert isinstance(play(flow, exists_already("z")).error, TransportError)
+
+
+def test_a_conflict_that_may_be_our_own_job_says_so() -> None:
+    flow = enqueue(policy(), [JOBS.job("x", 1)], "unique")
+    played = play(flow, LOST_REPLY, exists_already(), shown(payload=2))
+    assert isinstance(played.error, JobExistsError)
+    assert played.error.sent
+    played = play(enqueue(policy(), [JOBS.job("x", 1)], "unique"), exists_already())
+    assert isinstance(played.error, JobExistsError)
+    assert not played.error.sent
+
+
+def test_a_job_that_a_run_has_moved_since_is_still_ours() -> None:
+    job = JOBS.job("x", 1, run_at=MOMENT)
+    moved = {"run_at": "2031-01-01T00:00:09Z", "updated_at": "2031-01-01T00:00:02Z"}
+    flow = enqueue(policy(), [job], "unique")
+    assert play(flow, LOST_REPLY, exists_already(), shown(**moved)).error is None

@@ -11,14 +11,19 @@ import httpx
 import pytest
 
 from relay_sdk import Backoff, Client, Queue, TransportError
+from relay_sdk._address import Address
 from relay_sdk._flow import Call
-from relay_sdk._http import Address, AsyncHttp, Http
+from relay_sdk._http import AsyncHttp, Http
 
 from .both import AnyClient, do, entered
 from .conftest import Connect, Kind
 from .scripted import ScriptedServer, http
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.timeout(30),
+    pytest.mark.usefixtures("library"),
+]
 
 ONCE = Backoff(retries=0)
 LONG = b"a" * 5000
@@ -35,7 +40,9 @@ TRICKLES = {
 
 async def is_late(connect: Connect, url: str, sent: bool, **options: object) -> None:
     relay = connect(url, api="v2", timeout=0.3, retry_backoff=ONCE, **options)
-    with pytest.raises(TransportError, match=r"queue 'emails'.*no whole reply within 0.3 s") as got:
+    with pytest.raises(
+        TransportError, match=r"queue 'emails'.*no (whole|conn).* within 0.3 s"
+    ) as got:
         await do(relay.get("emails", "x"))
     assert got.value.sent is sent
     assert got.value.__cause__ is not None
@@ -121,7 +128,7 @@ async def test_a_call_brings_its_own_bound(kind: Kind) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = Address(f"http://127.0.0.1:{silent.getsockname()[1]}", 3600, None)
         call = Call("GET", "/health", within=0.2)
-        with pytest.raises(TransportError, match=r"GET /health.*no whole reply within 0.2 s"):
+        with pytest.raises(TransportError, match=r"no whole reply within 0.2 s"):
             if kind == "sync":
                 client = Http(address, None)
                 try:

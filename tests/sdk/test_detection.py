@@ -139,8 +139,9 @@ def test_a_question_that_is_lost_leaves_no_doubt_about_what_it_was_for(failure: 
 
 def test_a_failure_names_what_the_question_was_for() -> None:
     for answers, kind in (
-        ([reply(520)], UnexpectedStatusError),
-        ([reply(204)], UnexpectedStatusError),
+        ([reply(520)] * 4, ServerBusyError),
+        ([reply(204)] * 4, TransportError),
+        ([reply(302)], UnexpectedStatusError),
         ([reply(413, "no")], RequestRejectedError),
         ([reply(503)] * 4, ServerBusyError),
     ):

@@ -15,13 +15,16 @@ import trio
 from relay_sdk import AsyncClient, Client, Queue, UnusableClientError
 from relay_sdk.local import LocalServer
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+    pytest.mark.usefixtures("library"),
+]
 
 JOBS = Queue("numbers", payload=int)
 CALLS = 50
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[LocalServer]:
     with LocalServer() as server:
         yield server

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from relay_sdk import Backoff, ServerBusyError, TransportError
+from relay_sdk import Backoff, Client, ServerBusyError, TransportError
 from relay_sdk._flow import Call, Reply
 from relay_sdk._operations import AGE, take
 from relay_sdk.testing import Clock
@@ -110,7 +110,7 @@ def test_jobs_of_a_slow_request_are_ours_from_when_it_was_sent(clock: Clock) -> 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("polls", "hold"), [(None, "wait=12"), (3, None)])
 async def test_who_counts_polls_has_each_answered_at_once(
-    connect: Connect, polls: int | None, hold: str | None, clock: Clock
+    connect: Connect, polls: int | None, hold: str | None
 ) -> None:
     asked: list[str | None] = []
 
@@ -119,6 +119,7 @@ async def test_who_counts_polls_has_each_answered_at_once(
         return httpx.Response(200, content=handed_out("x").content)
 
     backoff = Backoff(1, maximum=1, retries=polls)
-    relay = connect(answer=answer, clock=clock, next_backoff=backoff, api="v2")
+    relay = connect(answer=answer, next_backoff=backoff, api="v2")
     await do(relay.next("emails"))
-    assert asked == [hold]
+    # A thread that waits in somebody else's client cannot be told to stop.
+    assert asked == [None if isinstance(relay, Client) else hold]

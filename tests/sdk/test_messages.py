@@ -9,6 +9,7 @@ from relay_sdk import (
     Queue,
     RelayError,
     RequestRejectedError,
+    ServerBusyError,
     TransportError,
     UnexpectedStatusError,
 )
@@ -39,7 +40,7 @@ def test_control_characters_are_escaped() -> None:
 async def test_a_text_of_the_server_is_escaped_and_kept_raw(connect: Connect, status: int) -> None:
     reply = httpx.Response(status, content=NASTY.encode())
     relay = connect(answer=lambda request: reply, api="v2", retry_backoff=Backoff(retries=0))
-    with pytest.raises((RequestRejectedError, UnexpectedStatusError)) as raised:
+    with pytest.raises((RequestRejectedError, ServerBusyError, UnexpectedStatusError)) as raised:
         await do(relay.enqueue(Queue("emails").job("x", 1)))
     assert printable(NASTY) in str(raised.value)
     assert raised.value.message == NASTY

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from relay_sdk import Backoff, TransportError
-from relay_sdk._http import Address
+from relay_sdk._address import Address
 
 from .both import do
 from .conftest import Connect
@@ -49,7 +49,7 @@ async def test_a_login_in_the_url_and_a_token_are_not_shown(
     with ScriptedServer(b"", YES) as server:
         url = server.url.replace("//", f"//ada:{SECRET}@") + "/prefix"
         relay = connect(url, api="v2", headers=HEADERS, retry_backoff=Backoff(retries=0))
-        with pytest.raises(TransportError, match=f"from {server.url}/prefix: ") as got:
+        with pytest.raises(TransportError, match="queue 'emails'") as got:
             await do(relay.exists("emails", "x"))
         assert await do(relay.exists("emails", "x"))
     assert is_safe(shown(got.value))

@@ -70,10 +70,11 @@ def made_here(module: ast.Module) -> Iterator[str]:
             yield from (name.name for name in part.names)
 
 
-NOT_FOR_USERS = {"AsyncSession", "Run", "Session", "_Known"} | {"Moment", "P", "S", "P_co", "S_co"}
-NOT_FOR_USERS |= {"Clock", "Int32", "Policy"}
+NOT_FOR_USERS = {"AsyncSession", "Run", "Session"} | {"Moment", "P", "S", "P_co", "S_co"}
+NOT_FOR_USERS |= {"Clock", "Int32", "Policy", "HttpClient", "AsyncHttpClient"}
 """What only the SDK makes its helpers of; an alias and type variables, which checkers look
-through; and the clock of tests, `relay_sdk.testing.Clock`."""
+through; the clock of tests, `relay_sdk.testing.Clock`; and what the clients of httpx and httpx2
+have in common."""
 
 
 @pytest.mark.parametrize("name", relay_sdk.__all__)
@@ -111,19 +112,40 @@ def test_both_clients_and_both_helpers_offer_the_same() -> None:
     assert offered(relay_sdk.JobHelper) == offered(relay_sdk.AsyncJobHelper)
 
 
-def test_importing_the_package_loads_no_server_and_no_extra() -> None:
-    code = "import relay_sdk, sys; print(*sys.modules)"
-    python = [sys.executable, "-c", code]
+NO_PART = {"dateutil", "pydantic", "relay_api.api", "relay_sdk.cli", "relay_sdk.local",
+           "relay_sdk.testing", "sqlite3", "httptools"}  # fmt: skip
+"""What only a part of the package needs, or an extra brings."""
+NO_WORKER = NO_PART | {"anyio.from_thread", "anyio.to_thread", "relay_sdk.worker"}
+NO_HTTP = NO_WORKER | {"anyio", "asyncio", "httpx", "relay_api", "relay_sdk.client", "ssl"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import relay_sdk", NO_HTTP),
+        ("from relay_sdk import Backoff, Codec, Every, Job, Queue, RelayError", NO_HTTP),
+        ("import relay_sdk; relay_sdk.Queue('emails', list[int]).job('x', [1])", NO_HTTP),
+        ("from relay_sdk import AsyncClient, AsyncJobHelper, Client, JobHelper", NO_WORKER),
+        ("from relay_sdk import *", NO_PART),
+    ],
+)
+def test_nothing_is_imported_before_its_use(statement: str, unwanted: set[str]) -> None:
+    python = [sys.executable, "-c", f"{statement}; import sys; print(*sys.modules)"]
     loaded = set(subprocess.run(python, check=True, capture_output=True, text=True).stdout.split())
-    unwanted = {
-        "sqlite3",
-        "relay_sdk.local",
-        "relay_sdk.testing",
-        "uvicorn",
-        "pydantic",
-        "dateutil",
-    }
     assert loaded & unwanted == set()
+
+
+def test_what_is_imported_late_is_there_like_the_rest() -> None:
+    code = """
+import relay_sdk
+assert set(relay_sdk.__all__) <= set(dir(relay_sdk))
+assert not hasattr(relay_sdk, "Clients")
+from relay_sdk import *
+assert all(globals()[name] is getattr(relay_sdk, name) for name in relay_sdk.__all__)
+from relay_sdk.client import Client as same
+assert Client is same
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_every_module_can_be_imported_first() -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
 import httpx
 from shared import EMAILS, URGENT, Email, Progress, UrgentEmail
 
-from relay_sdk import AsyncClient, AsyncJobHelper, Backoff, EnqueueMode, Job, RawJob
+from relay_sdk import AsyncClient, AsyncJobHelper, Backoff, Cron, EnqueueMode, Job, RawJob
 
 
 async def options(own: httpx.AsyncClient) -> None:
@@ -17,7 +17,7 @@ async def options(own: httpx.AsyncClient) -> None:
         next_backoff=Backoff(0.1, maximum=1, factor=2, jitter=0, retries=3),
         retry_backoff=Backoff(),
         http_client=own,
-        timeout=5,
+        timeout=timedelta(seconds=5),
         headers={"x-team": "mail"},
         api="v2",
     ) as relay:
@@ -41,7 +41,10 @@ async def look(relay: AsyncClient) -> None:
 
 async def work(relay: AsyncClient) -> None:
     assert_type(await relay.next(EMAILS), list[AsyncJobHelper[Email, Progress]])
-    assert_type(await relay.next(EMAILS, 10, timeout=0.5), list[AsyncJobHelper[Email, Progress]])
+    assert_type(
+        await relay.next(EMAILS, 10, timeout=timedelta(seconds=1)),
+        list[AsyncJobHelper[Email, Progress]],
+    )
     assert_type(relay.iter(EMAILS), AsyncIterator[AsyncJobHelper[Email, Progress]])
     for helper in await relay.next(EMAILS, num_jobs=10):
         assert_type(helper.job.payload.to, str)
@@ -70,6 +73,10 @@ async def end(helper: AsyncJobHelper[Email, Progress]) -> None:
     await helper.reschedule()
     await helper.reschedule(run_at=datetime.now(UTC), state=Progress(1))
     await helper.reschedule(state=None)
+    await helper.reschedule(delay=60, state=Progress(1))
+    await helper.reschedule(delay=timedelta(minutes=1))
+    await helper.reschedule(run_at=Cron("0 9 * * MON-FRI", "Europe/Berlin"))
+    await helper.release(delay=timedelta(minutes=1), state=None)
     await helper.reschedule(urgent)
     await helper.requeue([helper.job, urgent], mode="ignore")
     await helper.remove()

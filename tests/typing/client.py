@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
 import httpx
 from shared import EMAILS, URGENT, Email, Progress, UrgentEmail
 
-from relay_sdk import Backoff, Client, EnqueueMode, Job, JobHelper, RawJob
+from relay_sdk import Backoff, Client, Cron, EnqueueMode, Job, JobHelper, RawJob
 
 
 def options(own: httpx.Client) -> None:
@@ -17,7 +17,7 @@ def options(own: httpx.Client) -> None:
         next_backoff=Backoff(0.1, maximum=1, factor=2, jitter=0, retries=3),
         retry_backoff=Backoff(),
         http_client=own,
-        timeout=5,
+        timeout=timedelta(seconds=5),
         headers={"x-team": "mail"},
         api="v2",
     ) as relay:
@@ -29,11 +29,13 @@ def produce(relay: Client, mode: EnqueueMode) -> None:
         "1",
         Email("a@example.org"),
         state=Progress(0),
-        timeout=30,
+        timeout=timedelta(seconds=30),
         max_retries=3,
         run_at=datetime.now(UTC),
     )
     assert_type(job, Job[Email, Progress])
+    EMAILS.job("2", Email("b@example.org"), delay=60)
+    EMAILS.job("3", Email("b@example.org"), delay=timedelta(hours=1))
     assert_type(relay.enqueue(job), None)
     relay.enqueue(job, mode="replace")
     relay.enqueue_batch(EMAILS.job(id, Email(id)) for id in "ab")
@@ -49,7 +51,9 @@ def look(relay: Client) -> None:
 
 def work(relay: Client) -> None:
     assert_type(relay.next(EMAILS), list[JobHelper[Email, Progress]])
-    assert_type(relay.next(EMAILS, 10, timeout=0.5), list[JobHelper[Email, Progress]])
+    assert_type(
+        relay.next(EMAILS, 10, timeout=timedelta(seconds=1)), list[JobHelper[Email, Progress]]
+    )
     assert_type(relay.iter(EMAILS), Iterator[JobHelper[Email, Progress]])
     for helper in relay.next(EMAILS, num_jobs=10):
         assert_type(helper.job.payload.to, str)
@@ -77,6 +81,10 @@ def end(helper: JobHelper[Email, Progress]) -> None:
     helper.reschedule()
     helper.reschedule(run_at=datetime.now(UTC), state=Progress(1))
     helper.reschedule(state=None)
+    helper.reschedule(delay=60, state=Progress(1))
+    helper.reschedule(delay=timedelta(minutes=1))
+    helper.reschedule(run_at=Cron("0 9 * * MON-FRI", "Europe/Berlin"))
+    helper.release(delay=timedelta(minutes=1), state=None)
     helper.reschedule(URGENT.job("1", UrgentEmail("a@example.org", 3)))
     helper.requeue([helper.job, URGENT.job("1", UrgentEmail("a@example.org", 3))], mode="ignore")
     helper.remove()

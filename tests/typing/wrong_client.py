@@ -3,6 +3,7 @@
 from shared import EMAILS, Email, Progress
 
 from relay_sdk import Client, JobHelper
+from relay_sdk import Clients as Clients  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 
 
 def take_progress(progress: Progress) -> None: ...
@@ -56,14 +57,17 @@ def handle(helper: JobHelper[Email, Progress]) -> None:
     helper.raw.id = "2"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     take_progress(helper.job.payload)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     take_progress(helper.job.state)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    helper.heartbeat(Email("a"))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
-    helper.heartbeat({"sent": 1})  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    helper.heartbeat(Email("a"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    helper.heartbeat({"sent": 1})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     helper.heartbeat_auto("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     helper.complete(Progress(1))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def end(helper: JobHelper[Email, Progress]) -> None:
     helper.reschedule(Email("a"))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    helper.reschedule(delay="1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    helper.reschedule(EMAILS.job("1", Email("a")), delay=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    helper.release(state=Email("a"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     helper.reschedule(state=Email("a"))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     helper.reschedule(run_at=3)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     helper.requeue(EMAILS.job("1", Email("a")))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -44,6 +44,8 @@ URGENT.job("1", Email("a"))  # type: ignore[arg-type]  # pyright: ignore[reportA
 # an option of the wrong type
 EMAILS.job(1, Email("a"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 EMAILS.job("1", Email("a"), timeout=1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+EMAILS.job("1", Email("a"), delay="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+EMAILS.job("1", Email("a"), run_at=60)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 EMAILS.job("1", Email("a"), max_retries="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 EMAILS.job("1", Email("a"), run_at="2030-01-01T00:00:00Z")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
@@ -68,7 +70,7 @@ def use_any_helper(helper: JobHelper[object, object]) -> None:
 
 
 def use_no_state(helper: JobHelper[Email, None]) -> None:
-    helper.heartbeat(Progress(0))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    helper.heartbeat(Progress(0))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def substitutes(job: Job[Email, Progress], helper: JobHelper[Email, Progress]) -> None:

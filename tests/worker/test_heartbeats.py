@@ -140,7 +140,7 @@ async def test_ten_thousand_running_jobs_need_few_heartbeat_tasks(rig: Rig, coun
     async with anyio.create_task_group() as group:
         group.start_soon(rig.worker("q", handle, concurrency=count).run)
         await rig.until(lambda: running == count)
-        assert rig.server.polls() == [count]
+        assert sum(rig.server.polls()) == count
         rig.clock.advance(200)
         for beats in (1, 100, 500):
             await rig.until(lambda n=beats: rig.server.count("PATCH") >= n)

@@ -141,7 +141,7 @@ def test_signals_end_a_worker_whose_server_says_nothing(
         assert hanging.taken.wait(PATIENCE)
 
         process.send_signal(number)
-        log_until(process, "stopping;")
+        log_until(process, "Ctrl-C again ends at once")
         process.send_signal(number)
 
         process.communicate(timeout=5)

@@ -104,7 +104,7 @@ async def test_an_idle_worker_polls_more_and_more_slowly_and_is_quick_again(rig:
     rig.server.trouble = note
     backoff = Backoff(0.5, maximum=8, factor=2, jitter=0)
     async with rig.running(rig.worker("q", handle, client=rig.client(next_backoff=backoff))):
-        await rig.until(lambda: len(polls) == 7, tick=0.1)
+        await rig.until(lambda: len(polls) == 7, tick=0.05)
         waits = [after - before for before, after in pairwise(polls)]
         assert waits == pytest.approx([0.5, 1, 2, 4, 8, 8], abs=0.45)
         rig.producer.enqueue(Queue("q").job("a", 1))

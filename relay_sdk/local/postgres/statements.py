@@ -34,18 +34,32 @@ WHERE {_IS_ASKED} AND jobs.in_flight AND {_IS_ITS_RUN} RETURNING asked.n"""
 # What is locked is chosen first, once: joined to a plain subquery, more rows could be updated.
 CLAIM = f"""
 WITH ready AS MATERIALIZED (
-    SELECT found.ctid
+    SELECT sized.ctid
     FROM unnest(%(queues)s::text[], %(limits)s::int8[]) AS asked(queue, most)
     CROSS JOIN LATERAL (
-        SELECT jobs.ctid FROM jobs
-        WHERE jobs.queue = asked.queue AND jobs.in_flight = FALSE
-            AND jobs.run_at <= %(now)s::timestamp
-        ORDER BY jobs.run_at LIMIT asked.most FOR UPDATE SKIP LOCKED
-    ) AS found
+        SELECT found.ctid, sum(found.size) OVER (ROWS UNBOUNDED PRECEDING) - found.size AS before
+        FROM (
+            SELECT jobs.ctid,
+                octet_length(jobs.data::text) + coalesce(octet_length(jobs.state::text), 0) AS size
+            FROM jobs
+            WHERE jobs.queue = asked.queue AND jobs.in_flight = FALSE
+                AND jobs.run_at <= %(now)s::timestamp
+            ORDER BY jobs.run_at LIMIT asked.most FOR UPDATE SKIP LOCKED
+        ) AS found
+    ) AS sized
+    WHERE sized.before <= %(size)s::int8
 )
 UPDATE jobs SET in_flight = TRUE, run_id = gen_random_uuid(), updated_at = %(now)s::timestamp,
     expires_at = %(now)s::timestamp + timeout
 FROM ready WHERE jobs.ctid = ready.ctid RETURNING {_JOB}"""
+
+_FIRST = """(
+    SELECT jobs.run_at FROM jobs WHERE jobs.queue = asked.queue AND jobs.in_flight = FALSE
+        AND {} ORDER BY jobs.run_at LIMIT 1)"""
+
+LEFT = f"""
+SELECT asked.n, {_FIRST.format("TRUE")}, {_FIRST.format("jobs.run_at > %(now)s::timestamp")}
+FROM unnest(%(queues)s::text[]) WITH ORDINALITY AS asked(queue, n)"""
 
 _INSERT = """
 INSERT INTO jobs (queue, id, timeout, max_retries, retries_remaining, data, state, run_at,

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -10,13 +10,14 @@ import psycopg
 
 from relay_sdk.local import dates
 from relay_sdk.local.answers import BackendError
-from relay_sdk.local.operations import Operation
+from relay_sdk.local.operations import JobsCame, Operation, Reaped
 
 from . import connection, statements, tables
 from .careful import carefully
 from .connection import Connection
 from .statements import Parameters
 from .turn import Statement, Turn
+from .wakeups import Wakeups
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 
@@ -50,9 +51,10 @@ class PostgresStore:
         self._trouble = BackendError("")
         self._next_try = 0.0
         self._plans_end = 0.0
+        self._pid = 0
         self._open: Connection | None = None
         try:
-            self._open = connection.connect(url)
+            self._open = self._connect()
             tables.prepare(self._open, self.name)
             tables.warn(self._open, self.name)
             self._look_at_the_clock(self._open)
@@ -75,8 +77,17 @@ class PostgresStore:
         """Tell the time of the database's machine."""
         return time.time_ns() // 1000 + self._ahead
 
-    def perform(self, operations: Sequence[Operation[Any]], now: int) -> list[object]:
+    def perform(
+        self,
+        operations: Iterable[Operation[Any]],
+        now: int,
+        *,
+        write: bool = True,  # noqa: ARG002  reading locks nothing either way
+    ) -> list[object]:
         """Do all in one transaction; what cannot be stored is found by doing each alone."""
+        operations = list(operations)  # what is asked is read before a transaction begins
+        if not operations:
+            return []
         try:
             return self._attempt(operations, now)
         except psycopg.Error as error:
@@ -144,9 +155,9 @@ class PostgresStore:
             each.read(cursor.fetchall() if cursor.description else (), turn.outcomes)
         return turn.outcomes
 
-    def reap(self, now: int, interval: int) -> list[tuple[str, str]]:
+    def reap(self, now: int, interval: int) -> Reaped:
         """Put back the jobs whose time is over, if no other server did it in this interval."""
-        dropped: list[tuple[str, str]] = []
+        reaped = Reaped([], [], complete=True)  # as far as this server may go in this interval
         end = time.monotonic() + REAPING
         try:
             database = self._connected()
@@ -157,7 +168,7 @@ class PostgresStore:
                 "after": dates.to_text(now + interval),  # a clock may have been set back
             }
             if not database.execute(statements.TAKE_TURN_TO_REAP, turn).rowcount:
-                return dropped
+                return reaped
             over: Parameters = {"now": turn["now"], "most": REAPED}
             while time.monotonic() < end:
                 with database.transaction():
@@ -166,15 +177,20 @@ class PostgresStore:
                     news = [f"{now} {queue}" for queue in {row[0] for row in back}]
                     if news:
                         database.execute(statements.NOTIFY, {"news": statements.texts(news)})
-                dropped += [(queue, id) for queue, id in gone]
+                reaped.dropped.extend((queue, id) for queue, id in gone)
+                reaped.requeued.extend((queue, now) for (queue,) in back)
                 if max(len(gone), len(back)) < REAPED:
                     break
         except psycopg.Error as error:
             self._undo(error)
             trouble = self._note(error)
-            if not dropped and connection.concerns_all(error):
+            if not (reaped.dropped or reaped.requeued) and connection.concerns_all(error):
                 raise trouble from None
-        return dropped
+        return reaped
+
+    def listen(self, jobs_came: JobsCame) -> Wakeups:
+        """Tell of the jobs that other servers of this code store."""
+        return Wakeups(self.url, jobs_came, lambda: self._pid)
 
     def _look_at_the_clock(self, database: Connection) -> None:
         before = time.time_ns() // 1000
@@ -193,12 +209,17 @@ class PostgresStore:
             if time.monotonic() < self._next_try:
                 raise self._trouble
             try:
-                self._open = connection.connect(self.url)
+                self._open = self._connect()
                 self._look_at_the_clock(self._open)
             except psycopg.Error:
                 self._next_try = time.monotonic() + PAUSE
                 raise
         return self._open
+
+    def _connect(self) -> Connection:
+        opened = connection.connect(self.url)
+        self._pid = opened.info.backend_pid
+        return opened
 
     def _drop(self) -> None:
         if self._open is not None:

@@ -8,6 +8,7 @@ from relay_sdk.local import dates, storable
 from relay_sdk.local.answers import BackendError, JobExistsError
 from relay_sdk.local.operations import (
     Claim,
+    Claimed,
     Enqueue,
     Exists,
     Get,
@@ -22,6 +23,9 @@ from relay_sdk.local.operations import (
 
 from . import statements
 from .statements import Parameters
+
+CLAIM_SIZE = 16 * 1024 * 1024
+"""Bytes of payload and state after which a turn claims no more jobs of a queue."""
 
 Rows = Sequence[tuple[Any, ...]]
 Key = tuple[str, str]
@@ -106,7 +110,10 @@ class Turn:
     def last_statements(self) -> Iterator["Statement"]:
         """Yield what may see what the others did."""
         if found := self._kinds[Claim]:
-            yield Claims(found, self.now)
+            claims = Claims(found, self.now)
+            yield claims
+            if any(claim.tell_left for _, claim in found):
+                yield Left(claims, found, self.now)
         if found := self._kinds[Get]:
             yield Gets(statements.GET, *_by_key(found))
         if found := self._kinds[Exists]:
@@ -178,15 +185,18 @@ class Claims(Statement):
 
     def __init__(self, found: Sequence[tuple[int, Claim]], now: int) -> None:
         self._found = found
-        limits: defaultdict[str, int] = defaultdict(int)
+        self.more: dict[str, bool] = {}
+        """Of each queue whether there may be more for it to take."""
+        self._limits: defaultdict[str, int] = defaultdict(int)
         for _, claim in found:
-            limits[claim.queue] = min(limits[claim.queue] + claim.limit, 2**63 - 1)
-        queues = sorted(limits)
+            self._limits[claim.queue] = min(self._limits[claim.queue] + claim.limit, 2**63 - 1)
+        queues = sorted(self._limits)
         super().__init__(
             statements.CLAIM,
             {
                 "queues": statements.texts(queues),
-                "limits": statements.numbers(limits[queue] for queue in queues),
+                "limits": statements.numbers(self._limits[queue] for queue in queues),
+                "size": CLAIM_SIZE,
                 "now": dates.to_text(now),
             },
         )
@@ -195,11 +205,40 @@ class Claims(Statement):
         ready: defaultdict[str, list[Job]] = defaultdict(list)
         for row in rows:
             ready[row[0]].append(Job._make(row))
-        for jobs in ready.values():
+        for queue, limit in self._limits.items():
+            jobs = ready[queue]
             jobs.sort(key=lambda job: job.run_at)
+            size = 4 * sum(len(job.payload) + len(job.state or "") for job in jobs)  # at most
+            self.more[queue] = len(jobs) == limit or size > CLAIM_SIZE
         for place, claim in self._found:
             jobs = ready[claim.queue]
-            outcomes[place], ready[claim.queue] = jobs[: claim.limit], jobs[claim.limit :]
+            outcomes[place] = Claimed(jobs[: claim.limit])
+            ready[claim.queue] = jobs[claim.limit :]
+
+
+class Left(Statement):
+    """Finds when the first job is due of those that the claims left.
+
+    A ready one that the claims passed by is locked, by who takes or changes it now.
+    """
+
+    def __init__(self, claims: Claims, found: Sequence[tuple[int, Claim]], now: int) -> None:
+        self._claims = claims
+        self._found = [(place, claim) for place, claim in found if claim.tell_left]
+        self._queues = sorted({claim.queue for _, claim in self._found})
+        queues = statements.texts(self._queues)
+        super().__init__(statements.LEFT, {"queues": queues, "now": dates.to_text(now)})
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        left: dict[str, int | None] = {}
+        for row in rows:
+            n: int = row[0]
+            queue = self._queues[n - 1]
+            left[queue] = row[1] if self._claims.more[queue] else row[2]
+        for place, claim in self._found:
+            claimed = outcomes[place]
+            assert isinstance(claimed, Claimed)  # noqa: S101  the claims were read before
+            outcomes[place] = claimed._replace(left=left[claim.queue])
 
 
 def last_of_each(jobs: Iterable[NewJob]) -> list[NewJob]:

@@ -9,6 +9,8 @@ from threading import Thread
 
 import psycopg
 
+from relay_sdk.local.operations import JobsCame
+
 from . import connection
 from .connection import Connection
 from .statements import CHANNEL
@@ -22,14 +24,16 @@ PAUSE = 1.0
 class Wakeups:
     """Calls back, in a thread of its own, when a queue gains jobs on any server.
 
-    `jobs(queue, run_at)` says when the first of them is due; queue is None when news may have been
-    missed, and any queue may have gained some. A pooler can keep all news away, and another Relay
-    sends none, so whoever waits looks now and then all the same.
+    `jobs_came(queue, run_at)` says when the first of them is due; queue is None when news may have
+    been missed, and any queue may have gained some. Nothing is said of what the connection does
+    whose backend has the pid `own()`. A pooler can keep all news away, and another Relay sends
+    none, so whoever waits looks now and then all the same.
     """
 
-    def __init__(self, url: str, jobs: Callable[[str | None, int], None]) -> None:
+    def __init__(self, url: str, jobs_came: JobsCame, own: Callable[[], int] = lambda: 0) -> None:
         self._url = url
-        self._jobs = jobs
+        self._jobs_came = jobs_came
+        self._own = own
         self._stopping, self._stop = socket.socketpair()
         self._thread = Thread(target=self._run, name="relay wakeups", daemon=True)
         self._thread.start()
@@ -47,7 +51,7 @@ class Wakeups:
                 with connection.connect(self._url) as listening:
                     listening.execute(f"LISTEN {CHANNEL}")
                     failing = False
-                    self._jobs(None, 0)
+                    self._jobs_came(None, 0)
                     self._listen(listening)
                     return
             except psycopg.Error as error:
@@ -70,6 +74,8 @@ class Wakeups:
 
     def _tell(self, listening: Connection) -> None:
         for news in listening.notifies(timeout=0):
+            if news.pid == self._own():
+                continue
             due, _, queue = news.payload.partition(" ")
             with suppress(ValueError):  # it is nobody's of ours
-                self._jobs(queue, int(due))
+                self._jobs_came(queue, int(due))

@@ -13,8 +13,9 @@ from relay_sdk import AsyncClient, Client
 from relay_sdk.testing import transport
 
 from ..api import Version
+from ..conftest import FOREIGN_URL
 from ..wire import Wire
-from .both import AnyClient, entered
+from .both import AnyClient, do, entered
 
 Kind = Literal["sync", "asyncio", "trio"]
 
@@ -73,15 +74,24 @@ async def http(
 
 
 @pytest.fixture
-def connect(kind: Kind, choice: str, wire: Wire, http: httpx.Client | httpx.AsyncClient) -> Connect:
+async def connect(
+    kind: Kind, choice: str, wire: Wire, http: httpx.Client | httpx.AsyncClient
+) -> AsyncIterator[Connect]:
     """Make a client of the server, with other options than usual."""
+    made: list[AnyClient] = []
 
     def connect(**options: Any) -> AnyClient:
-        usual = {"http_client": http, "api": choice, "clock": wire.clock, "timeout": 30}
+        usual: dict[str, Any] = {"api": choice, "clock": wire.clock, "timeout": 30}
+        if wire.app or wire.url == FOREIGN_URL:
+            usual["http_client"] = http
+        # On our own server nothing has to be deleted: there the SDK has its own connections.
         make = Client if kind == "sync" else AsyncClient
-        return make(wire.url or "http://in.process", **usual | options)
+        made.append(make(wire.url or "http://in.process", **usual | options))
+        return made[-1]
 
-    return connect
+    yield connect
+    for client in made:
+        await do(client.close() if isinstance(client, Client) else client.aclose())
 
 
 @pytest.fixture

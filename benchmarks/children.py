@@ -1,0 +1,114 @@
+"""Programs that are started here: each ends with the block it was started in, whatever happens."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from select import select
+from typing import IO, Any, NoReturn
+
+HERE = Path(__file__).parent
+START = 60  # seconds to begin
+CALM = 15  # seconds to end by itself
+TICK = os.sysconf("SC_CLK_TCK")
+
+Process = subprocess.Popen[str]
+
+
+class ChildError(Exception):
+    """A program did not do what it was started for."""
+
+
+@contextmanager
+def running(
+    *command: str | Path,
+    env: Mapping[str, str] | None = None,
+    stop: signal.Signals = signal.SIGTERM,
+    log: IO[str] | None = None,
+    user: str | None = None,
+) -> Generator[Process]:
+    """Run a program in a session of its own, and end all of that session with the block."""
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        start_new_session=True,  # a Ctrl-C is ours alone to pass on
+        user=user,
+    )
+    try:
+        yield process
+    finally:
+        _end(process, stop)
+
+
+def _end(process: Process, stop: signal.Signals) -> None:
+    if process.poll() is None:
+        process.send_signal(stop)
+        try:
+            process.wait(CALM)
+        except subprocess.TimeoutExpired:
+            print(f"{process.args!r} did not end, and is killed", file=sys.stderr)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+def first_line(process: Process) -> str:
+    """Wait for the line with which a program says that it is there."""
+    assert process.stdout
+    came, _, _ = select([process.stdout], [], [], START)
+    if not came or not (line := process.stdout.readline().strip()):
+        raise ChildError(f"{process.args!r} did not start")
+    return line
+
+
+def answer(process: Process, seconds: float) -> Any:
+    """Wait for a program to end, and give the JSON that it printed."""
+    out, _ = process.communicate(timeout=seconds)
+    if process.returncode:
+        raise ChildError(f"{process.args!r} ended: {process.returncode}")
+    return json.loads(out)
+
+
+def cpu_seconds(process: Process) -> float:
+    """Give the time that a session's processes have worked so far (Linux only)."""
+    return sum(_ticks(process.pid, Path("/proc").glob("[0-9]*/stat"))) / TICK
+
+
+def _ticks(session: int, stats: Iterable[Path]) -> Generator[int]:
+    for stat in stats:
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                yield sum(map(int, fields[11:15]))
+
+
+def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise ChildError(f"{what} took more than {seconds:g} s")
+        time.sleep(0.02)
+
+
+def end_on_signals() -> None:
+    """Let a SIGTERM or SIGHUP leave the blocks, as Ctrl-C does; a second one disturbs no more."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def interrupt(*_: object) -> NoReturn:
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in signals:
+        signal.signal(number, interrupt)

@@ -1,0 +1,207 @@
+"""What is measured of relay-job-sdk, against its local server on a file with synced commits."""
+
+import random
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from importlib import import_module
+from itertools import product
+from typing import NamedTuple
+
+import import_time
+from attrs import evolve, frozen
+from bench import PYTHON, Bench, Sample, one
+from children import HERE, START, first_line, running, wait_until
+from marks import Marks
+
+from relay_sdk import Client, Queue
+
+PROGRAM = HERE / "relay.py"
+WORKERS = {"tasks": "AsyncWorker", "threads": "Worker"}
+DRAINS = [("tasks", 10), ("tasks", 50), ("tasks", 200), ("threads", 8), ("threads", 32)]
+ENQUEUES = [("tasks", 1), ("tasks", 32), ("threads", 1), ("threads", 8)]
+IMPORTS = ("import relay_sdk", "from relay_sdk import Client", "from relay_sdk import AsyncWorker")
+BATCH = 1000
+PAYLOAD = {"to": "ada@example.org", "subject": "Hello"}
+
+
+@frozen
+class Variant:
+    """How the SDK is installed in the programs that are its clients."""
+
+    name: str
+    without: str = ""  # a package that they are not to find
+    loop: str = "asyncio"  # or uvloop
+
+    @property
+    def who(self) -> str:
+        return f"relay-job-sdk, {self.name}"
+
+    def env(self, url: str) -> dict[str, str]:
+        return {"RELAY_URL": url, "WITHOUT": self.without, "LOOP": self.loop}
+
+
+VARIANTS = [
+    Variant("httpx", without="httptools"),
+    # The `fast` extra goes here, as soon as there is one; goals.py looks for its name:
+    # Variant("fast"), Variant("fast on uvloop", loop="uvloop"),
+]
+
+
+@contextmanager
+def server(bench: Bench, *options: str) -> Generator[str]:
+    """Serve a new file, as a user would, and give the URL."""
+    db = bench.path("relay.db")
+    serve = (PYTHON, "-m", "relay_sdk.local", "--db", str(db), "--port", "0")
+    with running(*serve, *options, log=bench.log) as process:
+        yield first_line(process)
+
+
+Measure = Callable[[str], Iterator[Sample]]
+
+
+def measures(bench: Bench) -> list[Measure]:
+    """Give what is to be measured, each with the URL of the round's server."""
+    return [
+        *(
+            partial(drain, bench, variant, kind, at_once)
+            for variant in VARIANTS
+            for kind, at_once in DRAINS
+        ),
+        *(
+            partial(enqueue, bench, variant, kind, at_once)
+            for variant in VARIANTS
+            for kind, at_once in ENQUEUES
+        ),
+        *(partial(batches, bench, variant) for variant in VARIANTS),
+        partial(latencies, bench),
+        partial(raw, bench),
+        imports,
+        *([partial(codecs, bench)] if (HERE / "codec.py").exists() else []),
+    ]
+
+
+def drain(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -> Iterator[Sample]:
+    queue, jobs = f"drain-{variant.name}-{kind}-{at_once}", bench.size.jobs
+    emails = Queue(queue, payload=dict[str, str])
+    with Client(url) as relay:
+        for first in range(0, jobs, BATCH):
+            relay.enqueue_batch(
+                emails.job(str(n), PAYLOAD) for n in range(first, min(jobs, first + BATCH))
+            )
+        figures = bench.drain(
+            *program("work", queue, kind, at_once), env=variant.env(url), in_hand=at_once
+        )
+        if figures["jobs"] == [jobs]:  # the worker has ended by itself
+            left = [n for n in random.sample(range(jobs), 20) if relay.exists(emails, str(n))]
+            if left:
+                raise RuntimeError(f"jobs {left} in {queue} were run and not completed")
+    yield Sample("drain", f"{WORKERS[kind]}, {at_once} at once", variant.who, figures)
+
+
+def enqueue(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -> Iterator[Sample]:
+    queue = f"enqueue-{variant.name}-{kind}-{at_once}"
+    command = program("enqueue", queue, kind, at_once)
+    seconds = bench.size.enqueue_seconds
+    done = bench.call(
+        *command, "--jobs", "1000000", "--seconds", f"{seconds}", env=variant.env(url)
+    )
+    what = f"one by one, {at_once} {kind if at_once > 1 else kind.removesuffix('s')}"
+    yield Sample("enqueue", what, variant.who, one(done))
+
+
+def batches(bench: Bench, variant: Variant, url: str) -> Iterator[Sample]:
+    jobs = 5 * bench.size.jobs
+    command = program("batches", f"batches-{variant.name}", "threads", min(BATCH, jobs))
+    done = bench.call(*command, "--jobs", f"{jobs}", "--seconds", "10", env=variant.env(url))
+    yield Sample("enqueue", f"batches of {BATCH:,}", variant.who, one(done))
+
+
+def latencies(bench: Bench, url: str) -> Iterator[Sample]:
+    """All workers are there at once, idle; one of them gets a job now and then."""
+    with idle_workers(bench, "latency", url) as workers:
+        files = [str(worker.marks.path) for worker in workers]
+        command = (PYTHON, PROGRAM, "latencies", "latency", "--jobs", f"{bench.size.latencies}")
+        samples = bench.call(*command, "--marks", *files, env={"RELAY_URL": url})
+    for worker, taken in zip(workers, samples, strict=True):
+        yield Sample("latency", worker.what, worker.who, {"sample_ms": taken})
+
+
+def idle(bench: Bench) -> Iterator[Sample]:
+    """Count the requests of idle workers, in the log of a server of their own.
+
+    As many as there are rounds do nothing at the same time: it takes ten seconds either way.
+    """
+    path = bench.path("server.log")
+    with (
+        path.open("w") as log,
+        server(evolve(bench, log=log), "--log-level", "debug") as url,
+        idle_workers(bench, "idle", url, bench.size.rounds) as workers,
+    ):
+
+        def requests(worker: Idle) -> int:
+            return path.read_text().count(f"/queues/{worker.queue}/jobs")
+
+        with Client(url) as relay:
+            for worker in workers:
+                relay.enqueue(Queue(worker.queue, payload=dict[str, str]).job("first", PAYLOAD))
+        wait_until(lambda: all(len(worker.marks) for worker in workers), START, "the first job")
+        time.sleep(bench.size.window / 5)  # it is completed, and the backoff has grown
+        before = [requests(worker) for worker in workers]
+        time.sleep(bench.size.window)
+        for worker, earlier in zip(workers, before, strict=True):
+            made = requests(worker) - earlier
+            yield Sample("idle", worker.what, worker.who, {"requests": [made]})
+
+
+class Idle(NamedTuple):
+    """A worker that has nothing to do."""
+
+    queue: str
+    what: str
+    who: str
+    marks: Marks
+
+
+@contextmanager
+def idle_workers(bench: Bench, name: str, url: str, times: int = 1) -> Generator[list[Idle]]:
+    """Start workers of each kind and variant, each on a queue of its own."""
+    workers: list[Idle] = []
+    with ExitStack() as stack:
+        for variant, (kind, what) in product(VARIANTS * times, WORKERS.items()):
+            worker = Idle(f"{name}.{len(workers)}", what, variant.who, bench.marks())
+            command = program("work", worker.queue, kind, 10)
+            env = variant.env(url) | {"MARKS": str(worker.marks.path)}
+            stack.enter_context(running(*command, env=env, log=bench.log))
+            workers.append(worker)
+        yield workers
+
+
+def raw(bench: Bench, url: str) -> Iterator[Sample]:
+    done = bench.call(PYTHON, HERE / "raw.py", url, f"{bench.size.jobs}", env={})
+    for what, figures in done.items():
+        yield Sample("server", what, "local server", one(figures))
+
+
+def imports(_: str) -> Iterator[Sample]:
+    """What importing costs over what a typed HTTP client needs anyway."""
+    base = import_time.milliseconds(import_time.BASE)
+    for statement in IMPORTS:
+        added = import_time.milliseconds(statement) - base
+        yield Sample("import", statement, "relay-job-sdk", {"added_ms": [added]})
+
+
+def codecs(bench: Bench, _: str) -> Iterator[Sample]:
+    """What the SDK costs a job without any server, in this process."""
+    codec = import_module("codec")
+    for kind in ("plain JSON", "dataclass"):
+        stages = codec.stages(*codec.PAYLOADS[kind])
+        for stage in ("send", "receive"):
+            taken = [codec.microseconds(stages[stage]) for _ in range(bench.size.repeats)]
+            yield Sample("codec", f"{stage}, {kind}", "relay-job-sdk", {"us": taken})
+
+
+def program(what: str, queue: str, kind: str, at_once: int) -> tuple[str, ...]:
+    options = ("--kind", kind, "--at-once", f"{at_once}")
+    return (PYTHON, str(PROGRAM), what, queue, *options)

@@ -1,0 +1,145 @@
+"""What relay-job-sdk does in a benchmark, as a program; the server is at $RELAY_URL."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+
+import loads
+from marks import Marks, writer
+
+for package in os.environ.get("WITHOUT", "").split():
+    sys.modules[package] = None  # type: ignore[assignment]  # it is not found when it is imported
+
+from relay_sdk import (  # noqa: E402
+    AsyncClient,
+    AsyncJobHelper,
+    AsyncWorker,
+    Client,
+    Job,
+    JobHelper,
+    Queue,
+    Worker,
+)
+
+PAYLOAD = {"to": "ada@example.org", "subject": "Hello"}
+Payload = dict[str, str]
+
+
+class Options(argparse.Namespace):
+    what: str
+    queue: str
+    kind: str
+    at_once: int
+    jobs: int
+    seconds: float
+    marks: list[str]
+
+
+def job(queue: str, number: int) -> Job[Payload, object]:
+    return Queue(queue, payload=Payload).job(str(number), PAYLOAD)
+
+
+def work(options: Options) -> None:
+    note, queue = writer(), Queue(options.queue, payload=Payload)
+
+    def handle(_: JobHelper[Payload]) -> None:
+        note()
+
+    with Client() as relay:
+        Worker(relay, queue, handle, concurrency=options.at_once).run()
+
+
+async def work_in_tasks(options: Options) -> None:
+    note, queue = writer(), Queue(options.queue, payload=Payload)
+
+    async def handle(_: AsyncJobHelper[Payload]) -> None:
+        note()
+
+    async with AsyncClient() as relay:
+        await AsyncWorker(relay, queue, handle, concurrency=options.at_once).run()
+
+
+def enqueue_one(relay: Client, queue: str, number: int) -> None:
+    relay.enqueue(job(queue, number))
+
+
+def enqueue(options: Options) -> None:
+    with Client() as relay:
+        relay.enqueue(job(options.queue, -1))  # the connection is there
+        numbers = loads.Numbers(options.jobs, options.seconds)
+        with loads.measured(numbers.given):
+            loads.by_threads(options.at_once, numbers, partial(enqueue_one, relay, options.queue))
+
+
+async def enqueue_in_tasks(options: Options) -> None:
+    async with AsyncClient() as relay:
+        await relay.enqueue(job(options.queue, -1))
+        numbers = loads.Numbers(options.jobs, options.seconds)
+        with loads.measured(numbers.given):
+            await loads.by_tasks(
+                options.at_once, numbers, lambda n: relay.enqueue(job(options.queue, n))
+            )
+
+
+def batches(options: Options) -> None:
+    """Make jobs and enqueue them, `--at-once` in a batch."""
+    size = options.at_once
+    with Client() as relay:
+        relay.enqueue(job(options.queue, -1))
+        numbers = loads.Numbers(options.jobs // size, options.seconds)
+        with loads.measured(lambda: numbers.given() * size):
+            for number in numbers:
+                first = number * size
+                relay.enqueue_batch(job(options.queue, n) for n in range(first, first + size))
+
+
+def latencies(options: Options) -> None:
+    """Give `--jobs` samples of each queue, QUEUE.0, QUEUE.1 and so on, one for each `--marks`."""
+    all_marks = [Marks(Path(path)) for path in options.marks]
+    samples: list[list[float]] = [[] for _ in all_marks]
+    with Client() as relay:
+        for n in range(-1, options.jobs):
+            for index, marks in enumerate(all_marks):
+                enqueue = partial(enqueue_one, relay, f"{options.queue}.{index}")
+                taken = loads.latency(n, enqueue, marks, loads.IDLE / len(samples))
+                if n >= 0:  # the first one finds cold connections
+                    samples[index].append(taken)
+    print(json.dumps(samples))
+
+
+PROGRAMS: dict[tuple[str, str], Callable[[Options], Coroutine[None, None, None] | None]] = {
+    ("work", "threads"): work,
+    ("work", "tasks"): work_in_tasks,
+    ("enqueue", "threads"): enqueue,
+    ("enqueue", "tasks"): enqueue_in_tasks,
+    ("batches", "threads"): batches,
+    ("latencies", "threads"): latencies,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=sorted({what for what, _ in PROGRAMS}))
+    parser.add_argument("queue")
+    parser.add_argument("--kind", choices=["threads", "tasks"], default="threads")
+    parser.add_argument("--at-once", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--marks", nargs="*", default=[])
+    options = parser.parse_args(namespace=Options())
+    running = PROGRAMS[options.what, options.kind](options)
+    if running is not None and os.environ.get("LOOP") == "uvloop":
+        import uvloop
+
+        uvloop.run(running)
+    elif running is not None:
+        asyncio.run(running)
+
+
+if __name__ == "__main__":
+    main()

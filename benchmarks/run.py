@@ -1,0 +1,117 @@
+"""Measure the SDK and its local server, and with --peers what else a Python user would pick.
+
+All is measured in rounds, each in an order of its own, so that a busy moment of the machine meets
+everybody. Written to benchmarks/results.json, and from there by report.py.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+
+import install_peers
+import machine
+import ours
+import peers
+import report
+from bench import FULL, QUICK, Bench, Sample
+from children import HERE, end_on_signals
+from results import Results, Row, dump
+
+LAST = 25  # seconds for what is measured after the rounds
+QUICK_OUT = HERE.parent / "build" / "bench"
+
+
+class Options(argparse.Namespace):
+    quick: bool
+    peers: bool
+    out: Path | None
+    data: str
+
+
+def run(bench: Bench, with_peers: bool) -> tuple[list[Row], int]:
+    """Measure everything in rounds; give a row for each thing measured, and the number of rounds.
+
+    On a busy machine there are fewer than there were to be, so that it ends in time.
+    """
+    began, minutes = time.monotonic(), 12 if with_peers else 6
+    with ExitStack() as stack:
+        todo = ours.measures(bench)
+        if with_peers:
+            todo += stack.enter_context(peers.measures(bench))
+        samples: list[list[Sample]] = [[] for _ in todo]
+        for number in range(bench.size.rounds):
+            passed = time.monotonic() - began
+            if number and passed + passed / number > minutes * 60 - LAST:
+                break
+            shuffled = random.sample(range(len(todo)), len(todo))
+            with ours.server(bench) as url:
+                for done, index in enumerate(shuffled):
+                    progress(f"round {number + 1} of {bench.size.rounds}, {done} of {len(todo)}")
+                    samples[index] += todo[index](url)
+    progress("idle workers")
+    samples.append(list(ours.idle(bench)))
+    progress("")
+    return rows(chain.from_iterable(samples)), len(samples[0])
+
+
+def rows(samples: Iterable[Sample]) -> list[Row]:
+    """Put together what was measured of the same thing."""
+    found: dict[tuple[str, str, str], Row] = {}
+    for table, what, who, figures in samples:
+        row = found.setdefault((table, what, who), Row(table, what, who, {}))
+        for name, values in figures.items():
+            row.figures.setdefault(name, []).extend(values)
+    return list(found.values())
+
+
+def progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round: does it all run?")
+    parser.add_argument("--peers", action="store_true", help="measure the installed peers too")
+    parser.add_argument("--out", type=Path, help="the folder of the results, in place of ours")
+    parser.add_argument(
+        "--data",
+        default="/var/tmp",  # /tmp may be memory, where what is synced costs nothing
+        help="where the servers keep their files, on the disk to be measured (%(default)s)",
+    )
+    options = parser.parse_args(namespace=Options())
+    end_on_signals()
+    with tempfile.TemporaryDirectory(prefix="relay-bench-", dir=options.data) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL runs as a user of its own
+        began = time.monotonic()
+        about = machine.describe(folder)
+        with (folder / "log").open("w") as log:
+            bench = Bench(QUICK if options.quick else FULL, folder, log)
+            try:
+                measured, rounds = run(bench, options.peers)
+            except KeyboardInterrupt:
+                progress("")
+                print("interrupted", file=sys.stderr)
+                return 130
+            except Exception:
+                print("".join((folder / "log").read_text()[-4000:]), file=sys.stderr)
+                raise
+    about |= install_peers.versions() if options.peers else {}
+    about["seconds"] = f"{time.monotonic() - began:.0f}"
+    results = Results(about, rounds, bench.size.jobs, measured)
+    out = options.out or (QUICK_OUT if options.quick else HERE)
+    out.mkdir(parents=True, exist_ok=True)
+    dump(results, out / "results.json")
+    print(report.write(results, out, report.DOCS if out == HERE else out))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Exchanges through a client that is the user's own."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, Protocol
+
+import anyio
+
+from relay_sdk._address import Address
+from relay_sdk._bound import Bound
+from relay_sdk._flow import Call, Reply
+from relay_sdk._transport import SLACK, Content
+
+
+class HttpResponse(Protocol):
+    """A reply of httpx or httpx2."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        """Give the content as it comes, unpacked."""
+        ...
+
+    async def aread(self) -> bytes:
+        """Give the whole content, unpacked."""
+        ...
+
+
+class HttpClient(Protocol):
+    """An `httpx.Client` or an `httpx2.Client`."""
+
+    @property
+    def is_closed(self) -> bool: ...
+
+    def stream(
+        self, method: str, url: str, *, content: bytes | None, headers: dict[str, str],
+        follow_redirects: bool, extensions: dict[str, Any],
+    ) -> AbstractContextManager[HttpResponse]:  # fmt: skip
+        """Send a request."""
+        ...
+
+
+class AsyncHttpClient(Protocol):
+    """An `httpx.AsyncClient` or an `httpx2.AsyncClient`."""
+
+    @property
+    def is_closed(self) -> bool: ...
+
+    def stream(
+        self, method: str, url: str, *, content: bytes | None, headers: dict[str, str],
+        follow_redirects: bool, extensions: dict[str, Any],
+    ) -> AbstractAsyncContextManager[HttpResponse]:  # fmt: skip
+        """Send a request."""
+        ...
+
+
+class Own:
+    """All connections of the user's own client."""
+
+    def __init__(self, address: Address, client: HttpClient) -> None:
+        self.library: str = _library(client, "Client", "close")
+        self.client = client
+        self._address = address
+
+    def exchange(self, call: Call, bound: Bound) -> Reply:
+        address, headers = self._address, {**self._address.headers, **call.headers}
+        with self.client.stream(
+            call.method, address.url + call.target, headers=headers, content=call.content,
+            follow_redirects=False, extensions={"timeout": bound},
+        ) as response:  # fmt: skip
+            content = Content()
+            for chunk in response.iter_bytes():
+                if bound.over:
+                    raise TimeoutError
+                content.add(chunk)
+        return Reply(response.status_code, response.headers, b"".join(content.chunks))
+
+    def close(self) -> None:
+        """It is the user's."""
+
+
+class AsyncOwn:
+    """The same for tasks."""
+
+    def __init__(self, address: Address, client: AsyncHttpClient) -> None:
+        self.library: str = _library(client, "AsyncClient", "aclose")
+        self.client = client
+        self._address = address
+
+    async def exchange(self, call: Call, bound: Bound) -> Reply:
+        address, headers = self._address, {**self._address.headers, **call.headers}
+        with anyio.fail_after(bound.seconds + SLACK):
+            async with self.client.stream(
+                call.method, address.url + call.target, headers=headers, content=call.content,
+                follow_redirects=False, extensions={"timeout": bound},
+            ) as response:  # fmt: skip
+                content = await response.aread()
+        return Reply(response.status_code, response.headers, content)
+
+    async def aclose(self) -> None:
+        """It is the user's."""
+
+
+def _library(client: HttpClient | AsyncHttpClient, kind: str, closing: str) -> str:
+    """Tell which library made a client, or the class that it is derived from."""
+    if not (hasattr(client, "stream") and hasattr(client, closing)):
+        raise TypeError(f"http_client must be an httpx.{kind}, not {client!r}")
+    modules = [kind.__module__.partition(".")[0] for kind in type(client).__mro__]
+    return "httpx2" if "httpx2" in modules else "httpx"

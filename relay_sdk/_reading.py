@@ -1,0 +1,79 @@
+"""Reading a reply with httptools, the parser of Node.js, which uvicorn has too."""
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from relay_sdk._flow import Call, Reply
+from relay_sdk._transport import Broken, Content, NotHttp, make_reply
+
+HEAD = 100 * 1024
+"""Bytes before the content at most, as httpx has it."""
+
+CUT = "the server closed the connection before the end of its reply"
+
+
+class Reading:
+    """What the parser finds; `reply` is there when it is whole."""
+
+    def __init__(self, call: Call) -> None:
+        self.reply: Reply | None = None
+        self.keep = False  # whether the connection can be used again
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._content = Content()
+        self._has_content = call.method != "HEAD"
+        self._head: int | None = 0  # bytes of it so far, until it is whole
+        self._parser = HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Read some bytes; none are the end of the connection."""
+        if not data:
+            self._end()
+            return
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self.keep = False
+            if self.reply is None:
+                cause = error.__context__  # what was raised in a method of this class
+                if isinstance(cause, Broken):
+                    raise cause from None
+                raise NotHttp(str(error)) from None
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > HEAD:
+                raise Broken("the head of the reply is larger than 100 KiB")
+
+    def _end(self) -> None:
+        names = {name.lower() for name, _ in self._headers}
+        if self._head is not None or names & {b"content-length", b"transfer-encoding"}:
+            raise Broken(CUT)
+        self._finish(keep=False)
+
+    def _finish(self, keep: bool) -> None:
+        self.keep = keep
+        self.reply = make_reply(self._parser.get_status_code(), self._headers, self._content)
+        del self._parser  # it refers to this
+
+    def on_message_begin(self) -> None:
+        self.keep = False  # after a whole reply nothing may come
+        if self.reply is None:
+            self._headers, self._head = [], 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head is not None:  # what comes after the content is left
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self.reply is None and self._parser.get_status_code() >= 200:
+            self._head = None
+            if not self._has_content:
+                self._finish(self._parser.should_keep_alive())
+
+    def on_body(self, data: bytes) -> None:
+        if self._has_content and self.reply is None:
+            self._content.add(data)
+        else:
+            self.keep = False
+
+    def on_message_complete(self) -> None:
+        if self.reply is None and self._head is None:
+            self._finish(self._parser.should_keep_alive())

@@ -1,0 +1,183 @@
+"""Requests for jobs, ends and heartbeats are on their way together, and none waits for another."""
+
+import threading
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from relay_sdk import AsyncWorker, Queue
+from relay_sdk._clock import Stopped
+from relay_sdk._flow import Call, Step
+from relay_sdk._lane import AT_ONCE
+
+from .rig import PATIENCE, Gate, Helper, Rig
+
+pytestmark = pytest.mark.anyio
+
+
+def is_next(request: httpx.Request) -> bool:
+    return request.method == "GET" and "num_jobs" in str(request.url)
+
+
+async def test_a_job_that_is_done_is_completed_while_a_next_hangs(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await gates[helper.raw.id].passed()
+
+    gates = {"a": rig.gate(), "b": rig.gate()}
+    hung = rig.gate()
+    rig.producer.enqueue_batch([Queue("q").job(id, 1) for id in gates])
+    rig.server.delay = lambda request: hung if is_next(request) and rig.server.polls()[1:] else None
+    async with rig.running(rig.worker("q", handle, concurrency=3)):
+        await rig.until(lambda: hung.waiting)
+        for id, gate in gates.items():
+            gate.open()
+            await rig.until(lambda done=id: not rig.jobs("q", done))
+        assert rig.server.polls() == [3, 1]
+        hung.open()
+
+
+async def test_free_slots_are_filled_while_another_next_hangs(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await gates[helper.raw.id].passed()
+
+    def delay(request: httpx.Request) -> Gate | None:
+        return hung if is_next(request) and len(rig.server.polls()) == 2 else None
+
+    ids = [f"{number:02}" for number in range(30)]
+    gates = {id: rig.gate() for id in ids}
+    hung = rig.gate()
+    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
+    rig.server.delay = delay
+    async with rig.running(rig.worker("q", handle, concurrency=8)):
+        await rig.until(lambda: sum(gate.waiting for gate in gates.values()) == 8)
+        first = [id for id, gate in gates.items() if gate.waiting]
+        gates[first[0]].open()
+        await rig.until(lambda: hung.waiting)
+        for id in first[1:5]:
+            gates[id].open()
+        await rig.until(lambda: sum(gate.waiting for gate in gates.values()) == 12)
+        assert rig.server.polls() == [8, 1, 4]
+        # One slot is promised to the request that hangs: with it, eight jobs are claimed.
+        claimed = [job for job in ids if id_is_claimed(rig, job)]
+        assert len(claimed) == 8
+        hung.open()
+        for gate in gates.values():
+            gate.open()
+        await rig.until(lambda: not rig.jobs("q", *ids), tick=0.1)
+
+
+def id_is_claimed(rig: Rig, id: str) -> bool:
+    return rig.producer.exists("q", id) and rig.producer.get("q", id).run_id is not None
+
+
+async def test_another_queue_is_served_while_a_next_is_held(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        done.append(helper.raw.id)
+
+    def delay(request: httpx.Request) -> Gate | None:
+        empty = is_next(request) and "/empty/" in request.url.path
+        return held if empty and request.url.params["num_jobs"] == "1" else None
+
+    done: list[str] = []
+    held = rig.gate()
+    rig.server.delay = delay
+    worker = rig.worker("empty", handle, concurrency=4).add("busy", rig.adapted(handle))
+    async with rig.running(worker):
+        await rig.until(lambda: held.waiting, tick=0.1)
+        for round in range(3):
+            ids = [f"{round}-{number}" for number in range(7)]
+            rig.producer.enqueue_batch([Queue("busy").job(id, 1) for id in ids])
+            await rig.until(lambda ids=ids: set(ids) <= set(done), tick=0.1)
+        held.open()
+
+
+async def test_a_stop_ends_a_next_that_the_server_holds(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def handle(helper: Helper) -> None: ...
+
+    held = rig.gate()
+    worker = rig.worker("q", handle)
+    if isinstance(worker, AsyncWorker):
+        rig.server.delay = lambda _: held if len(rig.server.polls()) == 2 else None
+    else:
+        wait = worker._session.wait
+
+        def wait_or_stop(step: Step, stop: threading.Event | None = None) -> object:
+            if not isinstance(step, Call) or len(rig.server.polls()) < 1:
+                return wait(step, stop)
+            held.waiting += 1
+            assert stop is not None
+            assert stop.wait(PATIENCE)
+            raise Stopped
+
+        monkeypatch.setattr(worker._session, "wait", wait_or_stop)
+    async with rig.running(worker):
+        await rig.until(lambda: held.waiting, tick=0.1)
+        rig.clock.advance(1)
+        worker.stop()
+    assert rig.clock.monotonic() < PATIENCE / 2
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_few_of_many_jobs_that_end_together_are_completed_at_once(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+
+    gate, slow = rig.gate(), rig.gate()
+    ids = [str(number) for number in range(3 * AT_ONCE)]
+    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
+    rig.server.delay = lambda request: slow if request.method == "DELETE" else None
+    async with rig.running(rig.worker("q", handle, concurrency=len(ids))):
+        await rig.until(lambda: gate.waiting == len(ids))
+        gate.open()
+        await rig.until(lambda: slow.waiting == AT_ONCE)
+        await anyio.wait_all_tasks_blocked()
+        assert slow.waiting == AT_ONCE
+        slow.open()
+        await rig.until(lambda: not rig.jobs("q", *ids), tick=0.1)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_heartbeats_wait_for_no_ends_and_ends_not_for_those_that_hang(rig: Rig) -> None:
+    async def handle(helper: Any) -> None:
+        await (ill if helper.raw.id in sick else gate).passed()
+
+    ill, gate, hung = rig.gate(), rig.gate(), rig.gate()
+    sick = [f"sick{number}" for number in range(2 * AT_ONCE)]
+    well = [f"well{number}" for number in range(5)]
+    jobs = [Queue("q").job(id, 1, timeout=30) for id in [*sick, *well]]
+    rig.producer.enqueue_batch(jobs)
+    rig.server.delay = lambda request: (
+        hung if request.method == "DELETE" and "/sick" in request.url.path else None
+    )
+    async with rig.running(rig.worker("q", handle, concurrency=len(jobs))):
+        await rig.until(lambda: ill.waiting + gate.waiting == len(jobs))
+        ill.open()
+        await rig.until(lambda: hung.waiting == AT_ONCE)
+        rig.clock.advance(10)
+        await rig.until(lambda: rig.server.count("PATCH") >= len(jobs) - AT_ONCE)
+        gate.open()
+        await rig.until(lambda: not rig.jobs("q", *well), tick=0.2)
+        hung.open()
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_a_job_that_waits_for_its_turn_can_be_cancelled(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+
+    gate, hung = rig.gate(), rig.gate()
+    ids = [str(number) for number in range(AT_ONCE + 5)]
+    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
+    rig.server.delay = lambda request: hung if request.method == "DELETE" else None
+    before = len(anyio.get_running_tasks())
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.worker("q", handle, concurrency=len(ids)).run)
+        await rig.until(lambda: gate.waiting == len(ids))
+        gate.open()
+        await rig.until(lambda: hung.waiting == AT_ONCE)
+        group.cancel_scope.cancel()
+    assert len(anyio.get_running_tasks()) == before
