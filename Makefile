@@ -19,6 +19,9 @@ test-httpx: .venv/dev  ## the SDK over a socket, as if httptools were not instal
 test-matrix: .venv/dev  ## on each Python here, with the oldest and the newest dependencies
 	$(BIN)/python tests/matrix.py
 
+soak: .venv/dev  ## the tests of faults with 10,000 jobs and 20 kills (half an hour)
+	RELAY_FAULT_JOBS=10000 RELAY_FAULT_KILLS=20 $(BIN)/python -m pytest -n auto tests/faults --timeout 1800
+
 coverage: .venv/dev  ## the same as test, and that they still run as much of the SDK
 	$(BIN)/python -m pytest -n auto --cov
 
@@ -66,5 +69,5 @@ FROM = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	touch $@
 
-.PHONY: demo test test-oldest test-newest test-httpx test-matrix coverage check $(CHECKS:%=check-%) \
+.PHONY: demo test soak test-oldest test-newest test-httpx test-matrix coverage check $(CHECKS:%=check-%) \
 	bench bench-peers generate clean

@@ -84,7 +84,7 @@ class Stub:
     def __init__(self, answer: Reply) -> None:
         self.answer = answer
 
-    def send(self, _: Call) -> Reply:
+    def send(self, _: Call, _stop: object = None) -> Reply:
         return self.answer
 
     def close(self) -> None:

@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
 
 
 def request(method: str, target: str, body: bytes = b"") -> bytes:
-    head = f"{method} {target} HTTP/1.1\r\nhost: relay\r\ncontent-type: application/json\r\n"
+    head = f"{method} {target} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 

@@ -64,6 +64,9 @@ class Stub:
             self.all_ended.set()
         return Reply(200, {}, b"")
 
+    def describe(self) -> str:
+        return "a stub"
+
     async def aclose(self) -> None: ...
 
 

@@ -10,6 +10,7 @@ import httpx
 
 from relay_sdk._checks import check_type
 from relay_sdk._flow import Call
+from relay_sdk._process import process
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 """Where `relay-sdk serve` listens, and Relay too, unless they are told otherwise."""
@@ -84,7 +85,7 @@ class Address:
 
     def tls(self) -> ssl.SSLContext:
         """Give what this process shares between its connections; making it takes 20 ms."""
-        pid = os.getpid()
+        pid = process()
         return self._tls.get(pid) or self._tls.setdefault(pid, httpx.create_ssl_context())
 
 

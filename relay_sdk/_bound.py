@@ -41,6 +41,11 @@ class Bound(Mapping[str, Left]):
         self._phases.add(phase)
         return Left(self)
 
+    def begin(self, phase: str) -> float:
+        """Note that a phase begins, and give the seconds that are left."""
+        self._phases.add(phase)
+        return max(0.0, self.ends - monotonic())
+
     def __iter__(self) -> Iterator[str]:
         return iter(PHASES)
 

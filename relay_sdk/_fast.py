@@ -78,15 +78,19 @@ class AsyncFastConnection:
     async def exchange(self, call: Call, bound: Bound) -> Reply:
         request, reading = _request(self._address, call), Reading(call)
         try:
-            async with asyncio.timeout(bound["connect"]):
-                used = self._socket
-                if used is None or not used.is_quiet():
-                    self._abort()
+            used = self._socket
+            if used is None or not used.is_quiet():
+                self._abort()
+                async with asyncio.timeout(bound.begin("connect")):
                     used = self._socket = await self._connected(bound)
-                answered = used.begin(reading)
-                bound["write"]
+            answered = used.begin(reading)
+            # `asyncio.timeout` would cost several times as much.
+            late = asyncio.get_running_loop().call_later(bound.begin("write"), used.is_late)
+            try:
                 used.transport.write(request)
                 reply = await answered
+            finally:
+                late.cancel()
         except BaseException:
             self._abort()
             raise
@@ -103,7 +107,7 @@ class AsyncFastConnection:
             addresses = [str(address[0]) for *_, address in found]
             while True:
                 # Each has its share: one that is silent leaves time for the others.
-                share = bound["connect"] / len(addresses)
+                share = bound.begin("connect") / len(addresses)
                 try:
                     async with asyncio.timeout(share):
                         _, connected = await loop.create_connection(
@@ -145,6 +149,11 @@ class _Socket(asyncio.Protocol):
         if self.lost.done():
             self._answered.set_exception(Broken(CUT))
         return self._answered
+
+    def is_late(self) -> None:
+        """End the wait for a reply."""
+        if not self._answered.done():
+            self._answered.set_exception(TimeoutError())
 
     def is_quiet(self) -> bool:
         """Look whether nothing came since, which would be the end, maybe not yet read."""

@@ -1,7 +1,6 @@
 """What sends calls: over which transport, and what its errors mean."""
 
 import asyncio
-import os
 import threading
 from collections.abc import AsyncGenerator
 from functools import partial
@@ -17,6 +16,7 @@ from relay_sdk._bound import Bound
 from relay_sdk._flow import Call, Reply
 from relay_sdk._own import AsyncHttpClient, AsyncOwn, HttpClient, Own
 from relay_sdk._pool import Pool
+from relay_sdk._process import process
 from relay_sdk._transport import AsyncTransport, Transport
 from relay_sdk._trouble import first_cause, names_of, why_no_reply
 from relay_sdk.exceptions import RelayError, TransportError, UnusableClientError
@@ -59,8 +59,8 @@ class _Open:
         if self._closed:
             raise _closed(call)
         if self._own_client is not None:
-            self._pid = self._pid or os.getpid()
-            if self._pid != os.getpid():
+            self._pid = self._pid or process()
+            if self._pid != process():
                 raise UnusableClientError(
                     f"{call.method} {call.target} was not sent: this process was forked from one "
                     "that used the same http_client, whose connections it would share. "
@@ -110,9 +110,9 @@ class Http(_Open):
         bound = self._begin(call, stop)
         if self._own:
             return self._exchange(self._own, call, bound)
-        pool = self._pools.get(os.getpid())
+        pool = self._pools.get(process())
         if pool is None:
-            pool = self._pools.setdefault(os.getpid(), Pool(partial(self._kind(), self._address)))
+            pool = self._pools.setdefault(process(), Pool(partial(self._kind(), self._address)))
         transport = pool.take()
         try:
             return self._exchange(transport, call, bound)
@@ -141,7 +141,7 @@ class Http(_Open):
     def close(self) -> None:
         """Close the connections, unless the client is the user's, and refuse further calls."""
         self._closed = True
-        pool = self._pools.get(os.getpid())
+        pool = self._pools.get(process())
         for transport in list(pool.all) if pool else []:
             transport.close()
 
@@ -152,6 +152,7 @@ class AsyncHttp(_Open):
     def __init__(self, address: Address, client: AsyncHttpClient | None) -> None:
         self._own = None if client is None else AsyncOwn(address, client)
         super().__init__(address, self._own)
+        self._last: tuple[asyncio.AbstractEventLoop, _Here] | None = None
 
     def describe(self) -> str:
         """Name the library that carries the calls in this event loop, with its version."""
@@ -188,7 +189,7 @@ class AsyncHttp(_Open):
     def _kind(self) -> "type[AsyncConnection | AsyncFastConnection]":
         from relay_sdk._httpx import AsyncConnection, is_direct
 
-        if _is_asyncio() and has_httptools() and is_direct(self._address):
+        if _asyncio_loop() and has_httptools() and is_direct(self._address):
             from relay_sdk._fast import AsyncFastConnection
 
             return AsyncFastConnection
@@ -196,19 +197,25 @@ class AsyncHttp(_Open):
 
     async def _here(self) -> "_Here":
         """Give what this process has in this event loop."""
+        loop = _asyncio_loop()
+        last = self._last
+        if last and last[0] is loop and last[1].pid == process():
+            return last[1]
         all_here = _all_here.get(None)
         if all_here is None:
             _all_here.set(all_here := WeakKeyDictionary())
         here = all_here.get(self)
-        if here is None or here.pid != os.getpid():
+        if here is None or here.pid != process():
             pool = Pool[AsyncTransport](partial(self._kind(), self._address))
-            all_here[self] = here = _Here(os.getpid(), pool, _until_the_end(pool))
+            all_here[self] = here = _Here(process(), pool, _until_the_end(pool))
             await anext(here.end)
+        self._last = (loop, here) if loop else None
         return here
 
     async def aclose(self) -> None:
         """Close this event loop's connections, unless the client is the user's; refuse calls."""
         self._closed = True
+        self._last = None
         all_here = _all_here.get(None)
         if all_here is not None and self in all_here:
             await all_here.pop(self).end.aclose()
@@ -228,11 +235,11 @@ _all_here: RunVar[WeakKeyDictionary[AsyncHttp, _Here]] = RunVar("relay_sdk")
 
 async def _until_the_end(pool: Pool[AsyncTransport]) -> AsyncGenerator[None]:
     """Close connections when this is closed, or by the event loop when that ends."""
-    pid = os.getpid()
+    pid = process()
     try:
         yield
     finally:
-        if pid == os.getpid():
+        if pid == process():
             with anyio.CancelScope(shield=True):
                 for transport in list(pool.all):
                     await transport.aclose()
@@ -244,8 +251,9 @@ def _named(library: str) -> str:
     return f"{library} {version(library)}"
 
 
-def _is_asyncio() -> bool:
+def _asyncio_loop() -> asyncio.AbstractEventLoop | None:
+    """Give this event loop, unless it is trio's."""
     try:
-        return asyncio.current_task() is not None
+        return asyncio.get_running_loop() if asyncio.current_task() else None
     except RuntimeError:
-        return False
+        return None

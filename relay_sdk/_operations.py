@@ -78,13 +78,14 @@ def retrying(
     A lost reply is not a failure: what the server says to the next attempt may be the trace of the
     first one. `settle` then decides.
     """
-    waits = iter(policy.retry_backoff)
+    waits: Iterator[float] | None = None  # most requests need none
     unsure = False
     while True:
         try:
             return (yield from ask())
         except (TransportError, ServerBusyError) as error:
             unsure = error.sent = error.sent or unsure
+            waits = waits or iter(policy.retry_backoff)
             wait = next(waits, None)
             if wait is None:
                 raise

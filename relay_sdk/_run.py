@@ -96,7 +96,14 @@ class Run:
         if self.ended or self.left:
             who = "this helper" if self.ended else "the worker"
             raise self._lost_error(f"{who} has ended its run")
+        self._check_fence()
         self.check_kept()
+
+    def _check_fence(self) -> None:
+        """Count the job as lost once its lease is over, where only time tells runs apart."""
+        over = self._policy.clock.monotonic() >= self._ours_until
+        if self.raw.run_id is None and over and self.lost is None:
+            self.lost = f"its timeout of {self.raw.timeout} s has passed since it was kept alive"
 
     def check_kept(self) -> None:
         """Raise `JobLostError` when the job was lost."""
@@ -130,6 +137,8 @@ class Run:
 
         One that fails is tried again until the job's timeout has passed; then the job is lost.
         """
+        if not self.over:
+            self._check_fence()
         if self.over:
             return None
         usual = self.interval(interval)

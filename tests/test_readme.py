@@ -12,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -29,23 +30,32 @@ MAKE = re.compile(r"(?:^|`)make((?: [a-z]+)+)", re.MULTILINE)
 COMMAND = re.compile(r"(?:^|[`| ])relay-sdk ([a-z]+)", re.MULTILINE)
 IMAGE = re.compile(r'<img [^>]*src="([^"]+)"')
 PATIENCE = 30  # seconds after which a program hangs
+QUIET = 2  # seconds after which a worker has nothing to do
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 class CtrlC(logging.Handler):
-    """Interrupts a program when the server has answered it three times that there is no job."""
+    """Interrupts a program when it has not been answered for a while, for there are no jobs."""
 
     def __init__(self, program: subprocess.Popen[str]) -> None:
         super().__init__()
         self._program = program
-        self.left = 3
+        self._timer: threading.Timer | None = None
+        self.pressed = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if " 204 " in record.getMessage():
-            self.left -= 1
-            if self.left == 0:
-                self._program.send_signal(signal.SIGINT)
+        self.cancel()
+        self._timer = threading.Timer(QUIET, self._press)
+        self._timer.start()
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _press(self) -> None:
+        self.pressed = True
+        self._program.send_signal(signal.SIGINT)
 
 
 def run(command: list[str], url: str, folder: Path) -> None:
@@ -65,10 +75,11 @@ def run(command: list[str], url: str, folder: Path) -> None:
             output, _ = program.communicate(timeout=PATIENCE)
         finally:
             logger.removeHandler(ctrl_c)
+            ctrl_c.cancel()
             program.kill()
     # A worker logs the traceback of a job that failed, and goes on.
     well = program.returncode == 0 and "Traceback" not in output
-    interrupted = program.returncode == -signal.SIGINT and ctrl_c.left <= 0
+    interrupted = program.returncode == -signal.SIGINT and ctrl_c.pressed
     assert well or interrupted, f"{shlex.join(command)}:\n{output}"
 
 

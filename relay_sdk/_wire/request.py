@@ -81,7 +81,8 @@ class Request(Generic[R]):
     def ask(self, within: float | None = None) -> Flow[R]:
         """Send the call once, within some seconds; give what the reply means, or raise it."""
         try:
-            reply = yield from send(evolve(self.call, within=within))
+            call = self.call if within is None else evolve(self.call, within=within)
+            reply = yield from send(call)
         except TransportError as error:
             raise TransportError(f"{self.about}: {error}", sent=error.sent) from error.__cause__
         except UnusableClientError as error:

@@ -147,7 +147,7 @@ class Slots:
             back = back and not any(queue.failing for queue in self._queues)
         if back:
             self._said = None
-            logger.warning("the server is back")
+            logger.warning("the server can be reached again")
 
     def failed(self, ask: Ask, error: RelayError) -> None:
         """Note that a queue could not be asked; say so at first, and now and then."""
@@ -157,9 +157,9 @@ class Slots:
             queue.failing = True
             queue.due = now + max(next(queue.away), pause_asked_for(error))
         passing = isinstance(error, TransportError | ServerBusyError)
-        trouble = "is away" if passing else "refuses this worker"
+        trouble = "cannot reach the server" if passing else "the server refuses this worker"
         level = logging.INFO
         if self._said is None or self._said[0] != trouble or now >= self._said[1] + REMIND:
             self._said = trouble, now
             level = logging.WARNING if passing else logging.ERROR
-        logger.log(level, "the server %s, and is asked again: %s", trouble, error)
+        logger.log(level, "%s; retrying: %s", trouble, error)

@@ -209,7 +209,7 @@ def test_a_worker_waits_without_the_password(tmp_path: Path) -> None:
     url = "http://user:s3cr3t@127.0.0.1:1"
 
     with program(tmp_path, "work", "jobs:worker", "--url", url, "--processes", "1") as process:
-        lines = [line_with(process.stderr, "the server is away")]
+        lines = [line_with(process.stderr, "cannot reach the server")]
         process.terminate()
         lines += process.communicate(timeout=60)
 

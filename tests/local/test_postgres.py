@@ -1,4 +1,6 @@
+import json
 import logging
+import queue
 import subprocess
 import sys
 import threading
@@ -535,3 +537,57 @@ def test_every_server_hears_of_jobs_that_another_stored(postgres: str) -> None:
         wakeups.close()
 
     assert heard == [(None, 0), ("ä 1", NOW + 5), ("q", NOW)]
+
+
+def test_a_server_does_not_hear_of_what_it_did_itself(postgres: str) -> None:
+    heard: queue.SimpleQueue[tuple[str | None, int]] = queue.SimpleQueue()
+    with opened(postgres) as own, opened(postgres) as other:
+        wakeups = own.listen(lambda queue, run_at: heard.put((queue, run_at)))
+        try:
+            assert heard.get(timeout=20) == (None, 0)
+            own.perform([Enqueue([job("a")], "unique")], NOW)
+            other.perform([Enqueue([job("b", queue="other")], "unique")], NOW)
+            assert heard.get(timeout=20) == ("other", NOW)
+        finally:
+            wakeups.close()
+
+
+def test_a_claim_ends_after_so_much_and_tells_that_more_is_left(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay_sdk.local.postgres.turn.CLAIM_SIZE", 1000)
+    large = json.dumps("x" * 600)  # which is compressed where it is stored
+    store.perform(
+        [Enqueue([NewJob("q", str(n), 30, None, large, None, n) for n in range(5)], "unique")], NOW
+    )
+
+    sizes = []
+    left = []
+    for _ in range(3):
+        [claimed] = store.perform([Claim("q", 5, tell_left=True)], NOW)
+        assert isinstance(claimed, Claimed)
+        sizes.append(len(claimed.jobs))
+        left.append(claimed.left)
+
+    assert (sizes, left) == ([2, 2, 1], [2, 4, None])
+
+
+def test_a_claim_tells_when_the_first_job_is_due_that_it_left(store: PostgresStore) -> None:
+    moments = {"now": NOW, "soon": NOW + 5, "later": NOW + 9}
+    store.perform([Enqueue([job(id, run_at=at) for id, at in moments.items()], "unique")], NOW)
+
+    claims = [Claim("q", 0, tell_left=True), Claim("other", 1, tell_left=True)]
+    assert store.perform(claims, NOW) == [([], NOW), ([], None)]
+    [one, two] = store.perform([Claim("q", 1, tell_left=True) for _ in range(2)], NOW)
+
+    assert isinstance(one, Claimed)
+    assert ([each.id for each in one.jobs], one.left) == (["now"], NOW + 5)
+    assert two == ([], NOW + 5)
+
+
+def test_what_another_holds_on_to_is_not_told_as_left(store: PostgresStore, postgres: str) -> None:
+    store.perform([Enqueue([job("a"), job("b", run_at=NOW + 5)], "unique")], NOW)
+    with psycopg.connect(postgres) as other:
+        other.execute("SELECT FROM jobs WHERE id = 'a' FOR UPDATE")
+
+        assert store.perform([Claim("q", 1, tell_left=True)], NOW) == [([], NOW + 5)]

@@ -265,3 +265,24 @@ def test_a_server_that_asks_for_a_pause_gets_one_that_the_lease_can_bear(clock: 
     assert play(mine.keep_alive(None), reply(503, headers={"retry-after": "90"})).result == 20
     played = play(mine.heartbeat(None), reply(503, headers={"retry-after": "90"}), DONE)
     assert played.waits == [20]
+
+
+@pytest.mark.parametrize("end", ["heartbeat", "keep_alive", "complete", "release"])
+def test_on_v1_a_lease_that_is_over_is_not_used(clock: Clock, end: str) -> None:
+    v1 = Run(policy("v1", clock), received(run_id=None), 0.0)
+    clock.advance(60)
+    flows = {
+        "heartbeat": v1.heartbeat(None),
+        "keep_alive": v1.keep_alive(None),
+        "complete": v1.complete(),
+        "release": v1.release(),
+    }
+    played = play(flows[end])  # nothing is sent
+    assert end == "keep_alive" or isinstance(played.error, JobLostError)
+    assert v1.lost is not None
+
+
+def test_on_v2_the_server_decides(clock: Clock) -> None:
+    v2 = run(clock)
+    clock.advance(60)
+    assert play(v2.complete(), reply(200)).error is None

@@ -97,9 +97,10 @@ async def test_a_received_job_tells_what_the_version_knows(
 async def test_a_job_comes_back_when_its_time_is_over_and_keeps_its_state(
     relay: AnyClient, wire: Wire, queue: str
 ) -> None:
-    await do(relay.enqueue(Queue(queue).job("x", 1, timeout=0)))
+    await do(relay.enqueue(Queue(queue).job("x", 1, timeout=1)))
     (before,) = await do(relay.next(queue))
     await do(before.heartbeat({"half": "done"}))
+    wire.wait(1)
     wire.reap()
     (after,) = await do(relay.next(queue))
     assert after.job.state == {"half": "done"}
