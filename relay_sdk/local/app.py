@@ -235,6 +235,8 @@ def _jobs(operation: Operation[Any]) -> Sequence[NewJob]:
 class _Asked:
     """A request that is being answered: it waits for its operation, or needs none."""
 
+    __slots__ = ("_flow", "_request", "operation", "response")
+
     def __init__(self, request: Request, found: Found, news: News) -> None:
         self._request = request
         self.operation: Operation[Any] | None = None

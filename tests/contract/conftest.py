@@ -47,7 +47,11 @@ def open_wire(way: str, request: pytest.FixtureRequest) -> Iterator[Wire]:
     clock = Clock()
     match way:
         case "in-process" | "postgres":
-            db = request.getfixturevalue("postgres_url") if way == "postgres" else ":memory:"
+            db = ":memory:"
+            if way == "postgres":
+                db = request.getfixturevalue("postgres_url")
+                # It stays open, and is not to be taken for a server that keeps jobs from moving.
+                db += f"{'&' if '?' in db else '?'}application_name=contract"
             with App(db, reap_interval=REAP_INTERVAL, clock=clock.now) as app:
                 yield Wire(in_process(app), reap_interval=REAP_INTERVAL, app=app, clock=clock)
         case "socket":
