@@ -50,7 +50,9 @@ class Connection:
         return self
 
     async def ask(self, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
-        head = f"{method} {target} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        head = (
+            f"{method} {target} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        )
         self._writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         at = head.find(b"content-length:")

@@ -78,7 +78,7 @@ class ServerBusyError(_StatusError):
 
     def __init__(self, about: str, status: int, message: str, retry_after: float = 0.0) -> None:
         super().__init__(about, status, message, "Try again later")
-        self.sent = status not in REFUSALS
+        self.sent: bool = status not in REFUSALS
         self.retry_after = retry_after
 
 

@@ -52,7 +52,7 @@ class Exchange:
     __slots__ = ("_connection", "_started", "request", "when_gone")
 
     def __init__(self, request: Request, connection: "Connection") -> None:
-        self.request = request
+        self.request: Request = request
         self.when_gone: Callable[[], None] | None = None
         self._connection = connection
         self._started = perf_counter()

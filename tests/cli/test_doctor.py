@@ -158,7 +158,7 @@ def test_the_difference_of_the_clocks_is_within_the_margin(
     for took in (0.001, 0.4, 3.0):
         at = now + timedelta(seconds=ahead + took / 2 - stale)
         reply = Reply(200, {"date": format_datetime(at.replace(microsecond=0), usegmt=True)}, b"")
-        report = Report("http://server")
+        report = Report("http://server", "httpx")
         compare_clocks(report, reply, now, took)
 
         assert report.clock_difference is not None
@@ -168,7 +168,7 @@ def test_the_difference_of_the_clocks_is_within_the_margin(
 
 @pytest.mark.parametrize("date", ["", "soon", "Tue, 01 Jan 2030 00:00:00 -0000"])
 def test_a_server_that_does_not_tell_the_time_is_no_problem(date: str) -> None:
-    report = Report("http://server")
+    report = Report("http://server", "httpx")
 
     compare_clocks(report, Reply(200, {"date": date}, b""), datetime.now(UTC), 0.1)
 

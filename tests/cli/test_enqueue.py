@@ -37,7 +37,7 @@ def test_an_array_in_a_file_is_enqueued(run: Run, relay: Client, tmp_path: Path)
     result = run("enqueue", "q", "jobs.json", "--json")
 
     assert json.loads(result.stdout) == {"accepted": 2500, "existing": 0, "sent": 0}
-    assert len(relay.next("q", 3000)) == 2500
+    assert [len(relay.next("q", 1000)) for _ in range(3)] == [1000, 1000, 500]
     assert [path.name for path in tmp_path.iterdir()] == ["jobs.json"]
 
 

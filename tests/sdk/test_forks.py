@@ -1,9 +1,10 @@
 """Forked processes and event loops have connections of their own."""
 
 import asyncio
+import faulthandler
 import gc
 import os
-import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -35,7 +36,8 @@ def in_a_child(do: Callable[[], object]) -> int:
     pid = os.fork()
     if pid:
         return pid
-    signal.alarm(60)  # ends a child that hangs
+    sys.settrace(None)  # a tracer may have been forked with its lock held
+    faulthandler.dump_traceback_later(30, exit=True)  # of a child that hangs
     try:
         do()
         os._exit(0)
