@@ -2,9 +2,13 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from unittest.mock import patch
 
+import pytest
 from hypothesis import settings
+
+from .postgres import GIVEN, MISSING, Cluster, are_skipped, empty, programs, with_schema
 
 # How long an example takes is the machine's affair.
 settings.register_profile("relay", deadline=None)
@@ -18,3 +22,40 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The SDK takes httptools where it is installed. With this it is tested as if it were not.
 if os.environ.get("RELAY_TEST_TRANSPORT") == "httpx":
     patch("relay_sdk._http.has_httptools", return_value=False).start()
+
+
+def pytest_report_header() -> str:
+    """Say plainly whether the tests of PostgreSQL run."""
+    if GIVEN:
+        return "PostgreSQL: $RELAY_TEST_POSTGRES"
+    found = programs()
+    return f"PostgreSQL: {found}" if found else MISSING
+
+
+@pytest.fixture(scope="session")
+def postgres_url(worker_id: str) -> Iterator[str]:
+    """The URL of a database, or of a schema of the given one, for Relay's tables alone."""
+    if GIVEN:
+        yield with_schema(GIVEN, f"relay_test_{worker_id}")
+        return
+    if are_skipped():
+        pytest.skip(MISSING)
+    cluster = Cluster(fsync="off")
+    try:
+        yield cluster.start().url()
+    finally:
+        cluster.remove()
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> str:
+    """The URL of a database without jobs."""
+    empty(postgres_url)
+    return postgres_url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str:
+    """Each kind of database, without jobs."""
+    url: str = request.getfixturevalue("postgres") if request.param == "postgres" else ":memory:"
+    return url

@@ -11,6 +11,7 @@ from relay_sdk.cli.demo import demo
 from relay_sdk.cli.doctor import doctor
 from relay_sdk.cli.enqueue import enqueue
 from relay_sdk.cli.jobs import exists, get, next_jobs, remove
+from relay_sdk.cli.move import move
 from relay_sdk.cli.outcome import reported
 from relay_sdk.cli.schema import check, schema
 from relay_sdk.cli.serve import Serve, serve
@@ -81,6 +82,7 @@ _add(
     "mails:worker --processes 3 --verbose",
     "mails:worker --reload",
 )
+_add("move", move, "sqlite:relay.db postgresql://relay@db.example/relay")
 _add("schema", schema, "mails > mails.json", "shop.queues --output shop.json --api v1")
 _add("check", check, "mails mails.json && ./deploy", "mails mails.json --json")
 _add("doctor", doctor, "--url http://127.0.0.1:8080", "--json")

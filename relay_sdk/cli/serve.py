@@ -31,7 +31,7 @@ def _help() -> str:
 
 
 def serve(context: typer.Context) -> None:
-    """Serve Relay's API from one SQLite file, for development, tests and one machine."""
+    """Serve Relay's API from a SQLite file, or with other servers from a PostgreSQL database."""
     from relay_sdk.local.__main__ import main
 
     with writing():

@@ -1,4 +1,4 @@
-"""The bundled server: Relay's protocol, versions 1 and 2, over one SQLite file.
+"""The bundled server: Relay's protocol, versions 1 and 2, over one SQLite file or PostgreSQL.
 
 A request is read by `http`, let in by `guard`, and answered by `app` in a turn of `turns`, which
 may hold it (`holds`) until there are jobs. `routes` finds its handler in `v1` or `v2`, and `store`

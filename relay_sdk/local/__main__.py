@@ -5,9 +5,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Never
 
+from .app import is_postgres
 from .server import LocalServer
 
 PROG = "python -m relay_sdk.local"
@@ -20,7 +21,7 @@ SIGNALS = [
 
 
 class _Options(argparse.Namespace):
-    db: str
+    db: str | None = None
     host: str
     port: int
     reap_interval: float
@@ -41,11 +42,12 @@ def main(argv: Sequence[str] | None = None, *, prog: str = PROG, epilog: str | N
         level=options.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # of a lost connection we tell ourselves
     for number in SIGNALS:
         signal.signal(number, _stop)
     try:
         server = LocalServer(
-            options.db,
+            options.db or _database(os.environ),
             host=options.host,
             port=options.port,
             reap_interval=options.reap_interval,
@@ -62,6 +64,13 @@ def main(argv: Sequence[str] | None = None, *, prog: str = PROG, epilog: str | N
     return 1  # only a fault ends the server before a signal does
 
 
+def _database(environ: Mapping[str, str]) -> str:
+    if db := environ.get("RELAY_DB"):
+        return db
+    url = environ.get("DATABASE_URL", "")  # as Relay has it
+    return url if is_postgres(url) else "relay.db"
+
+
 def _stop(*_: object) -> Never:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -72,16 +81,17 @@ def command_line(prog: str = PROG, epilog: str | None = None) -> argparse.Argume
     """Make what reads the options."""
     parser = _Parser(
         prog=prog,
-        description="Serve Relay's HTTP protocol from one SQLite file.",
+        description="Serve Relay's HTTP protocol from a SQLite file or a PostgreSQL database.",
         epilog=epilog,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     environ = os.environ
     parser.add_argument(
         "--db",
-        metavar="FILE",
-        default=environ.get("RELAY_DB", "relay.db"),
-        help="where the jobs are; :memory: forgets them ($RELAY_DB)",
+        metavar="FILE|URL",
+        default=argparse.SUPPRESS,  # which may have a password
+        help="where the jobs are: a file, :memory: which forgets them, or a postgresql:// URL "
+        "($RELAY_DB, a postgresql:// $DATABASE_URL, or relay.db)",
     )
     parser.add_argument(
         "--host",

@@ -2,20 +2,21 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Lock
 from time import perf_counter
 from types import TracebackType
-from typing import NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 from . import answers, dates
 from .answers import BackendError, JobExistsError, Refused, Response
 from .call import Call
 from .news import News
+from .operations import Database, Enqueue, NewJob, Operation, Requeue, Reschedule
 from .routes import Found, backend_error, find
-from .store import Failure, Store, explain
+from .store import Store
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 
@@ -26,6 +27,20 @@ TURN = 0.01
 def utc_now() -> datetime:
     """Read the clock of this machine."""
     return datetime.now(UTC)
+
+
+def is_postgres(db: str | os.PathLike[str]) -> bool:
+    """Tell a PostgreSQL database's URL from a file's name."""
+    return isinstance(db, str) and db.startswith(("postgresql://", "postgres://"))
+
+
+def open_database(db: str | os.PathLike[str]) -> Database:
+    """Open the PostgreSQL database of a URL, or a SQLite file."""
+    if is_postgres(db):
+        from .postgres import open_store
+
+        return open_store(str(db))
+    return Store(db)
 
 
 @dataclass(slots=True)
@@ -65,6 +80,7 @@ class Turn(NamedTuple):
 class App:
     """Relay over one database; safe to share between threads.
 
+    The database is a SQLite file, or the `postgresql://` URL of one that servers share.
     Jobs whose time is over are reaped by the first turn after each interval.
     """
 
@@ -80,10 +96,13 @@ class App:
         self.reap_interval = reap_interval
         self.listener: Callable[[News], None] | None = None
         """Told of what a call of `answer` did; must not block."""
-        self._clock = clock
-        self._reaped_at = self._now()
         self._lock = Lock()
-        self.store: Store = Store(db)
+        self.store: Database = open_database(db)
+        # Servers that share a database go by one clock, unless a test gives another.
+        self.now: Callable[[], int] = (
+            self.store.clock if clock is utc_now else lambda: dates.from_datetime(clock())
+        )
+        self._reaped_at = self.now()
 
     def close(self) -> None:
         with self._lock:
@@ -132,28 +151,27 @@ class App:
         """
         with self._lock:
             news = News(0)
-            given: list[Response] = []
+            asked: list[_Asked] = []
+            given: list[_Asked] = []
             try:
-                news.now = self._now()
+                news.now = self.now()
                 reaping = self._reap(news)
-                with self.store.transaction(write=not all(found.reads for _, found in work)):
-                    responses = self._perform_some(work, news)
-                    for queue, jobs in list(news.ready.items()):
-                        waiting = waiters(queue, jobs)
-                        given += [self._perform(*each, news) for each in waiting]
-                self.store.check_file()
-            except (Failure, BackendError) as error:
-                log.warning("The database failed: %s", error)
-                given = []
-                trouble = explain(error) if isinstance(error, Failure) else error
+                outcomes = self.store.perform(
+                    _operations(work, waiters, news, asked, given),
+                    news.now,
+                    write=not all(found.reads for _, found in work),
+                )
+                waiting = [each for each in asked + given if each.operation is not None]
+                for each, outcome in zip(waiting, outcomes, strict=True):
+                    each.go_on(outcome)
+            except BackendError as trouble:
                 responses = [backend_error(request.target, trouble) for request, _ in work]
-                reaping = False
+                return Turn(responses, [], news, reaping=False)
             except Exception:
                 log.exception("Cannot answer any of %d requests", len(work))
-                given = []
-                responses = [answers.fault() for _ in work]
-                reaping = False
-            return Turn(responses, given, news, reaping)
+                return Turn([answers.fault() for _ in work], [], news, reaping=False)
+            responses = [each.response for each in asked]
+            return Turn(responses, [each.response for each in given], news, reaping)
 
     def _reap(self, news: News) -> bool:
         """Reap some jobs if it is time; tell whether there are more.
@@ -161,13 +179,12 @@ class App:
         That this fails, on a full disk say, keeps nobody from what can still be done.
         """
         # A clock that was set back must not stop the reaper.
-        if 0 <= news.now - self._reaped_at < self.reap_interval * 10**6:
+        interval = int(self.reap_interval * 10**6)
+        if 0 <= news.now - self._reaped_at < interval:
             return False
         try:
-            with self.store.transaction():
-                reaped = self.store.reap(news.now)
-        except Failure as error:
-            log.warning("Cannot look for jobs that timed out: %s", error)
+            reaped = self.store.reap(news.now, interval)
+        except BackendError:
             return False
         for queue, key in reaped.dropped:
             log.warning("Job %r of queue %r timed out without retries left: gone", key, queue)
@@ -177,49 +194,90 @@ class App:
             self._reaped_at = news.now
         return not reaped.complete
 
-    def _perform_some(self, work: Sequence[Work], news: News) -> list[Response]:
-        end = perf_counter() + TURN
-        responses: list[Response] = []
-        for request, found in work:
-            responses.append(self._perform(request, found, news))
-            if perf_counter() > end:
-                break
-        return responses
 
-    def _perform(self, request: Request, found: Found, news: News) -> Response:
-        if request.gone and found.claims:
-            if request.waits:  # others may wait for what was meant for it
-                queue = found.path["queue"]
-                news.claimed(queue, 0, self.store.first_run_at(queue))
-            return answers.empty(204)
+def _operations(
+    work: Sequence[Work],
+    waiters: Waiters,
+    news: News,
+    asked: list["_Asked"],
+    given: list["_Asked"],
+) -> Iterator[Operation[Any]]:
+    """Read the first of the requests, and then those that wait for what these may store."""
+    end = perf_counter() + TURN
+    coming = News(news.now, news.ready.copy())
+    for request, found in work:
+        each = _Asked(request, found, news)
+        asked.append(each)
+        if each.operation is not None:
+            for job in _jobs(each.operation):
+                coming.job(job.queue, job.run_at)
+            yield each.operation
+        if perf_counter() > end:
+            break
+    for queue, jobs in coming.ready.items():
+        for request, found in waiters(queue, jobs):
+            each = _Asked(request, found, news)
+            given.append(each)
+            if each.operation is not None:
+                yield each.operation
+
+
+def _jobs(operation: Operation[Any]) -> Sequence[NewJob]:
+    match operation:
+        case Enqueue(jobs) | Requeue(_, Enqueue(jobs)):
+            return jobs
+        case Reschedule(job):
+            return [job]
+        case _:
+            return ()
+
+
+class _Asked:
+    """A request that is being answered: it waits for its operation, or needs none."""
+
+    __slots__ = ("_flow", "_request", "operation", "response")
+
+    def __init__(self, request: Request, found: Found, news: News) -> None:
+        self._request = request
+        self.operation: Operation[Any] | None = None
+        self.response: Response = answers.fault()
         call = Call(
-            store=self.store,
             news=news,
             waits=request.waits,
+            gone=request.gone,
             path=found.path,
             query=found.query,
             content_type=request.headers.get("content-type", ""),
             content=request.body,
         )
+        self._flow = found.handler(call)
+        self.operation = self._next(None)
+
+    def go_on(self, outcome: object) -> None:
+        """Take the result of its operation, which may be an exception, to the response."""
+        if self._next(outcome) is not None:
+            log.error("A second operation of %s was not done", ascii(self._request.target))
+
+    def _next(self, outcome: object) -> Operation[Any] | None:
+        """Let the handler go on; keep its response if that is what comes next."""
         try:
-            return found.handler(call)
+            if isinstance(outcome, Exception):
+                return self._flow.throw(outcome)
+            return self._flow.send(outcome)
+        except StopIteration as end:
+            self.response = end.value
         except Refused as refused:
-            return answers.plain(refused.status, refused.text)
+            self.response = answers.plain(refused.status, refused.text)
         except JobExistsError as conflict:
-            return answers.plain(
+            self.response = answers.plain(
                 409,
                 f"job with id `{conflict.id}` already exists in queue `{conflict.queue}`.",
             )
         except BackendError as error:
-            return backend_error(request.target, error)
-        except Failure:
-            raise  # the transaction that all share is lost
+            self.response = backend_error(self._request.target, error)
         except Exception:
-            log.exception("Cannot answer %s %s", request.method, ascii(request.target))
-            return answers.fault()
-
-    def _now(self) -> int:
-        return dates.from_datetime(self._clock())
+            log.exception("Cannot answer %s %s", self._request.method, ascii(self._request.target))
+        return None
 
 
 def place(request: Request) -> Found | Response:

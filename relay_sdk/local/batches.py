@@ -12,8 +12,8 @@ from msgspec.json import Decoder
 
 from . import dates
 from .lenient_dates import lenient
+from .operations import NewJob
 from .reading import DEPTH
-from .store import NewJob
 
 
 class _Job(Struct, forbid_unknown_fields=True):

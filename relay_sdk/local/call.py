@@ -1,7 +1,7 @@
 """A request that has found its route, and how its parts are read."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 from . import storable
 from .answers import Refused
 from .news import News
+from .operations import Claim, Enqueue, Flow, Job, Mode, NewJob
 from .reading import Reader
-from .store import Job, Mode, NewJob, Store
 
 T = TypeVar("T")
 
@@ -37,9 +37,9 @@ CLAIMS = 1000
 class Call:
     """One request; its path is read first, then its query, then its body."""
 
-    store: Store
     news: News
     waits: bool
+    gone: bool
     path: Mapping[str, str]
     query: str
     content_type: str
@@ -67,21 +67,24 @@ class Call:
     def run_id(self) -> str:
         return self.path["run_id"]
 
-    def claim(self) -> list[Job]:
+    def claim(self) -> Flow[list[Job]]:
         """Take ready jobs of the queue, and tell what is left for others who wait."""
         queue = self.queue_of_next()
-        jobs = self.store.claim(queue, num_jobs(self.query, CLAIMS), self.now)
+        limit = 0 if self.gone else num_jobs(self.query, CLAIMS)
+        if not (limit or self.waits):
+            return []
+        claimed = yield from Claim(queue, limit, tell_left=self.waits)
         if self.waits:
-            self.news.claimed(queue, len(jobs), self.store.first_run_at(queue))
-        return jobs
+            self.news.claimed(queue, len(claimed.jobs), claimed.left)
+        return claimed.jobs
 
-    def enqueue(self, jobs: Sequence[NewJob], mode: Mode) -> None:
+    def enqueue(self, jobs: Sequence[NewJob], mode: Mode) -> Flow[None]:
         """Store jobs, and tell those who wait for them."""
-        if len(jobs) == 1:
-            self.store.enqueue(storable.jobs(jobs), mode, self.now)
-        else:
-            with self.store.transaction():
-                self.store.enqueue(storable.jobs(jobs), mode, self.now)
+        yield from Enqueue(jobs, mode)
+        self.tell(jobs)
+
+    def tell(self, jobs: Iterable[NewJob]) -> None:
+        """Tell those who wait that these jobs are in their queues."""
         for job in jobs:
             self.news.job(job.queue, job.run_at)
 

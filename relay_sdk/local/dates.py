@@ -10,6 +10,7 @@ EXPECTED = "an RFC 3339 formatted date and time string"
 
 _EARLIEST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 _LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
+_CYCLE = timedelta(days=146_097) // MICROSECOND  # after 400 years the calendar repeats
 _YEAR_2000 = (datetime(2000, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(seconds=1) * 10**9
 
 # Every run of unknown length is taken whole, so that no text is gone through twice.
@@ -30,12 +31,23 @@ def from_datetime(moment: datetime) -> int:
 @lru_cache(4096)  # jobs that came or went together share their moments
 def to_text(moment: int) -> str:
     """Write RFC 3339 with a fraction of 0, 3 or 6 digits and Z."""
+    if not _EARLIEST <= moment <= _LATEST:
+        return _to_far_text(moment)
     when = (EPOCH + timedelta(microseconds=moment)).replace(tzinfo=None)
     if not when.microsecond:
         return when.isoformat(timespec="seconds") + "Z"
     if not when.microsecond % 1000:
         return when.isoformat(timespec="milliseconds") + "Z"
     return when.isoformat(timespec="microseconds") + "Z"
+
+
+def _to_far_text(moment: int) -> str:
+    """Write a moment that only the real server stores."""
+    cycles, within = divmod(moment - _EARLIEST, _CYCLE)
+    text = to_text(_EARLIEST + within)
+    year = int(text[:4]) + 400 * cycles
+    sign = "+" if year > 9999 else "-" if year < 0 else ""
+    return f"{sign}{abs(year):04}{text[4:]}"
 
 
 def relaxed(text: str) -> int:

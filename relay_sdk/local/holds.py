@@ -80,6 +80,11 @@ class Holds(Generic[H]):
             self.remove(queue, request)
             self._wake(request)
 
+    def look(self) -> None:
+        """Wake one for each queue, since any may have gained jobs."""
+        for queue in list(self._queues):
+            self.gained(queue, 1)
+
     def due(self, queue: str, moment: int, seconds: float) -> None:
         """Wake one when a job becomes due in so many seconds, unless one becomes due earlier."""
         if queue not in self._queues or seconds > LONGEST:

@@ -9,8 +9,9 @@ from uuid import UUID
 from . import answers, v1, v2
 from .answers import BackendError, Refused, Response
 from .call import Call
+from .operations import Flow
 
-Handler = Callable[[Call], Response]
+Handler = Callable[[Call], Flow[Response]]
 
 
 # As the real server sends it, an allow names HEAD twice where GET would answer it too.

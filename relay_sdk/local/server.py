@@ -62,8 +62,8 @@ class LocalServer:
     def start(self) -> Self:
         """Open the database and listen.
 
-        Raise OSError when the file or the port cannot be used, and ValueError when the file is
-        not a Relay database.
+        Raise OSError when the database or the port cannot be used, and ValueError when the
+        database is not Relay's.
         """
         if self._running is not None:
             raise RuntimeError("the server is running already")

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from json import JSONDecoder
 
 from .answers import BackendError
-from .store import NewJob
+from .operations import NewJob
 
 KEY_LENGTH = 1024
 DIGITS = 131072

@@ -1,55 +1,39 @@
 """The jobs table and every operation on it."""
 
+import logging
 import os
 import sqlite3
-from collections.abc import Generator, Iterable
+import time
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from importlib import resources
-from typing import Literal, NamedTuple
+from typing import Any
 
+from . import storable
 from .answers import BackendError, JobExistsError
+from .operations import (
+    Claim,
+    Claimed,
+    Enqueue,
+    Exists,
+    Get,
+    Heartbeat,
+    Job,
+    JobsCame,
+    Mode,
+    NewJob,
+    Operation,
+    Reaped,
+    Remove,
+    Requeue,
+    Reschedule,
+    Wakeups,
+)
 
-Mode = Literal["unique", "ignore", "replace"]
+log: logging.Logger = logging.getLogger("relay_sdk.local")
 
 APPLICATION_ID = 0x52454C59
 SCHEMA_VERSION = 1
-
-
-class NewJob(NamedTuple):
-    """A job as it is enqueued; payload and state are JSON text."""
-
-    queue: str
-    id: str
-    timeout: int
-    max_retries: int | None
-    payload: str
-    state: str | None
-    run_at: int
-
-
-class Job(NamedTuple):
-    """A job as it is stored: a row of the table."""
-
-    queue: str
-    id: str
-    timeout: int
-    max_retries: int | None
-    retries_remaining: int | None
-    payload: str
-    state: str | None
-    run_id: str | None
-    expires_at: int | None
-    run_at: int
-    updated_at: int
-    created_at: int
-
-
-class Reaped(NamedTuple):
-    """What a reaper found: the jobs that are gone, those that are back, and if it saw them all."""
-
-    dropped: list[tuple[str, str]]
-    requeued: list[tuple[str, int]]  # queue and run_at
-    complete: bool
 
 
 # The values of a job, and now as the eighth.
@@ -90,6 +74,9 @@ _HEARTBEAT = """
 UPDATE jobs SET state = ?4, updated_at = ?5, expires_at = ?5 + timeout * 1000000
 WHERE queue = ?1 AND id = ?2 AND run_id = coalesce(?3, run_id)"""
 
+_REMOVE = """
+DELETE FROM jobs WHERE queue = ?1 AND id = ?2 AND (?3 IS NULL OR run_id = ?3)"""
+
 DROP_EXPIRED = """
 DELETE FROM jobs WHERE rowid IN (
     SELECT rowid FROM jobs
@@ -109,17 +96,22 @@ REAP = 1000
 """Jobs that one look for expired ones drops, and puts back."""
 
 
-Failure = sqlite3.Error
-"""What is raised when the database cannot do its part; the transaction is lost then."""
-
 _RETRYABLE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR}
 
 
-def explain(failure: Failure) -> BackendError:
-    """Say it to clients, and whether they may try again."""
-    # The low byte is the kind; errors of the module itself have no code.
-    kind = getattr(failure, "sqlite_errorcode", 0) & 0xFF
-    return BackendError(f"db error: ERROR: {failure}", retryable=kind in _RETRYABLE)
+@contextmanager
+def _told(what: str) -> Generator[None]:
+    """Log that the database fails, and say it as to clients, and whether they may try again."""
+    try:
+        yield
+    except (sqlite3.Error, BackendError) as error:
+        log.warning("%s: %s", what, error)
+        if isinstance(error, BackendError):
+            raise
+        # The low byte is the kind; errors of the module itself have no code.
+        kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        message = f"db error: ERROR: {error}"
+        raise BackendError(message, retryable=kind in _RETRYABLE) from None
 
 
 def _run_id() -> str:
@@ -234,6 +226,65 @@ class Store:
             for statement in statements:
                 self.connection.execute(statement)
 
+    def perform(
+        self, operations: Iterable[Operation[Any]], now: int, *, write: bool = True
+    ) -> list[object]:
+        """Do all with one commit, each when it is given, and in order."""
+        with _told("The database failed"):
+            with self.transaction(write=write):
+                outcomes = [self._outcome(operation, now) for operation in operations]
+            self.check_file()
+        return outcomes
+
+    def _outcome(self, operation: Operation[Any], now: int) -> object:
+        try:
+            return self._do(operation, now)
+        except sqlite3.Error:
+            raise  # the transaction that all share is lost
+        except Exception as error:  # noqa: BLE001  it is raised where the answer is made
+            return error
+
+    def _do(self, operation: Operation[Any], now: int) -> object:
+        match operation:
+            case Enqueue(jobs, mode):
+                self._enqueue(jobs, mode, now)
+                return None
+            case Claim(queue, limit, tell_left):
+                claimed = self.claim(queue, limit, now)
+                return Claimed(claimed, self.first_run_at(queue) if tell_left else None)
+            case Get():
+                return self.get(operation.queue, operation.id)
+            case Exists():
+                return self.exists(operation.queue, operation.id)
+            case Heartbeat(queue, id, run_id, state):
+                return self.heartbeat(queue, id, run_id, state, now)
+            case Reschedule():
+                return self.reschedule(operation.job, now)
+            case Remove():
+                return self.remove(operation.queue, operation.id, operation.run_id)
+            case Requeue(run, new):
+                with self.transaction():
+                    there = self.remove(run.queue, run.id, run.run_id)
+                    if there:
+                        self._enqueue(new.jobs, new.mode, now)
+                return there
+            case _:
+                raise TypeError(f"no store knows {operation}")
+
+    def _enqueue(self, jobs: Sequence[NewJob], mode: Mode, now: int) -> None:
+        """Store all or none."""
+        if len(jobs) == 1:
+            self.enqueue(storable.jobs(jobs), mode, now)
+        else:
+            with self.transaction():
+                self.enqueue(storable.jobs(jobs), mode, now)
+
+    def clock(self) -> int:
+        return time.time_ns() // 1000
+
+    def listen(self, jobs_came: JobsCame) -> Wakeups | None:  # noqa: ARG002  there are no others
+        return None
+
     def enqueue(self, jobs: Iterable[NewJob], mode: Mode, now: int) -> None:
         """Insert jobs in order; raise JobExistsError at the first conflict if unique."""
         insert = _INSERT + _ON_CONFLICT[mode]
@@ -292,21 +343,17 @@ class Store:
         cursor = self.connection.execute(_RESCHEDULE, (*job, now))
         return cursor.rowcount > 0
 
-    def remove(self, queue: str, id: str) -> None:
-        self.connection.execute("DELETE FROM jobs WHERE queue = ? AND id = ?", (queue, id))
-
-    def complete(self, queue: str, id: str, run_id: str) -> bool:
-        cursor = self.connection.execute(
-            "DELETE FROM jobs WHERE queue = ? AND id = ? AND run_id = ?",
-            (queue, id, run_id),
-        )
+    def remove(self, queue: str, id: str, run_id: str | None = None) -> bool:
+        """Delete a job; with run_id, only if that run holds it."""
+        cursor = self.connection.execute(_REMOVE, (queue, id, run_id))
         return cursor.rowcount > 0
 
-    def reap(self, now: int) -> Reaped:
+    def reap(self, now: int, interval: int = 0) -> Reaped:  # noqa: ARG002  shared by none
         """Put back some of the jobs whose time is over, and drop those without retries left."""
-        execute = self.connection.execute
-        dropped: list[tuple[str, str]] = execute(DROP_EXPIRED, (now, REAP)).fetchall()
-        if len(dropped) == REAP:
-            return Reaped(dropped, [], complete=False)
-        requeued: list[tuple[str, int]] = execute(REQUEUE_EXPIRED, (now, REAP)).fetchall()
-        return Reaped(dropped, requeued, complete=len(requeued) < REAP)
+        with _told("Cannot look for jobs that timed out"), self.transaction():
+            execute = self.connection.execute
+            dropped: list[tuple[str, str]] = execute(DROP_EXPIRED, (now, REAP)).fetchall()
+            if len(dropped) == REAP:
+                return Reaped(dropped, [], complete=False)
+            requeued: list[tuple[str, int]] = execute(REQUEUE_EXPIRED, (now, REAP)).fetchall()
+            return Reaped(dropped, requeued, complete=len(requeued) < REAP)

@@ -23,6 +23,9 @@ log: logging.Logger = logging.getLogger("relay_sdk.local")
 SLOW = 0.004
 """Seconds for a turn of several requests, after which the next one begins with a pause."""
 
+LOOK = 1.0
+"""Seconds between looks, for who is held, for the jobs that other servers tell nobody of."""
+
 PAUSE = 0.001
 """Seconds in which those who were just answered may ask anew, and so share the next turn."""
 
@@ -69,12 +72,16 @@ class Turns:
         self._holds: Holds[_Ask] = Holds(self._submit)
         self._waiting: list[_Ask] = []
         self._working = False
-        self._reaper: asyncio.TimerHandle | None = None
+        self._next_look: asyncio.TimerHandle | None = None
         self._stopping = False
         self._from_elsewhere: list[News] = []
         self._began = 0.0
         self._took = 0.0
         app.listener = self._hear_from_elsewhere
+        self._others = app.store.listen(self._hear_from_others)
+        self._look_after = app.reap_interval + LATE
+        if self._others is not None:
+            self._look_after = min(self._look_after, LOOK)
 
     def take(self, exchange: Exchange) -> None:
         """Answer a request, now or later."""
@@ -90,13 +97,15 @@ class Turns:
         """Answer all that is held, and hold nothing any more."""
         self._stopping = True
         self._app.listener = None
-        if self._reaper is not None:
-            self._reaper.cancel()
+        if self._next_look is not None:
+            self._next_look.cancel()
         for ask in self._holds.clear():
             ask.answer(answers.empty(204), stopping=True)
 
     def close(self) -> None:
-        """Wait for the thread to end."""
+        """Wait for the threads to end."""
+        if self._others is not None:
+            self._others.close()
         self._turns.put(None)
         self._thread.join()
 
@@ -169,8 +178,8 @@ class Turns:
             ask.timer = self._loop.call_later(ask.seconds, self._time_is_over, ask)
             ask.exchange.when_gone = lambda: self._forget(ask)
         self._holds.add(ask.queue, ask, first=woken)
-        if self._reaper is None:
-            self._reaper = self._loop.call_later(self._app.reap_interval + LATE, self._reap)
+        if self._next_look is None:
+            self._next_look = self._loop.call_later(self._look_after, self._look)
         return True
 
     def _forget(self, ask: _Ask) -> None:
@@ -183,11 +192,13 @@ class Turns:
         if self._holds.remove(ask.queue, ask):
             self._submit(ask)
 
-    def _reap(self) -> None:
+    def _look(self) -> None:
         """Have a turn, in which timed-out jobs are found, as long as somebody waits for them."""
-        self._reaper = None
+        self._next_look = None
         if self._holds:
-            self._reaper = self._loop.call_later(self._app.reap_interval + LATE, self._reap)
+            self._next_look = self._loop.call_later(self._look_after, self._look)
+            if self._others is not None:
+                self._holds.look()
             self._work()
 
     def _hear(self, news: News) -> None:
@@ -200,6 +211,19 @@ class Turns:
 
     def _hear_from_elsewhere(self, news: News) -> None:
         self._loop.call_soon_threadsafe(self._note, news)
+
+    def _hear_from_others(self, queue: str | None, run_at: int) -> None:
+        """Hear, in any thread, of jobs that other servers stored."""
+        with suppress(RuntimeError):  # the loop was closed
+            self._loop.call_soon_threadsafe(self._note_others, queue, run_at)
+
+    def _note_others(self, queue: str | None, run_at: int) -> None:
+        if queue is None:
+            self._holds.look()
+        else:
+            news = News(self._app.now())
+            news.job(queue, run_at)
+            self._note(news)
 
     def _note(self, news: News) -> None:
         if self._working:

@@ -6,8 +6,17 @@ from . import answers, batches, dates, storable
 from .answers import Refused, Response
 from .call import Call
 from .lenient_dates import lenient
+from .operations import (
+    Exists,
+    Flow,
+    Get,
+    Heartbeat,
+    Job,
+    NewJob,
+    Remove,
+    Reschedule,
+)
 from .reading import Reader
-from .store import Job, NewJob
 from .writing import array, string
 
 FIELDS = (
@@ -22,55 +31,55 @@ FIELDS = (
 )
 
 
-def enqueue(call: Call) -> Response:
+def enqueue(call: Call) -> Flow[Response]:
     """Insert one job, or each of several that is not there yet."""
     call.check_body()
     jobs = batches.version_1(call.content, call.now)
     if jobs is None:
         jobs = call.body(lambda reader: read_jobs(reader, call.now))
-    call.enqueue(jobs, "unique" if len(jobs) == 1 else "ignore")
+    yield from call.enqueue(jobs, "unique" if len(jobs) == 1 else "ignore")
     return answers.empty(202)
 
 
-def reschedule(call: Call) -> Response:
+def reschedule(call: Call) -> Flow[Response]:
     """Put the job in flight back into its queue, changed."""
     job = call.body(lambda reader: _read_job(reader, call.now))
     storable.json(job.payload)
     storable.json(job.state)
     storable.no_nul(job.queue + job.id)
-    if not call.store.reschedule(job, call.now):
+    if not (yield from Reschedule(job)):
         raise _not_found(job.queue, job.id)
-    call.news.job(job.queue, job.run_at)
+    call.tell([job])
     return answers.empty(202)
 
 
-def next_jobs(call: Call) -> Response:
+def next_jobs(call: Call) -> Flow[Response]:
     """Claim ready jobs."""
-    return array(map(_write_job, call.claim()))
+    return array(map(_write_job, (yield from call.claim())))
 
 
-def exists(call: Call) -> Response:
+def exists(call: Call) -> Flow[Response]:
     """Tell whether the job is there."""
-    return answers.empty(200 if call.store.exists(call.queue, call.id) else 404)
+    return answers.empty(200 if (yield from Exists(call.queue, call.id)) else 404)
 
 
-def get(call: Call) -> Response:
+def get(call: Call) -> Flow[Response]:
     """Show the job."""
-    job = call.store.get(call.queue, call.id)
+    job = yield from Get(call.queue, call.id)
     return answers.json(_write_job(job)) if job else answers.empty(404)
 
 
-def heartbeat(call: Call) -> Response:
+def heartbeat(call: Call) -> Flow[Response]:
     """Extend the job, whoever holds it; without a usable body its state is erased."""
     state = call.state()
-    if not call.store.heartbeat(call.queue, call.id, None, state, call.now):
+    if not (yield from Heartbeat(call.queue, call.id, None, state)):
         raise _not_found(call.queue, call.id)
     return answers.empty(202)
 
 
-def remove(call: Call) -> Response:
+def remove(call: Call) -> Flow[Response]:
     """Delete the job, whoever holds it, if it is there."""
-    call.store.remove(call.queue, call.id)
+    yield from Remove(call.queue, call.id)
     return answers.empty(200)
 
 

@@ -3,8 +3,8 @@
 from . import answers, batches, dates
 from .answers import BackendError, Refused, Response
 from .call import Call
+from .operations import Enqueue, Flow, Get, Heartbeat, Job, NewJob, Remove, Requeue
 from .reading import Reader
-from .store import Job, NewJob
 from .v1 import exists, remove
 from .writing import array, string
 
@@ -22,28 +22,28 @@ __all__ = [
 FIELDS = ("queue", "id", "timeout", "max_retries", "payload", "state", "run_at")
 
 
-def enqueue(call: Call) -> Response:
+def enqueue(call: Call) -> Flow[Response]:
     """Insert jobs, all or none; the mode decides about those that are there already."""
     mode = call.mode()
-    call.enqueue(_read_jobs(call), mode)
+    yield from call.enqueue(_read_jobs(call), mode)
     return answers.empty(202)
 
 
-def next_jobs(call: Call) -> Response:
+def next_jobs(call: Call) -> Flow[Response]:
     """Claim ready jobs, each with a new run id."""
-    return array(map(_write_job, call.claim()))
+    return array(map(_write_job, (yield from call.claim())))
 
 
-def get(call: Call) -> Response:
+def get(call: Call) -> Flow[Response]:
     """Show the job."""
-    job = call.store.get(call.queue, call.id)
+    job = yield from Get(call.queue, call.id)
     return answers.json(_write_job(job)) if job else answers.empty(404)
 
 
-def heartbeat(call: Call) -> Response:
+def heartbeat(call: Call) -> Flow[Response]:
     """Extend this run of the job; without a usable body its state is erased."""
     state = call.state()
-    if not call.store.heartbeat(call.queue, call.id, call.run_id, state, call.now):
+    if not (yield from Heartbeat(call.queue, call.id, call.run_id, state)):
         raise Refused(
             404,
             f"job with id `{call.id}` not found in queue `{call.queue}` with {call.run_id}.",
@@ -51,19 +51,19 @@ def heartbeat(call: Call) -> Response:
     return answers.empty(202)
 
 
-def complete(call: Call) -> Response:
+def complete(call: Call) -> Flow[Response]:
     """Delete the job if this run holds it."""
-    call.store.complete(call.queue, call.id, call.run_id)
+    yield from Remove(call.queue, call.id, call.run_id)
     return answers.empty(200)
 
 
-def requeue(call: Call) -> Response:
+def requeue(call: Call) -> Flow[Response]:
     """Replace this run of the job by new jobs; do nothing when the run is not there."""
     mode = call.mode()
     jobs = _read_jobs(call)
-    with call.store.transaction():
-        if call.store.complete(call.queue, call.id, call.run_id):
-            call.enqueue(jobs, mode)
+    run = Remove(call.queue, call.id, call.run_id)
+    if (yield from Requeue(run, Enqueue(jobs, mode))):
+        call.tell(jobs)
     return answers.empty(202)
 
 

@@ -18,6 +18,7 @@ from relay_sdk._session import AsyncSession, Session
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import NEXT_BACKOFF, AsyncClient, Client
 from relay_sdk.local import App
+from relay_sdk.local.store import Store
 from relay_sdk.testing.clock import Clock
 
 R = TypeVar("R")
@@ -55,6 +56,8 @@ class InProcessServer(App):
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or Clock(datetime.now(UTC), skip=False)
         super().__init__(clock=self.clock.now, reap_interval=AT_ONCE)
+        assert isinstance(self.store, Store)  # noqa: S101  its own, in memory
+        self._connection = self.store.connection
 
     def client(self, *, api: ApiChoice = "auto") -> Client:
         """Make a `Client` of this server."""
@@ -84,9 +87,9 @@ class InProcessServer(App):
 
     def _until_due(self) -> float:
         """Count the seconds until the next moment at which a queue may have a job."""
-        now = self._now()
+        now = self.now()
         with self._lock:
-            (at,) = self.store.connection.execute(NEXT_DUE, (now,)).fetchone()
+            (at,) = self._connection.execute(NEXT_DUE, (now,)).fetchone()
         return inf if at is None else (at - now) / 10**6
 
     def _wait(self, seconds: float) -> None:
@@ -94,7 +97,7 @@ class InProcessServer(App):
             self.clock.skip(seconds)
             return
         with self._lock:
-            counts = self.store.connection.execute(
+            counts = self._connection.execute(
                 "SELECT queue, count(*) FROM jobs GROUP BY queue ORDER BY queue"
             ).fetchall()
         held = ", ".join(f"{count} in queue {queue!r}" for queue, count in counts)

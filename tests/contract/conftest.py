@@ -1,7 +1,7 @@
 """The servers that the protocol cases run against.
 
-Each case runs in process and over a socket, against the bundled server with a virtual clock, and
-against the server at `$RELAY_TEST_URL` when that is set.
+Each case runs in process and over a socket, against the bundled server with a virtual clock, in
+process on PostgreSQL, and against the server at `$RELAY_TEST_URL` when that is set.
 """
 
 import os
@@ -24,16 +24,35 @@ FOREIGN_URL = os.environ.get("RELAY_TEST_URL")
 FOREIGN_REAP_INTERVAL = float(os.environ.get("RELAY_TEST_REAP_INTERVAL", "5"))
 
 SOCKETS = ["socket", "url"] if FOREIGN_URL else ["socket"]
-WAYS = ["in-process", *SOCKETS]
+WAYS = ["in-process", "postgres", *SOCKETS]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what would not tell more: a database does not know how its client waits."""
+    items[:] = [item for item in items if not _is_told_already(item)]
+
+
+def _is_told_already(item: pytest.Item) -> bool:
+    parameters = (
+        item.callspec.params
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        else {}
+    )
+    return parameters.get("wire") == "postgres" and parameters.get("kind", "sync") != "sync"
 
 
 @contextmanager
-def open_wire(way: str) -> Iterator[Wire]:
-    """Reach a server in one of the three ways."""
+def open_wire(way: str, request: pytest.FixtureRequest) -> Iterator[Wire]:
+    """Reach a server in one of the four ways."""
     clock = Clock()
     match way:
-        case "in-process":
-            with App(reap_interval=REAP_INTERVAL, clock=clock.now) as app:
+        case "in-process" | "postgres":
+            db = ":memory:"
+            if way == "postgres":
+                db = request.getfixturevalue("postgres_url")
+                # It stays open, and is not to be taken for a server that keeps jobs from moving.
+                db += f"{'&' if '?' in db else '?'}application_name=contract"
+            with App(db, reap_interval=REAP_INTERVAL, clock=clock.now) as app:
                 yield Wire(in_process(app), reap_interval=REAP_INTERVAL, app=app, clock=clock)
         case "socket":
             with LocalServer(reap_interval=REAP_INTERVAL, clock=clock.now) as server:
@@ -46,10 +65,10 @@ def open_wire(way: str) -> Iterator[Wire]:
 
 
 @pytest.fixture(scope="session")
-def reach() -> Iterator[Callable[[str], Wire]]:
+def reach(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Wire]]:
     """Open each way when it is first needed, and keep it to the end."""
     with ExitStack() as stack:
-        yield cache(lambda way: stack.enter_context(open_wire(way)))
+        yield cache(lambda way: stack.enter_context(open_wire(way, request)))
 
 
 @pytest.fixture(params=["v1", "v2"])

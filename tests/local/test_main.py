@@ -19,7 +19,8 @@ def program(
     folder: Path, *options: str, env: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     """Run the server as a program, in its own folder; end it hard if it still runs."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("RELAY_", "HTTP_", "REAP_"))}
+    ours = ("RELAY_", "HTTP_", "REAP_", "DATABASE_")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     process = subprocess.Popen(
         [sys.executable, "-m", "relay_sdk.local", *options],
         cwd=folder,
