@@ -27,7 +27,8 @@ if TYPE_CHECKING:  # they are loaded when the first call is made, with what they
 
 LATE = {"TimeoutError", "TimeoutException"}
 FAILURES = LATE | {
-    "Broken", "HTTPError", "NetworkError", "ProtocolError", "ProxyError", "UnsupportedProtocol",
+    "Broken", "HTTPError", "NetworkError", "ProtocolError", "ProxyError", "SSLError",
+    "UnsupportedProtocol",
 }  # fmt: skip
 NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
 """Nothing was sent when the connection, or a place in the pool, could not be had."""

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -367,6 +368,10 @@ async def test_no_proxy_is_used_for_what_is_exempt(
     assert proxy.requests == []
 
 
+ANYIO = tuple(map(int, version("anyio").split(".")[:2]))
+
+
+@pytest.mark.skipif(ANYIO < (4, 16), reason="anyio leaves the socket of a connect open")
 @pytest.mark.parametrize("moment", [0, 1, 2, 3, 5, 8, 13, 21])
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
 async def test_a_call_that_is_cancelled_leaves_nothing_behind(kind: Kind, moment: int) -> None:

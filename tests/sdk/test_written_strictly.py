@@ -191,7 +191,7 @@ def test_plain_json_is_what_pythons_own_writer_takes(value: object) -> None:
         assert json.loads(written(Any, value)) == expected
 
 
-class Odd(pydantic.BaseModel, ser_json_bytes="base64", val_json_bytes="base64"):
+class Odd(pydantic.BaseModel, ser_json_bytes="base64"):
     """What pydantic alone can write, and no number that JSON lacks."""
 
     none: None = None
