@@ -7,8 +7,10 @@ demo: .venv/server  ## run typed jobs through a local server, with a killed work
 test: .venv/dev  ## run all tests, on all cores
 	$(BIN)/python -m pytest -n auto
 
+# Without those that start and stop servers of PostgreSQL.
+QUICKLY = tests/sdk $(filter-out tests/local/test_postgres_%,$(wildcard tests/local/test_*.py))
 test-oldest: .venv/dev  ## quick tests of the wheel, with the oldest dependencies that are allowed
-	$(BIN)/python tests/matrix.py --python $(BIN)/python --dependencies oldest tests/sdk tests/local
+	$(BIN)/python tests/matrix.py --python $(BIN)/python --dependencies oldest $(QUICKLY)
 
 test-newest: .venv/dev  ## the command line's tests, with the newest dependencies there are
 	$(BIN)/python tests/matrix.py --python $(BIN)/python --dependencies newest tests/cli
