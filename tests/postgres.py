@@ -21,7 +21,7 @@ GIVEN = "" if REQUIRED else _ASKED
 
 def programs() -> Path | None:
     """Find the newest server on this machine."""
-    found = [Path(path).parent for path in [shutil.which("postgres")] if path]
+    found = [Path(path).resolve().parent for path in [shutil.which("postgres")] if path]
     folders = Path("/usr/lib/postgresql").glob("*/bin")
     found += sorted(folders, key=lambda path: float(path.parent.name), reverse=True)
     return next((path for path in found if (path / "initdb").exists()), None)
@@ -35,20 +35,25 @@ def are_skipped() -> bool:
 class Cluster:
     """Starts on a socket alone. PostgreSQL refuses root, so root lets another user run it."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, copy_of: "Cluster | None" = None, **settings: str) -> None:
         bin = programs()
         assert bin, "no PostgreSQL on this machine"
         self._bin = bin
         self.folder = Path(mkdtemp(prefix="relay-pg-"))
+        self.port = settings.get("port", "5432")
         self._settings = {"listen_addresses": "", "unix_socket_directories": self.folder} | settings
         self._user = "nobody" if os.geteuid() == 0 else None
         if self._user:
             shutil.chown(self.folder, self._user)
         self.data = self.folder / "data"
-        self._run("initdb", "-U", "relay", "-A", "trust", "-N", "--no-locale", "-E", "UTF8")
+        if copy_of is None:
+            self._run("initdb", "-U", "relay", "-A", "trust", "-N", "--no-locale", "-E", "UTF8")
+        else:
+            of = f"host={copy_of.folder} user=relay"
+            self._run("pg_basebackup", "-d", of, "-R", "-X", "stream", "-c", "fast")
 
     def url(self, database: str = "postgres", user: str = "relay") -> str:
-        return f"postgresql://{user}@/{database}?host={self.folder}"
+        return f"postgresql://{user}@/{database}?host={self.folder}&port={self.port}"
 
     def start(self) -> Self:
         options = " ".join(f"-c {name}='{to}'" for name, to in self._settings.items())
@@ -62,6 +67,10 @@ class Cluster:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+    def promote(self) -> None:
+        """Make a copy, which follows its original and is read-only, the one that is written to."""
+        self._run("pg_ctl", "-w", "-s", "promote")
 
     def kill(self, pid: int) -> None:
         """End a backend as a crash would; PostgreSQL restarts all of them then."""

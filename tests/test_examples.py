@@ -1,6 +1,6 @@
 """The short programs in examples/ do what they say, with a server in `$RELAY_URL`."""
 
-import importlib
+import importlib.util
 import signal
 import subprocess
 import sys
@@ -153,8 +153,13 @@ def test_progress_and_result_of_a_job_are_read_from_another_process(
 def test_a_failure_is_a_result_and_results_are_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
-    example = importlib.import_module("results")
+    # By its path: other modules are called "results", too.
+    spec = importlib.util.spec_from_file_location("results", EXAMPLES / "results.py")
+    assert spec
+    assert spec.loader
+    example = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "results", example)
+    spec.loader.exec_module(example)
 
     def work(helper: JobHelper[Any, Any]) -> None:
         raise LookupError("no")
