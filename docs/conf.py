@@ -4,7 +4,7 @@ from importlib.metadata import version as version_of
 
 project = "relay-job-sdk"
 version = release = version_of(project)
-copyright = "the authors of relay-job-sdk; MIT"
+copyright = "the relay-job-sdk maintainers"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "index"

@@ -15,6 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -45,11 +46,19 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
 def workers_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `run` return when nothing is due any more."""
 
-    async def run(worker: AsyncWorker) -> None:
+    for_ever = Worker.run
+
+    def run(worker: Worker) -> None:
+        if threading.current_thread() is threading.main_thread():
+            drain(worker)
+        else:  # the thread of `with Worker(...)`, which ends with the block
+            for_ever(worker)
+
+    async def arun(worker: AsyncWorker) -> None:
         await adrain(worker)
 
-    monkeypatch.setattr(Worker, "run", lambda worker: drain(worker) and None)
-    monkeypatch.setattr(AsyncWorker, "run", run)
+    monkeypatch.setattr(Worker, "run", run)
+    monkeypatch.setattr(AsyncWorker, "run", arun)
 
 
 @pytest.fixture
