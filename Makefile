@@ -58,13 +58,13 @@ bench-peers: .venv/dev  ## the same beside pgqueuer, Dramatiq and Celery (12 min
 generate: .venv/dev  ## write generated/relay_api anew from openapi/relay.yaml
 	$(BIN)/python openapi/generate.py
 
-docs: .venv/docs  ## build the documentation, into build/site; a warning is an error
+docs: $(or $(wildcard .venv/dev),.venv/docs)  ## build the documentation, into build/site; a warning is an error
 	$(BIN)/python docs/build.py
 
-dist: .venv/release  ## build what a release consists of, into dist/, and check it
+dist: $(or $(wildcard .venv/dev),.venv/release)  ## build what a release consists of, into dist/, and check it
 	$(BIN)/python tests/release.py
 
-release: .venv/release  ## the same, and tag the version in pyproject.toml
+release: $(or $(wildcard .venv/dev),.venv/release)  ## the same, and tag the version in pyproject.toml
 	$(BIN)/python tests/release.py release
 
 clean:  ## remove what the targets above installed
