@@ -35,7 +35,7 @@ TOCTREE = """
 
 
 def pages() -> dict[str, str]:
-    """Give all pages of the site, by name, as Markdown; index.md comes first, then as it lists them."""
+    """Give the pages of the site, by name, as Markdown: index.md, then all in its order."""
     there = {page.name: page for page in DOCS.glob("*.md")}
     there |= {name: ROOT / above for above, name in ABOVE.items()}
     texts = {name: _text(page) for name, page in there.items()}
@@ -74,7 +74,14 @@ def main() -> int:
         if name == "index.md":
             text += navigation(text)
         (SOURCE / name).write_text(text, encoding="utf-8")
-    strictly = ["--fail-on-warning", "--quiet", "-c", str(DOCS), "-d", str(SITE.parent / "doctrees")]
+    strictly = [
+        "--fail-on-warning",
+        "--quiet",
+        "-c",
+        str(DOCS),
+        "-d",
+        str(SITE.parent / "doctrees"),
+    ]
     status = build_main(["-b", "html", "--fresh-env", *strictly, str(SOURCE), str(SITE)])
     plain = SITE.parent / "text"
     status = status or build_main(["-b", "text", *strictly, str(SOURCE), str(plain)])

@@ -58,9 +58,13 @@ def _description() -> dict[str, Any]:
 def _operation(path: str, item: Mapping[str, Any], method: str) -> str:
     operation = item[method]
     shown = [f"### {method.upper()} {path}", operation["summary"], operation["description"].strip()]
-    parameters = [_found(one) for one in [*item.get("parameters", []), *operation.get("parameters", [])]]
+    parameters = [
+        _found(one) for one in [*item.get("parameters", []), *operation.get("parameters", [])]
+    ]
     if parameters:
-        rows = [f"| `{one['name']}` | {one['in']} | {_about(one['schema'])} |" for one in parameters]
+        rows = [
+            f"| `{one['name']}` | {one['in']} | {_about(one['schema'])} |" for one in parameters
+        ]
         shown.append("\n".join(["| parameter | in | |", "|---|---|---|", *rows]))
     if "requestBody" in operation:
         body = _found(operation["requestBody"])
@@ -74,7 +78,9 @@ def _operation(path: str, item: Mapping[str, Any], method: str) -> str:
 def _reply(given: Mapping[str, Any]) -> str:
     reply = _found(given)
     content = reply.get("content", {}).get("application/json")
-    return _line(reply["description"]) + (f" Content: {_type(content['schema'])}." if content else "")
+    return _line(reply["description"]) + (
+        f" Content: {_type(content['schema'])}." if content else ""
+    )
 
 
 def _schema(schema: Mapping[str, Any]) -> Iterator[str]:
@@ -83,11 +89,11 @@ def _schema(schema: Mapping[str, Any]) -> Iterator[str]:
     if "properties" not in schema:
         yield f"{_type(schema)}."
         return
-    required = schema.get("required", [])
-    rows = [
-        f"| `{name}` | {_type(field)} | {'yes' if name in required else ''} | {_line(field.get('description', ''))} |"
-        for name, field in schema["properties"].items()
-    ]
+    rows: list[str] = []
+    for name, field in schema["properties"].items():
+        always = "yes" if name in schema.get("required", []) else ""
+        about = _line(field.get("description", ""))
+        rows.append(f"| `{name}` | {_type(field)} | {always} | {about} |")
     yield "\n".join(["| field | type | always | |", "|---|---|---|---|", *rows])
 
 

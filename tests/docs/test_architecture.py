@@ -57,7 +57,9 @@ def test_the_layers_are_those_that_are_checked() -> None:
     (layers,) = (contract["layers"] for contract in settings if contract["name"] == "Layers")
     right = "\n".join(layer.replace("relay_sdk.", "") for layer in layers)
 
-    assert f"```text\n{right}\n```" in PAGE, f"'The layers' in docs/architecture.md are to be\n{right}"
+    assert f"```text\n{right}\n```" in PAGE, (
+        f"'The layers' in docs/architecture.md are to be\n{right}"
+    )
 
 
 def test_the_rooms_of_the_picture_are_there() -> None:

@@ -50,7 +50,9 @@ def test_pages_are_short(page: Path) -> None:
 @every_page
 def test_pictures_are_well_formed_and_described(page: Path) -> None:
     for found in IMAGE.findall(read(page)):
-        alternative, source = (one or other for one, other in zip(found[:2], found[2:], strict=True))
+        alternative, source = (
+            one or other for one, other in zip(found[:2], found[2:], strict=True)
+        )
         assert alternative, f"{source} has no alternative text"
         if source.endswith(".svg"):
             ElementTree.parse(page.parent / source)
