@@ -59,7 +59,7 @@ generate: .venv/dev  ## write generated/relay_api anew from openapi/relay.yaml
 	$(BIN)/python openapi/generate.py
 
 docs: $(or $(wildcard .venv/dev),.venv/docs)  ## build the documentation, into build/site; a warning is an error
-	$(BIN)/python docs/build.py
+	$(BIN)/python docs/publish.py
 
 dist: $(or $(wildcard .venv/dev),.venv/release)  ## build what a release consists of, into dist/, and check it
 	$(BIN)/python tests/release.py

@@ -1,4 +1,4 @@
-"""What Sphinx is told. `docs/build.py` puts the pages where it reads them."""
+"""What Sphinx is told. `docs/publish.py` puts the pages where it reads them."""
 
 from importlib.metadata import version as version_of
 
@@ -12,7 +12,8 @@ html_theme = "furo"
 html_title = f"{project} {version}"
 html_copy_source = False
 html_show_sphinx = False
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_theme_options = {"footer_icons": []}
 
 default_role = "py:obj"  # what stands between backticks in a docstring is a name, or code

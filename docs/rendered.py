@@ -2,38 +2,39 @@
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import typer.main
 import yaml
 
+from relay_sdk.cli.app import NAME, app
+
 DESCRIPTION = Path(__file__).resolve().parent.parent / "openapi" / "relay.yaml"
+WIDTH = 80
 METHODS = ["get", "head", "post", "put", "patch", "delete"]
 
 
 def commands() -> str:
     """Write the help of each command."""
-    listed = _help()
-    names = re.findall(r"^  ([a-z]+)  ", listed.partition("Commands:")[2], re.MULTILINE)
-    shown = [f"```text\n{listed}```"]
-    shown += [f"### relay-sdk {name}\n\n```text\n{_help(name)}```" for name in names]
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)  # noqa: S101
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("RELAY_", "HTTP_", "REAP"))}
+    with patch.dict(os.environ, clean | {"COLUMNS": str(WIDTH)}, clear=True):
+        parent = group.make_context(NAME, [], resilient_parsing=True, terminal_width=WIDTH)
+        shown = [_text(group.get_help(parent))]
+        for name, command in group.commands.items():
+            context = command.make_context(name, [], parent=parent, resilient_parsing=True)
+            shown.append(f"### {NAME} {name}\n\n{_text(command.get_help(context))}")
     return "\n\n".join(shown)
 
 
-def _help(*command: str) -> str:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RELAY_", "HTTP_PORT"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "relay_sdk.cli", *command, "--help"],
-        env=environment | {"COLUMNS": "88", "TERM": "dumb", "NO_COLOR": "1"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return re.sub(r"[^\S\n]+$", "", done.stdout.strip(), flags=re.MULTILINE) + "\n"
+def _text(shown: str) -> str:
+    lines = re.sub(r"[^\S\n]+$", "", shown.strip(), flags=re.MULTILINE)
+    return f"```text\n{lines}\n```"
 
 
 def wire() -> str:
