@@ -24,6 +24,7 @@ FOLDERS = ["examples", "openapi"]
 
 SECTION = re.compile(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 ENTRY = re.compile(r"^- \[[^\]]+\]\(([^)#]+)\.md\)", re.MULTILINE)
+FETCHED = re.compile(r"""<(?:script|link|img)\b[^>]*(?:src|href)="((?:https?:)?//[^"]+)""")
 TOCTREE = """
 ```{{toctree}}
 :hidden:
@@ -86,10 +87,17 @@ def main() -> int:
     plain = SITE.parent / "text"
     status = status or build_main(["-b", "text", *strictly, str(SOURCE), str(plain)])
     if not status:
+        _check_that_no_network_is_needed()
         texts["api.md"] = (plain / "api.txt").read_text(encoding="utf-8")
         _write_markdown(texts)
         sys.stdout.write(f"{SITE / 'index.html'}\n")
     return status
+
+
+def _check_that_no_network_is_needed() -> None:
+    for page in SITE.glob("*.html"):
+        if found := FETCHED.search(page.read_text(encoding="utf-8")):
+            sys.exit(f"{page.name} fetches {found[1]}")
 
 
 def _write_markdown(texts: dict[str, str]) -> None:

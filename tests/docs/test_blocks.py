@@ -149,7 +149,12 @@ READERS: dict[str, Callable[[Block], object]] = {
 @every_page
 def test_blocks_are_in_a_language_that_something_reads(page: Path) -> None:
     for block in blocks(page):
-        READERS[block.language](block)
+        reader = READERS.get(block.language)
+        assert reader, (
+            f"{page.name}:{block.line}: nothing reads {block.language!r}; name a language that is "
+            "in READERS, or say there what reads this one"
+        )
+        reader(block)
 
 
 @every_page
