@@ -10,6 +10,7 @@ Blocks in other languages are read by what reads them.
 import configparser
 import json
 import os
+import re
 import runpy
 import shlex
 import shutil
@@ -19,6 +20,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import typer.main
@@ -128,20 +130,42 @@ def read_command(words: list[str]) -> None:
 
 
 def read_ini(block: Block) -> None:
-    configparser.RawConfigParser(strict=False).read_string(block.code)
+    unit = configparser.RawConfigParser(strict=False)
+    unit.read_string(block.code)
+    read_command(shlex.split(unit["Service"]["ExecStart"])[1:])
+
+
+def read_yaml(block: Block) -> None:
+    read_commands(list(yaml.safe_load_all(block.code)))
+
+
+def read_commands(value: Any) -> None:
+    """Find the commands of ours in containers."""
+    if isinstance(value, dict):
+        read_commands(list(value.values()))
+    elif isinstance(value, list) and value[0] == "relay-sdk":
+        read_command(value[1:])
+    elif isinstance(value, list):
+        for one in value:
+            read_commands(one)
+
+
+def read_dockerfile(block: Block) -> None:
+    for command in re.findall(r"^CMD (.+)$", block.code, re.MULTILINE):
+        read_commands(json.loads(command))
 
 
 READERS: dict[str, Callable[[Block], object]] = {
     "console": lambda _: None,  # tests/test_changing_the_api.py plays them
     "diff": lambda _: None,
-    "dockerfile": lambda _: None,
+    "dockerfile": read_dockerfile,
     "ini": read_ini,
     "json": lambda block: json.loads(block.code),
     "python": lambda block: compile(block.code, "a page", "exec"),
     "sh": read_shell,
     "sql": lambda _: None,
     "text": lambda _: None,  # what something prints
-    "yaml": lambda block: list(yaml.safe_load_all(block.code)),
+    "yaml": read_yaml,
     "{eval-rst}": lambda _: None,  # Sphinx reads it
 }
 
