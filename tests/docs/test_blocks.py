@@ -2,7 +2,8 @@
 
 The python blocks of a page are run in order, in one namespace, against a server whose address is in
 `$RELAY_URL`. A block below `<!-- examples/name.py arguments -->` shows that file and is run as a
-program with those arguments; files of tests are run by pytest. Workers run what is due and return,
+program with those arguments; files of tests are run by pytest. A block below `<!-- name.py -->` is
+saved under that name, for the blocks that follow to import. Workers run what is due and return,
 instead of waiting for more. A python block that cannot run stands below `<!-- not run: why -->`.
 Blocks in other languages are read by what reads them.
 """
@@ -35,6 +36,7 @@ from relay_sdk.testing import adrain, drain
 from .pages import PAGES, ROOT, Block, blocks, every_page, read
 
 NOT_RUN = "not run: "
+SAVED = re.compile(r"\w+\.py")
 
 
 @pytest.fixture
@@ -64,14 +66,16 @@ def workers_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let examples import each other, and forget what was imported."""
+def modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Let programs import each other, and forget what was imported."""
     before = set(sys.modules)
-    monkeypatch.syspath_prepend(ROOT / "examples")
+    folders = (str(ROOT / "examples"), str(tmp_path))
+    for folder in folders:
+        monkeypatch.syspath_prepend(folder)
     yield
     for name in set(sys.modules) - before:
         path = getattr(sys.modules[name], "__file__", None) or ""
-        if path.startswith(str(ROOT / "examples")):
+        if path.startswith(folders):
             del sys.modules[name]
 
 
@@ -91,6 +95,9 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
             if "/tests/" not in name:
                 monkeypatch.setattr(sys, "argv", [name, *arguments])
                 runpy.run_path(str(ROOT / name), run_name="__main__")
+            continue
+        if SAVED.fullmatch(block.comment):
+            (tmp_path / block.comment).write_text(block.code, encoding="utf-8")
             continue
         code = "\n" * (block.line - 1) + block.code
         exec(compile(code, str(page), "exec", dont_inherit=True), module.__dict__)
