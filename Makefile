@@ -58,6 +58,15 @@ bench-peers: .venv/dev  ## the same beside pgqueuer, Dramatiq and Celery (12 min
 generate: .venv/dev  ## write generated/relay_api anew from openapi/relay.yaml
 	$(BIN)/python openapi/generate.py
 
+docs: $(or $(wildcard .venv/dev),.venv/docs)  ## build the documentation, into build/site; a warning is an error
+	$(BIN)/python docs/publish.py
+
+dist: $(or $(wildcard .venv/dev),.venv/release)  ## build what a release consists of, into dist/, and check it
+	$(BIN)/python tests/release.py
+
+release: $(or $(wildcard .venv/dev),.venv/release)  ## the same, and tag the version in pyproject.toml
+	$(BIN)/python tests/release.py release
+
 clean:  ## remove what the targets above installed
 	rm -rf .venv .venv-peers
 
@@ -72,4 +81,4 @@ FROM = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 	touch $@
 
 .PHONY: demo test soak test-oldest test-newest test-httpx test-matrix coverage check $(CHECKS:%=check-%) \
-	bench bench-peers generate clean
+	bench bench-peers generate docs dist release clean

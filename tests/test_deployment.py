@@ -43,6 +43,7 @@ def test_the_compose_file_has_what_it_says() -> None:
     program = services["worker"]["command"][-1].rpartition("python ")[2]
     assert (EXAMPLES / program).exists()
     assert services["worker"]["environment"]["RELAY_URL"] == "http://relay:8080"
+    assert services["relay"]["hostname"] == "relay"  # else it answers 403
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)

@@ -1,0 +1,199 @@
+"""What README.md and docs/ show works.
+
+The python blocks of a page are run in order, in one namespace, against a server whose address is in
+`$RELAY_URL`. A block below `<!-- examples/name.py arguments -->` shows that file and is run as a
+program with those arguments; files of tests are run by pytest. A block below `<!-- name.py -->` is
+saved under that name, for the blocks that follow to import. Workers run what is due and return,
+instead of waiting for more. A python block that cannot run stands below `<!-- not run: why -->`.
+Blocks in other languages are read by what reads them.
+"""
+
+import configparser
+import json
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+
+from relay_sdk import AsyncWorker, Worker
+from relay_sdk.cli.app import app
+from relay_sdk.local import LocalServer
+from relay_sdk.local.__main__ import command_line
+from relay_sdk.testing import adrain, drain
+
+from .pages import PAGES, ROOT, Block, blocks, every_page, read
+
+NOT_RUN = "not run: "
+SAVED = re.compile(r"\w+\.py")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
+    with LocalServer() as server:
+        monkeypatch.setenv("RELAY_URL", server.url)
+        yield server
+
+
+@pytest.fixture
+def workers_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `run` return when nothing is due any more."""
+
+    for_ever = Worker.run
+
+    def run(worker: Worker) -> None:
+        if threading.current_thread() is threading.main_thread():
+            drain(worker)
+        else:  # the thread of `with Worker(...)`, which ends with the block
+            for_ever(worker)
+
+    async def arun(worker: AsyncWorker) -> None:
+        await adrain(worker)
+
+    monkeypatch.setattr(Worker, "run", run)
+    monkeypatch.setattr(AsyncWorker, "run", arun)
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Let programs import each other, and forget what was imported."""
+    before = set(sys.modules)
+    folders = (str(ROOT / "examples"), str(tmp_path))
+    for folder in folders:
+        monkeypatch.syspath_prepend(folder)
+    yield
+    for name in set(sys.modules) - before:
+        path = getattr(sys.modules[name], "__file__", None) or ""
+        if path.startswith(folders):
+            del sys.modules[name]
+
+
+@every_page
+@pytest.mark.usefixtures("server", "workers_end", "modules")
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = ModuleType(f"page_{page.stem}")
+    module.__file__ = str(page)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for block in blocks(page):
+        if block.language != "python" or block.comment.startswith(NOT_RUN):
+            continue
+        if block.comment.startswith("examples/"):
+            name, *arguments = shlex.split(block.comment)
+            assert block.code == read(ROOT / name), f"{name} has changed"
+            if "/tests/" not in name:
+                monkeypatch.setattr(sys, "argv", [name, *arguments])
+                runpy.run_path(str(ROOT / name), run_name="__main__")
+            continue
+        if SAVED.fullmatch(block.comment):
+            (tmp_path / block.comment).write_text(block.code, encoding="utf-8")
+            continue
+        code = "\n" * (block.line - 1) + block.code
+        exec(compile(code, str(page), "exec", dont_inherit=True), module.__dict__)
+
+
+def test_the_tests_that_are_shown_pass() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "examples/tests"],
+        cwd=ROOT,
+        env=os.environ | {"PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def read_shell(block: Block) -> None:
+    if bash := shutil.which("bash"):
+        subprocess.run([bash, "-n"], input=block.code, text=True, check=True)
+    for line in block.code.replace("\\\n", "").splitlines():
+        words = shlex.split(line.removeprefix("$ "), comments=True)
+        if words and words[0] == "relay-sdk":
+            read_command(words[1:])
+
+
+def read_command(words: list[str]) -> None:
+    """Read a command of ours as it is read when it is called; nothing is done."""
+    end = next((at for at, word in enumerate(words) if word in {"|", "&&", ">", "<", "&"}), None)
+    name, *arguments = words[:end]
+    if name == "serve":
+        command_line().parse_args(arguments)
+    elif not name.startswith("-"):
+        command = typer.main.get_command(app)
+        assert isinstance(command, typer.core.TyperGroup)
+        command.commands[name].make_context(name, arguments)
+
+
+def read_ini(block: Block) -> None:
+    unit = configparser.RawConfigParser(strict=False)
+    unit.read_string(block.code)
+    read_command(shlex.split(unit["Service"]["ExecStart"])[1:])
+
+
+def read_yaml(block: Block) -> None:
+    read_commands(list(yaml.safe_load_all(block.code)))
+
+
+def read_commands(value: Any) -> None:
+    """Find the commands of ours in containers."""
+    if isinstance(value, dict):
+        read_commands(list(value.values()))
+    elif isinstance(value, list) and value[0] == "relay-sdk":
+        read_command(value[1:])
+    elif isinstance(value, list):
+        for one in value:
+            read_commands(one)
+
+
+def read_dockerfile(block: Block) -> None:
+    for command in re.findall(r"^CMD (.+)$", block.code, re.MULTILINE):
+        read_commands(json.loads(command))
+
+
+READERS: dict[str, Callable[[Block], object]] = {
+    "console": lambda _: None,  # tests/test_changing_the_api.py plays them
+    "diff": lambda _: None,
+    "dockerfile": read_dockerfile,
+    "ini": read_ini,
+    "json": lambda block: json.loads(block.code),
+    "python": lambda block: compile(block.code, "a page", "exec"),
+    "sh": read_shell,
+    "sql": lambda _: None,
+    "text": lambda _: None,  # what something prints
+    "yaml": read_yaml,
+    "{eval-rst}": lambda _: None,  # Sphinx reads it
+}
+
+
+@every_page
+def test_blocks_are_in_a_language_that_something_reads(page: Path) -> None:
+    for block in blocks(page):
+        reader = READERS.get(block.language)
+        assert reader, (
+            f"{page.name}:{block.line}: nothing reads {block.language!r}; name a language that is "
+            "in READERS, or say there what reads this one"
+        )
+        reader(block)
+
+
+@every_page
+def test_every_fence_is_of_a_block_that_was_found(page: Path) -> None:
+    fences = sum(line.lstrip().startswith(("```", "~~~")) for line in read(page).splitlines())
+
+    assert fences == 2 * len(blocks(page))
+
+
+def test_there_are_blocks() -> None:
+    assert sum(block.language == "python" for page in PAGES for block in blocks(page)) > 30
