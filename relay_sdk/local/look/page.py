@@ -1,0 +1,45 @@
+"""The page and its files."""
+
+from importlib import resources
+
+from relay_sdk.local.answers import Response
+
+# Nothing comes from elsewhere, no script stands in the page itself, and nobody frames it.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+_FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/local/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/local/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/local/chart.js": ("chart.js", "text/javascript; charset=utf-8"),
+    "/local/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+
+PATHS = frozenset(_FILES)
+"""What the page needs before it knows the token; there is nothing of the jobs in it."""
+
+
+def read_page() -> dict[str, Response]:
+    """Read the files, by their paths."""
+    folder = resources.files(__package__ or "")
+    return {
+        path: _answer(folder.joinpath(name).read_bytes(), content_type)
+        for path, (name, content_type) in _FILES.items()
+    }
+
+
+def _answer(body: bytes, content_type: str) -> Response:
+    headers = {
+        "content-type": content_type,
+        "content-length": str(len(body)),
+        "content-security-policy": POLICY,
+        "cache-control": "no-cache",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+    }
+    return Response(200, headers, body)
