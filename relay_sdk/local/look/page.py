@@ -10,12 +10,18 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+_SCRIPTS = ("page.js", "ask.js", "chart.js", "dialogs.js", "show.js")
+
 _FILES = {
-    "/": ("page.html", "text/html; charset=utf-8"),
-    "/local/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/local/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/local/chart.js": ("chart.js", "text/javascript; charset=utf-8"),
-    "/local/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/": "page.html",
+    **{f"/local/{name}": name for name in ("page.css", "icon.svg", *_SCRIPTS)},
 }
 
 PATHS = frozenset(_FILES)
@@ -26,8 +32,8 @@ def read_page() -> dict[str, Response]:
     """Read the files, by their paths."""
     folder = resources.files(__package__ or "")
     return {
-        path: _answer(folder.joinpath(name).read_bytes(), content_type)
-        for path, (name, content_type) in _FILES.items()
+        path: _answer(folder.joinpath(name).read_bytes(), _TYPES[name[name.index(".") :]])
+        for path, name in _FILES.items()
     }
 
 
