@@ -19,12 +19,12 @@ _TYPES = {
 
 _SCRIPTS = ("page.js", "ask.js", "chart.js", "dialogs.js", "show.js")
 
-_FILES = {
+FILES = {
     "/": "page.html",
     **{f"/local/{name}": name for name in ("page.css", "icon.svg", *_SCRIPTS)},
 }
 
-PATHS = frozenset(_FILES)
+PATHS = frozenset(FILES)
 """What the page needs before it knows the token; there is nothing of the jobs in it."""
 
 
@@ -33,7 +33,7 @@ def read_page() -> dict[str, Response]:
     folder = resources.files(__package__ or "")
     return {
         path: _answer(folder.joinpath(name).read_bytes(), _TYPES[name[name.index(".") :]])
-        for path, name in _FILES.items()
+        for path, name in FILES.items()
     }
 
 
