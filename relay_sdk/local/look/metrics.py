@@ -79,14 +79,7 @@ def _of_this_server(counts: Counts) -> Iterator[str]:
     yield from _family("errors", "counter", about, _added(errors + dropped))
     for what, about in _COUNTERS.items():
         yield from _family(what, "counter", about, _of(totals, what))
-    yield from _summary(
-        "latency", "Seconds from run_at until a worker got the job.",
-        ("type", "to_processing"), _of(totals, "waited"), _of(totals, "fetched"),
-    )  # fmt: skip
-    yield from _summary(
-        "duration", "Seconds from run_at until a run completed the job.",
-        ("type", "completed"), _of(totals, "taken"), _of(totals, "completed"),
-    )  # fmt: skip
+    yield from _latency(_of(totals, "waited"), _of(totals, "fetched"))
     yield from _turns(counts)
 
 
@@ -122,15 +115,14 @@ def _family(name: str, kind: str, about: str, samples: Iterable[Sample]) -> Iter
     yield from (f"{name}{_labels(labels)} {value:.15g}" for labels, value in samples)
 
 
-def _summary(
-    name: str, about: str, label: Label, microseconds: Iterable[Sample], jobs: Iterable[Sample]
-) -> Iterator[str]:
-    yield f"# HELP {name} {about}"
-    yield f"# TYPE {name} summary"
+def _latency(microseconds: Iterable[Sample], jobs: Iterable[Sample]) -> Iterator[str]:
+    yield "# HELP latency Seconds from run_at until a worker got the job."
+    yield "# TYPE latency summary"
+    kind = ("type", "to_processing")
     for labels, value in microseconds:
-        yield f"{name}_sum{_labels([*labels, label])} {value / 10**6:.6f}"
+        yield f"latency_sum{_labels([*labels, kind])} {value / 10**6:.6f}"
     for labels, value in jobs:
-        yield f"{name}_count{_labels([*labels, label])} {value:.15g}"
+        yield f"latency_count{_labels([*labels, kind])} {value:.15g}"
 
 
 def _of(totals: Counter[Key], what: What) -> list[Sample]:
