@@ -43,8 +43,9 @@ class Guard:
         if target == "/" and headers.get("sec-fetch-mode") == "navigate":
             site = "none"  # a link that a person followed: there is nothing of the jobs there
         if "origin" in headers or site not in ("none", "same-origin"):
-            origin = headers.get("origin")
-            if site in ("cross-site", "same-site") or origin != f"http://{headers.get('host')}":
+            # A page that came through a proxy with TLS has another scheme than we see.
+            ours = site == "same-origin" or headers.get("origin") == f"http://{headers.get('host')}"
+            if site in ("cross-site", "same-site") or not ours:
                 return answers.plain(403, "A web page of another origin may not use this server.")
         if self._token is not None:
             return None if target in self._public else self._check_token(headers)

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,6 +201,26 @@ def test_a_server_that_does_not_tell_is_named_in_one_line(
     assert (result.exit_code, result.stdout) == (status, "")
     assert result.stderr.count("\n") == 1
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("trickles", [False, True])
+def test_a_server_that_does_not_end_its_answer_is_given_up(
+    offline: Run, monkeypatch: pytest.MonkeyPatch, trickles: bool
+) -> None:
+    monkeypatch.setattr("relay_sdk.cli.local.TIMEOUT", 0.3)
+    over = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        while not over.wait(0.02):
+            if trickles:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nx: "[:1])
+
+    with listening(talk) as port:
+        result = offline("queues", "--url", f"http://127.0.0.1:{port}")
+        over.set()
+
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "relay-sdk doctor" in result.stderr
 
 
 def test_no_server_is_status_3(offline: Run) -> None:

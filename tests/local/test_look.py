@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from relay_sdk.local import App, LocalServer
-from relay_sdk.local.answers import Response
+from relay_sdk.local.answers import BackendError, Response
 from relay_sdk.local.app import Request
 from relay_sdk.local.look import reader, shapes
 from relay_sdk.local.look.desk import Desk
@@ -521,6 +522,83 @@ def test_changes_wake_who_waits_for_jobs() -> None:
 
     assert json.loads(changed.body) == {"changed": 1}
     assert [job["id"] for job in claimed] == ["a"]
+
+
+def test_no_worker_waits_for_those_who_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay_sdk.local.look.lookers.WAITING", 2)
+    looked, over = Event(), Event()
+    answer = Desk.answer
+
+    def slowly(desk: Desk, request: Request) -> Response:
+        looked.set()
+        over.wait(30)
+        return answer(desk, request)
+
+    monkeypatch.setattr(Desk, "answer", slowly)
+    with LocalServer() as server, Raw(server.url) as first, Raw(server.url) as gone:
+        first.send("GET", "/local/queues")
+        assert looked.wait(30)
+        gone.send("GET", "/local/queues")
+        worker = fetch(server, "/v2/queues/q/jobs")
+        gone.close()
+        third = fetch(server, "/metrics")
+        over.set()
+        looker = first.read()
+
+    assert (worker.status, looker.status) == (204, 200)
+    assert (third.status, third.body) == (503, b"Too many look at this server.")
+
+
+def test_a_server_that_stops_answers_who_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = Event()
+    answer = Desk.answer
+
+    def slowly(desk: Desk, request: Request) -> Response:
+        looked.set()
+        Event().wait(0.2)
+        return answer(desk, request)
+
+    monkeypatch.setattr(Desk, "answer", slowly)
+    with LocalServer() as server, Raw(server.url) as raw:
+        raw.send("GET", "/local/queues")
+        assert looked.wait(30)
+        server.stop()
+        assert raw.read().status == 200
+
+
+def test_a_database_that_is_away_is_told_and_comes_back(
+    look: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look.enqueue("a")
+    jobs = look.desk.reader.jobs
+
+    def fail(*_: object) -> None:
+        raise BackendError("db error: ERROR: away", retryable=True)
+
+    monkeypatch.setattr(look.desk.reader, "jobs", fail)
+    answer = look.ask("/local/jobs", queue="q")
+    monkeypatch.setattr(look.desk.reader, "jobs", jobs)
+
+    assert (answer.status, answer.body) == (503, b"Backend error: db error: ERROR: away")
+    assert look.ids() == ["a"]
+
+
+def test_a_connection_that_postgresql_ended_is_made_anew(postgres: str) -> None:
+    import psycopg
+
+    looking = Looking(postgres)
+    looking.enqueue("a")
+    assert looking.ids() == ["a"]
+    with psycopg.connect(postgres, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+            "AND application_name = 'relay-sdk'"
+        )
+    # Whether the end was seen before is a matter of luck.
+    answers = [looking.ask("/local/jobs", queue="q").status for _ in range(2)]
+
+    assert answers[1] == 200
+    looking.close()
 
 
 def test_the_description_fits_the_code() -> None:
