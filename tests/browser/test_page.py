@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from math import sin
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from relay_sdk import Client, Queue
 from relay_sdk.local import LocalServer
+from relay_sdk.local.counts import STEP, STEPS
+from relay_sdk.local.operations import Enqueue, NewJob, Remove
 
 EMAILS = Queue("emails")
 EVIL = '</script><img src=x onerror="window.hacked=1"><b>&amp;'
@@ -35,6 +38,17 @@ def fill(relay: Client) -> None:
     relay.enqueue(Queue("invoices").job("2030-001", [1]))
     for helper in relay.next("emails", 2):
         helper.heartbeat({"sent": 1})
+
+
+def remember(server: LocalServer) -> None:
+    """Let the server have done something in the last minutes."""
+    counts, now = server.app.counts, server.app.now()
+    for step in range(STEPS, 0, -1):
+        wave = 30 + round(20 * sin(step / 9) + 6 * sin(step / 2))
+        jobs = [NewJob("emails", "", 30, None, "1", None, now)] * wave
+        done = [(Remove("emails", "", "run"), True)] * (wave - 4 + step % 7)
+        counts.turn(now - step * STEP * 10**6, 0.0, [(Enqueue(jobs, "ignore"), None), *done])
+        counts.reaped(now - step * STEP * 10**6, [], ["emails"] * (5 * (step % 31 == 0)))
 
 
 def look_again(page: Any) -> None:
@@ -64,6 +78,7 @@ def row(page: Any, queue: str) -> list[str]:
 def test_it_shows_queues_and_jobs(
     page: Any, server: LocalServer, relay: Client, take_picture: TakePicture
 ) -> None:
+    remember(server)
     fill(relay)
     page.goto(server.url)
 
@@ -352,6 +367,7 @@ def test_axe_finds_nothing(
     new_page: NewPage, server: LocalServer, relay: Client, scheme: str, take_picture: TakePicture
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    remember(server)
     fill(relay)
     page = new_page(color_scheme=scheme)
 
