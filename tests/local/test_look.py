@@ -168,15 +168,42 @@ def test_what_was_done_is_told_a_minute_and_in_steps(look: Looking) -> None:
     assert look.queues()["q"]["done"] == 1
 
 
-def test_counting_ends_at_a_limit(look: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counting_ends_at_a_limit(look: Looking) -> None:
     look.enqueue(*map(str, range(7)))
     look.enqueue(*map(str, range(10, 17)), run_at=later(look))
-    monkeypatch.setattr(look.desk.reader, "most", 5)
 
-    queues = look.read("/local/queues")
+    counted, _ = look.desk.reader.queues(None, look.app.now(), 5)
 
-    assert queues["most"] == 5
-    assert [queues["queues"][0][name] for name in ("ready", "scheduled")] == [5, 5]
+    assert counted[0][:4] == ("q", 5, 5, 0)
+
+
+def test_counting_goes_as_far_as_it_is_quick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Looking(str(tmp_path / "relay.db"))
+    reached: list[int] = []
+    for quick, long in [(0, 0), (0, 0), (9, 9), (0, 9), (9, 9), (9, 9)]:
+        monkeypatch.setattr("relay_sdk.local.look.desk.QUICK", quick)
+        monkeypatch.setattr("relay_sdk.local.look.desk.LONG", long)
+        look.desk.forget()
+        reached.append(look.read("/local/queues")["most"])
+    look.close()
+
+    assert reached == [10_000, 1_000, 1_000, 10_000, 10_000, 100_000]
+
+
+def test_a_count_that_fails_goes_less_far_the_next_time(
+    look: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise BackendError("db error: ERROR: canceling statement", retryable=True)
+
+    count = look.desk.reader.queues
+    monkeypatch.setattr(look.desk.reader, "queues", fail)
+    assert look.ask("/local/queues").status == 503
+    monkeypatch.setattr(look.desk.reader, "queues", count)
+
+    assert look.read("/local/queues")["most"] == 1_000
 
 
 def test_more_queues_than_are_counted_at_once_are_told_of(
@@ -395,10 +422,10 @@ def test_counting_costs_a_part_of_the_time_however_many_look(
     times = 0
     counted = look.desk.reader.queues
 
-    def count(after: str | None, now: int) -> Any:
+    def count(after: str | None, now: int, most: int) -> Any:
         nonlocal times
         times += 1
-        return counted(after, now)
+        return counted(after, now, most)
 
     monkeypatch.setattr(look.desk.reader, "queues", count)
     monkeypatch.setattr("relay_sdk.local.look.desk.SHARE", 10**9)

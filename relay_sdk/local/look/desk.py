@@ -26,9 +26,16 @@ MOST_JOBS = 200
 SHARE = 10
 """How many times as long as counting took its result is good for."""
 
+QUICK, LONG = 0.02, 0.5
+"""Seconds for counting, below and above which the next time it may go farther, and less far."""
+
+LEAST = 1_000
+"""Where counting ends on the slowest database."""
+
 
 class _Overview(NamedTuple):
     now: int
+    most: int
     counted: list[Counted]
     after: str | None
 
@@ -44,6 +51,7 @@ class Desk:
         self._opened: Reader | None = None
         self._overview: _Overview | None = None
         self._good_until = 0.0
+        self._most = 10 * LEAST
         self._reads: dict[str, Callable[[dict[str, str]], object]] = {
             "/local/queues": self._queues,
             "/local/recent": self._recent,
@@ -116,19 +124,26 @@ class Desk:
         """Count; for as many who look as there may be, it costs a tenth of the time at most."""
         began = perf_counter()
         if self._overview is None or began > self._good_until:
-            now = self._app.now()
-            self._overview = _Overview(now, *self.reader.queues(None, now))
+            self._overview = self._count(None)
             ended = perf_counter()
             self._good_until = ended + SHARE * (ended - began)
+            if ended - began > LONG:
+                self._most = max(LEAST, self._most // 10)
+            elif ended - began < QUICK:
+                self._most = min(self.reader.most, self._most * 10)
         return self._overview
+
+    def _count(self, after: str | None) -> _Overview:
+        now = self._app.now()
+        try:
+            return _Overview(now, self._most, *self.reader.queues(after, now, self._most))
+        except BackendError:
+            self._most = LEAST  # it may have taken too long
+            raise
 
     def _queues(self, query: dict[str, str]) -> shapes.Queues:
         after = query.get("after")
-        if after is None:
-            look = self._look()
-        else:
-            now = self._app.now()
-            look = _Overview(now, *self.reader.queues(storable.no_nul(after), now))
+        look = self._look() if after is None else self._count(storable.no_nul(after))
         found = {counted.queue: counted for counted in look.counted}
         if after is None and look.after is None:  # those that were emptied a moment ago
             for queue in self._app.counts.seen(look.now):
@@ -136,7 +151,7 @@ class Desk:
         return shapes.Queues(
             now=dates.to_text(look.now),
             shared=self.reader.shared,
-            most=self.reader.most,
+            most=look.most,
             queues=_lines(found, look.now, self._app.counts),
             after=look.after,
         )

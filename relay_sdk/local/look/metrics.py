@@ -54,6 +54,8 @@ class Overview(Protocol):
     @property
     def now(self) -> int: ...
     @property
+    def most(self) -> int: ...
+    @property
     def counted(self) -> list[Counted]: ...
 
 
@@ -99,7 +101,8 @@ def _of_the_database(look: Overview) -> Iterator[str]:
         for each in look.counted
         for state, count in zip(("ready", "scheduled", "running"), each[1:4], strict=True)
     ]
-    yield from _family("jobs", "gauge", "Jobs in the database, each number up to a limit.", jobs)
+    yield from _family("jobs", "gauge", "Jobs in the database, counted up to jobs_most.", jobs)
+    yield from _family("jobs_most", "gauge", "Where counting of jobs ended.", [((), look.most)])
     waits = [
         ([("queue", each.queue)], max(0, look.now - each.oldest) / 10**6)
         for each in look.counted

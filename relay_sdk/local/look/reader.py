@@ -53,10 +53,13 @@ class Reader(Protocol):
     """Whether other servers use the database too."""
 
     most: int
-    """Where counting ends."""
+    """How far it may be asked to count."""
 
-    def queues(self, after: str | None, now: int) -> tuple[list[Counted], str | None]:
-        """Count the jobs of the first queues after one; tell the last if there are more."""
+    def queues(self, after: str | None, now: int, most: int) -> tuple[list[Counted], str | None]:
+        """Count up to most jobs of each of the first queues after one.
+
+        Tell the last of them if there are more.
+        """
         ...
 
     def jobs(self, ask: Ask, now: int) -> Page: ...

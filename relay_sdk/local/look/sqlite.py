@@ -77,16 +77,16 @@ class SqliteReader:
         self.most: int = 10_000 if store.path is None else 100_000
         self._own: sqlite3.Connection | None = None
 
-    def queues(self, after: str | None, now: int) -> tuple[list[Counted], str | None]:
+    def queues(self, after: str | None, now: int, most: int) -> tuple[list[Counted], str | None]:
         with self._reading() as connection:
             execute = connection.execute
             statement = _NAMES.format("TRUE" if after is None else "queue > :after")
             rows = execute(statement, {"after": after, "limit": QUEUES + 1}).fetchall()
-            running: dict[str, int] = dict(execute(_RUNNING, (self.most,)).fetchall())
+            running: dict[str, int] = dict(execute(_RUNNING, (most,)).fetchall())
             counted: list[Counted] = []
             for (queue,) in rows[:QUEUES]:
-                ready, oldest = execute(_READY, (queue, now, self.most)).fetchone()
-                (scheduled,) = execute(_SCHEDULED, (queue, now, self.most)).fetchone()
+                ready, oldest = execute(_READY, (queue, now, most)).fetchone()
+                (scheduled,) = execute(_SCHEDULED, (queue, now, most)).fetchone()
                 counted.append(Counted(queue, ready, scheduled, running.get(queue, 0), oldest))
         return counted, counted[-1].queue if len(rows) > QUEUES else None
 

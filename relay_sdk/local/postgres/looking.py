@@ -72,14 +72,14 @@ class PostgresReader:
         self._open: Connection | None = None
         self._in_code_points = False
 
-    def queues(self, after: str | None, now: int) -> tuple[list[Counted], str | None]:
+    def queues(self, after: str | None, now: int, most: int) -> tuple[list[Counted], str | None]:
         with self._reading() as cursor:
             names = _NAMES.format("TRUE" if after is None else "queue > %(after)s")
             cursor.execute(names, {"limit": QUEUES + 1, "after": after})
             queues: list[str] = [row[0] for row in cursor.fetchall()]
             asked = statements.texts(queues[:QUEUES])
             at = dates.to_text(now)
-            cursor.execute(_COUNTS, {"queues": asked, "now": at, "most": self.most})
+            cursor.execute(_COUNTS, {"queues": asked, "now": at, "most": most})
             counted = [Counted._make(row) for row in cursor.fetchall()]
         return counted, queues[QUEUES - 1] if len(queues) > QUEUES else None
 
