@@ -156,6 +156,7 @@ def test_a_selection_is_removed_when_it_is_confirmed(
     assert ids(page) == ["b"]
     assert not relay.exists("emails", "a")
     assert page.locator("#selected").inner_text() == "none selected"
+    assert page.evaluate("document.activeElement.id") == "jobs-title"
 
 
 def test_one_job_is_put_back_made_due_and_removed(

@@ -652,3 +652,78 @@ def without_words(value: Any) -> Any:
             kept["anyOf"] = sorted(kept["anyOf"], key=str)
         return kept
     return [without_words(each) for each in value] if isinstance(value, list) else value
+
+
+LOOKS: list[tuple[str, dict[str, str]]] = [
+    ("/local/queues", {}),
+    ("/local/queues", {"after": "a"}),
+    *(("/local/jobs", {"queue": "q", "status": s}) for s in ("", "ready", "scheduled", "running")),
+    *(
+        ("/local/jobs", {"queue": "q", "status": s, "prefix": "1"})
+        for s in ("", "ready", "running")
+    ),
+    ("/local/jobs", {"queue": "q", "after": "1"}),
+    ("/local/job", {"queue": "q", "id": "1"}),
+]
+
+
+def test_sqlite_reads_everything_from_an_index(tmp_path: Path) -> None:
+    look = Looking(str(tmp_path / "relay.db"))
+    look.enqueue("1")
+    look.ids()
+    seen: list[str] = []
+    connection = look.desk.reader._own  # type: ignore[attr-defined]
+    connection.set_trace_callback(seen.append)
+    for path, query in [*LOOKS, *later_pages("1.1")]:
+        look.desk.forget()
+        look.read(path, **query)
+    connection.set_trace_callback(None)
+    statements = [text for text in seen if text.lstrip().startswith(("SELECT", "WITH"))]
+    plans = {
+        text: connection.execute(f"EXPLAIN QUERY PLAN {text}").fetchall() for text in statements
+    }
+    look.close()
+
+    assert len(statements) > len(LOOKS)
+    for text, plan in plans.items():
+        steps = [row[3] for row in plan]
+        scans = [step for step in steps if step.startswith("SCAN jobs") and "INDEX" not in step]
+        # What runs is found by its lease, and grouped by its queue afterwards.
+        sorts = [step for step in steps if "TEMP B-TREE" in step and "GROUP BY" not in step]
+        assert scans == sorts == [], text
+
+
+def test_postgresql_reads_everything_from_an_index(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    look = Looking(postgres)
+    look.enqueue("1")
+    seen: list[tuple[str, Any]] = []
+    execute = psycopg.Cursor.execute
+
+    def spy(cursor: Any, query: Any, params: Any = None, **settings: Any) -> Any:
+        seen.append((query, params))
+        return execute(cursor, query, params, **settings)
+
+    look.ids()
+    with monkeypatch.context() as patch:
+        patch.setattr(psycopg.Cursor, "execute", spy)
+        for path, query in [*LOOKS, *later_pages("1.(0,1)")]:
+            look.desk.forget()
+            look.read(path, **query)
+    connection = look.desk.reader._open  # type: ignore[attr-defined]
+    plans = [
+        "\n".join(row[0] for row in connection.execute(f"EXPLAIN {query}", params).fetchall())
+        for query, params in seen
+    ]
+    look.close()
+
+    assert len(plans) > len(LOOKS)
+    assert [plan for plan in plans if "Seq Scan" in plan or "Sort" in plan] == []
+
+
+def later_pages(place: str) -> list[tuple[str, dict[str, str]]]:
+    statuses = ("ready", "scheduled", "running")
+    return [("/local/jobs", {"queue": "q", "status": s, "after": place}) for s in statuses]

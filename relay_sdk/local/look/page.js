@@ -306,7 +306,10 @@ async function change(action, ids) {
   if (action === "remove" && !(await confirmed(`Remove ${what} of ${queue}? A worker that runs it now loses it.`))) return;
   await act(async () => {
     const { changed } = await ask(`/local/${action}`, JSON.stringify({ queue, ids }));
-    if (action === "remove") ids.forEach((id) => ticked.delete(id));
+    if (action === "remove") {
+      ids.forEach((id) => ticked.delete(id));
+      focusNext = "jobs-title"; // the button that was pressed has nothing left to do
+    }
     const rest = ids.length - changed;
     return `${DONE[action]} ${plural(changed, "job")} of ${queue}.${rest ? ` ${count(rest)} ${rest === 1 ? "was" : "were"} ${WHY_NOT[action]}.` : ""}`;
   });
