@@ -4,10 +4,12 @@ from importlib import resources
 
 from relay_sdk.local.answers import Response
 
-# Nothing comes from elsewhere, no script stands in the page itself, and nobody frames it.
+# Nothing comes from elsewhere, no script stands in the page, no text becomes elements, and nobody
+# frames it.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
 )
 
 _TYPES = {
