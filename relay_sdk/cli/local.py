@@ -68,18 +68,19 @@ class LocalApiError(RelayError):
 class LocalApi:
     """Asks a server for what only the bundled one tells."""
 
-    def __init__(self, http: Http, url: str) -> None:
+    def __init__(self, http: Http, url: str, token: str | None) -> None:
         self.url = url
         self._http = http
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def get(self, path: str, shape: type[T], **query: str) -> T:
         """Read something."""
         target = f"{path}?{urlencode(query)}" if query else path
-        return self._read(self._http.send(Call("GET", target)), shape)
+        return self._read(self._http.send(Call("GET", target, self._headers)), shape)
 
     def post(self, path: str, value: object, shape: type[T]) -> T:
         """Change something."""
-        headers = {"Content-Type": "application/json"}
+        headers = self._headers | {"Content-Type": "application/json"}
         call = Call("POST", path, headers, msgspec.json.encode(value))
         return self._read(self._http.send(call), shape)
 
@@ -109,12 +110,10 @@ class LocalApi:
 @contextmanager
 def local_api(url: str | None) -> Generator[LocalApi]:
     """Connect, with the token in the environment if there is one."""
-    token = os.environ.get("RELAY_TOKEN")
-    headers = {"Authorization": f"Bearer {token}"} if token else None
     with mistakes("--url: "):
-        address = Address(url, TIMEOUT, headers)
+        address = Address(url, TIMEOUT, None)
     http = Http(address, None)
     try:
-        yield LocalApi(http, without_login(address.url))
+        yield LocalApi(http, without_login(address.url), os.environ.get("RELAY_TOKEN"))
     finally:
         http.close()

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from .routes import Found
 
 What = Literal[
-    "enqueued", "fetched", "waited", "heartbeat", "completed", "deleted", "requeue",
+    "enqueued", "fetched", "waited", "heartbeat", "completed", "taken", "deleted", "requeue",
     "rescheduled", "get", "exists", "retries", "dropped",
 ]  # fmt: skip
-"""Jobs, but for `waited`: microseconds from run_at until they were fetched."""
+"""Jobs, but for `waited` and `taken`: microseconds from run_at until fetched, and completed."""
 
 Key: TypeAlias = tuple[What, str]
 
@@ -174,8 +174,11 @@ class Counts:
                 number = len(outcome.jobs)
                 current["fetched", queue] += number
                 current["waited", queue] += number * now - sum([job.run_at for job in outcome.jobs])
-            case Remove(queue, _, run_id) if outcome:
-                current["completed" if run_id else "deleted", self.name(queue)] += 1
+            case Remove(queue, _, run_id) if isinstance(outcome, int):
+                queue = self.name(queue)
+                current["completed" if run_id else "deleted", queue] += 1
+                if run_id:
+                    current["taken", queue] += now - outcome
             case Heartbeat(queue) if outcome:
                 current["heartbeat", self.name(queue)] += 1
             case Requeue(run) if outcome:

@@ -117,8 +117,8 @@ class Reschedule(Operation[bool]):
 
 
 @dataclass(slots=True)
-class Remove(Operation[bool]):
-    """Delete a job; with run_id, only if that run holds it."""
+class Remove(Operation[int | None]):
+    """Delete a job, and give its run_at; with run_id, only if that run holds it."""
 
     queue: str
     id: str

@@ -83,7 +83,8 @@ UPDATE jobs SET state = ?4, updated_at = ?5, expires_at = ?5 + timeout * 1000000
 WHERE queue = ?1 AND id = ?2 AND run_id = coalesce(?3, run_id)"""
 
 _REMOVE = """
-DELETE FROM jobs WHERE queue = ?1 AND id = ?2 AND (?3 IS NULL OR run_id = ?3)"""
+DELETE FROM jobs WHERE queue = ?1 AND id = ?2 AND (?3 IS NULL OR run_id = ?3)
+RETURNING run_at"""
 
 _CHANGE: dict[Action, str] = {
     "remove": "DELETE FROM jobs WHERE queue = :queue AND id = :id",
@@ -289,7 +290,7 @@ class Store:
                 return self.remove(operation.queue, operation.id, operation.run_id)
             case Requeue(run, new):
                 with self.transaction():
-                    there = self.remove(run.queue, run.id, run.run_id)
+                    there = self.remove(run.queue, run.id, run.run_id) is not None
                     if there:
                         self._enqueue(new.jobs, new.mode, now)
                 return there
@@ -368,10 +369,10 @@ class Store:
         cursor = self.connection.execute(_RESCHEDULE, (*job, now))
         return cursor.rowcount > 0
 
-    def remove(self, queue: str, id: str, run_id: str | None = None) -> bool:
-        """Delete a job; with run_id, only if that run holds it."""
-        cursor = self.connection.execute(_REMOVE, (queue, id, run_id))
-        return cursor.rowcount > 0
+    def remove(self, queue: str, id: str, run_id: str | None = None) -> int | None:
+        """Delete a job, and give its run_at; with run_id, only if that run holds it."""
+        row = self.connection.execute(_REMOVE, (queue, id, run_id)).fetchone()
+        return row[0] if row else None
 
     def purge(self, queue: str, after: str | None, limit: int) -> Purged:
         """Delete the first jobs of a queue whose ids come after one."""

@@ -90,7 +90,8 @@ def test_each_operation_is_counted_by_its_queue(app: App, clock: Clock) -> None:
     }  # fmt: skip
     assert {name: found[f'{name}{{queue="q"}}'] for name in counts} == counts
     assert found['latency_sum{queue="q",type="to_processing"}'] == 10
-    assert found['latency_count{queue="q",type="to_processing"}'] == 5
+    assert found['duration_sum{queue="q",type="completed"}'] == 6
+    assert found['duration_count{queue="q",type="completed"}'] == 1
     assert found['jobs{queue="q",state="ready"}'] == 3
     assert found['oldest_wait_seconds{queue="q"}'] == 37
     assert found["turn_seconds_count"] == found['turn_seconds_bucket{le="+Inf"}'] == 10

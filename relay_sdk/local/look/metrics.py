@@ -81,7 +81,12 @@ def _of_this_server(counts: Counts) -> Iterator[str]:
     yield from _family("errors", "counter", about, _added(errors + dropped))
     for what, about in _COUNTERS.items():
         yield from _family(what, "counter", about, _of(totals, what))
-    yield from _latency(_of(totals, "waited"), _of(totals, "fetched"))
+    until = _of(totals, "waited"), _of(totals, "fetched")
+    about = "Seconds from run_at until a worker got the job."
+    yield from _summary("latency", about, ("type", "to_processing"), *until)
+    until = _of(totals, "taken"), _of(totals, "completed")
+    about = "Seconds from run_at until a run completed the job."
+    yield from _summary("duration", about, ("type", "completed"), *until)
     yield from _turns(counts)
 
 
@@ -118,14 +123,15 @@ def _family(name: str, kind: str, about: str, samples: Iterable[Sample]) -> Iter
     yield from (f"{name}{_labels(labels)} {value:.15g}" for labels, value in samples)
 
 
-def _latency(microseconds: Iterable[Sample], jobs: Iterable[Sample]) -> Iterator[str]:
-    yield "# HELP latency Seconds from run_at until a worker got the job."
-    yield "# TYPE latency summary"
-    kind = ("type", "to_processing")
+def _summary(
+    name: str, about: str, kind: Label, microseconds: Iterable[Sample], jobs: Iterable[Sample]
+) -> Iterator[str]:
+    yield f"# HELP {name} {about}"
+    yield f"# TYPE {name} summary"
     for labels, value in microseconds:
-        yield f"latency_sum{_labels([*labels, kind])} {value / 10**6:.6f}"
+        yield f"{name}_sum{_labels([*labels, kind])} {value / 10**6:.6f}"
     for labels, value in jobs:
-        yield f"latency_count{_labels([*labels, kind])} {value:.15g}"
+        yield f"{name}_count{_labels([*labels, kind])} {value:.15g}"
 
 
 def _of(totals: Counter[Key], what: What) -> list[Sample]:

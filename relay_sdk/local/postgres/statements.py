@@ -19,7 +19,9 @@ _KEYS = """unnest(%(queues)s::text[], %(ids)s::text[], %(run_ids)s::uuid[])
 _IS_ASKED = """jobs.queue = asked.queue AND jobs.id = asked.id"""
 _IS_ITS_RUN = """(asked.run_id IS NULL OR jobs.run_id = asked.run_id)"""
 
-REMOVE = f"DELETE FROM jobs USING {_KEYS} WHERE {_IS_ASKED} AND {_IS_ITS_RUN} RETURNING asked.n"
+REMOVE = f"""
+DELETE FROM jobs USING {_KEYS} WHERE {_IS_ASKED} AND {_IS_ITS_RUN}
+RETURNING asked.n, jobs.run_at"""
 
 CHANGE: dict[Action, LiteralString] = {
     "remove": f"DELETE FROM jobs USING {_KEYS} WHERE {_IS_ASKED} RETURNING 1",

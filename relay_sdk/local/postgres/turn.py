@@ -99,7 +99,7 @@ class Turn:
     def statements(self) -> Iterator["Statement"]:
         """Yield all but the careful ones."""
         if found := self._kinds[Remove]:
-            yield Found(statements.REMOVE, *_by_key(found))
+            yield Removes(statements.REMOVE, *_by_key(found))
         for n, change in self._kinds[Change]:
             yield Changed(n, change, self.now)
         for n, purge in self._kinds[Purge]:
@@ -163,6 +163,14 @@ class Gets(Found):
     def read(self, rows: Rows, outcomes: list[object]) -> None:
         for n, *job in rows:
             outcomes[self.places[n - 1]] = Job._make(job)
+
+
+class Removes(Found):
+    """Gives back when those that are gone were due."""
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        for n, run_at in rows:
+            outcomes[self.places[n - 1]] = run_at
 
 
 class Changed(Statement):
