@@ -610,6 +610,23 @@ def test_a_database_that_is_away_is_told_and_comes_back(
     assert look.ids() == ["a"]
 
 
+def test_on_postgresql_each_server_shows_the_jobs_of_all(postgres: str) -> None:
+    here, there = Looking(postgres), Looking(postgres)
+    there.enqueue("a", "b")
+    there.complete(there.claim(1)[0])
+    there.claim(1)
+
+    seen = here.read("/local/queues")
+
+    assert seen["shared"]
+    assert seen["queues"][0]["running"] == 1
+    assert (seen["queues"][0]["done"], there.queues()["q"]["done"]) == (0, 1)
+    assert here.change("/local/remove", *here.ids()) == 1
+    assert there.ids() == []
+    here.close()
+    there.close()
+
+
 def test_a_connection_that_postgresql_ended_is_made_anew(postgres: str) -> None:
     import psycopg
 
