@@ -66,7 +66,7 @@ class Looking:
         return found
 
     def queues(self) -> dict[str, dict[str, Any]]:
-        self.desk.forget()
+        self.desk.counting.forget()
         return {line["queue"]: line for line in self.read("/local/queues")["queues"]}
 
     def ids(self, **query: object) -> list[str]:
@@ -183,9 +183,9 @@ def test_counting_goes_as_far_as_it_is_quick(
     look = Looking(str(tmp_path / "relay.db"))
     reached: list[int] = []
     for quick, long in [(0, 0), (0, 0), (9, 9), (0, 9), (9, 9), (9, 9)]:
-        monkeypatch.setattr("relay_sdk.local.look.desk.QUICK", quick)
-        monkeypatch.setattr("relay_sdk.local.look.desk.LONG", long)
-        look.desk.forget()
+        monkeypatch.setattr("relay_sdk.local.look.overview.QUICK", quick)
+        monkeypatch.setattr("relay_sdk.local.look.overview.LONG", long)
+        look.desk.counting.forget()
         reached.append(look.read("/local/queues")["most"])
     look.close()
 
@@ -428,7 +428,7 @@ def test_counting_costs_a_part_of_the_time_however_many_look(
         return counted(after, now, most)
 
     monkeypatch.setattr(look.desk.reader, "queues", count)
-    monkeypatch.setattr("relay_sdk.local.look.desk.SHARE", 10**9)
+    monkeypatch.setattr("relay_sdk.local.look.overview.SHARE", 10**9)
 
     for _ in range(5):
         look.read("/local/queues")
@@ -692,7 +692,7 @@ def test_sqlite_reads_everything_from_an_index(tmp_path: Path) -> None:
     connection = look.desk.reader._own  # type: ignore[attr-defined]
     connection.set_trace_callback(seen.append)
     for path, query in [*LOOKS, *later_pages("1.1")]:
-        look.desk.forget()
+        look.desk.counting.forget()
         look.read(path, **query)
     connection.set_trace_callback(None)
     statements = [text for text in seen if text.lstrip().startswith(("SELECT", "WITH"))]
@@ -728,7 +728,7 @@ def test_postgresql_reads_everything_from_an_index(
     with monkeypatch.context() as patch:
         patch.setattr(psycopg.Cursor, "execute", spy)
         for path, query in [*LOOKS, *later_pages("1.(0,1)")]:
-            look.desk.forget()
+            look.desk.counting.forget()
             look.read(path, **query)
     connection = look.desk.reader._open  # type: ignore[attr-defined]
     plans = [

@@ -3,8 +3,6 @@
 import logging
 from collections.abc import Callable
 from threading import Lock
-from time import perf_counter
-from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from relay_sdk.local import answers, dates, storable
@@ -15,6 +13,7 @@ from relay_sdk.local.routes import Found
 
 from . import metrics, shapes
 from .changes import CHANGES, as_json
+from .overview import Counting
 from .page import PATHS, read_page
 from .reader import Ask, Counted, Reader, Status
 
@@ -22,22 +21,6 @@ log: logging.Logger = logging.getLogger("relay_sdk.local")
 
 MOST_JOBS = 200
 """Jobs of a page."""
-
-SHARE = 10
-"""How many times as long as counting took its result is good for."""
-
-QUICK, LONG = 0.02, 0.5
-"""Seconds for counting, below and above which the next time it may go farther, and less far."""
-
-LEAST = 1_000
-"""Where counting ends on the slowest database."""
-
-
-class _Overview(NamedTuple):
-    now: int
-    most: int
-    counted: list[Counted]
-    after: str | None
 
 
 class Desk:
@@ -49,9 +32,7 @@ class Desk:
         self._dashboard = dashboard
         self._lock = Lock()
         self._opened: Reader | None = None
-        self._overview: _Overview | None = None
-        self._good_until = 0.0
-        self._most = 10 * LEAST
+        self.counting: Counting = Counting(app, lambda: self.reader)
         self._reads: dict[str, Callable[[dict[str, str]], object]] = {
             "/local/queues": self._queues,
             "/local/recent": self._recent,
@@ -94,13 +75,13 @@ class Desk:
         if path == "/metrics":
             if request.method not in ("GET", "HEAD"):
                 return _only("GET,HEAD")
-            return metrics.answer(self._app.counts, self._look())
+            return metrics.answer(self._app.counts, self.counting.first())
         if not self._dashboard:
             return answers.plain(404, "The dashboard of this server is switched off.")
         if path in CHANGES:
             if request.method != "POST":
                 return _only("POST")
-            self.forget()
+            self.counting.forget()
             return self._app.do(request, Found(CHANGES[path], {}, query))
         if path in self._page:
             return _only("GET,HEAD")
@@ -110,40 +91,16 @@ class Desk:
             return _only("GET,HEAD")
         return as_json(self._reads[path](dict(parse_qsl(query, keep_blank_values=True))))
 
-    def forget(self) -> None:
-        """Count anew when somebody looks."""
-        self._good_until = 0.0
-
     @property
     def reader(self) -> Reader:
         if self._opened is None:
             self._opened = self._app.look()
         return self._opened
 
-    def _look(self) -> _Overview:
-        """Count; for as many who look as there may be, it costs a tenth of the time at most."""
-        began = perf_counter()
-        if self._overview is None or began > self._good_until:
-            self._overview = self._count(None)
-            ended = perf_counter()
-            self._good_until = ended + SHARE * (ended - began)
-            if ended - began > LONG:
-                self._most = max(LEAST, self._most // 10)
-            elif ended - began < QUICK:
-                self._most = min(self.reader.most, self._most * 10)
-        return self._overview
-
-    def _count(self, after: str | None) -> _Overview:
-        now = self._app.now()
-        try:
-            return _Overview(now, self._most, *self.reader.queues(after, now, self._most))
-        except BackendError:
-            self._most = LEAST  # it may have taken too long
-            raise
-
     def _queues(self, query: dict[str, str]) -> shapes.Queues:
         after = query.get("after")
-        look = self._look() if after is None else self._count(storable.no_nul(after))
+        counting = self.counting
+        look = counting.first() if after is None else counting.after(storable.no_nul(after))
         found = {counted.queue: counted for counted in look.counted}
         if after is None and look.after is None:  # those that were emptied a moment ago
             for queue in self._app.counts.seen(look.now):

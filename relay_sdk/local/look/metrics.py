@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Protocol
 
 from relay_sdk.local import answers, v1, v2
 from relay_sdk.local.answers import Response
 from relay_sdk.local.counts import TURN_BOUNDS, Asked, Counts, Key, What
 
-from .reader import Counted
+from .overview import Overview
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -46,17 +45,6 @@ _ENDPOINTS: dict[Callable[..., object], str] = {
 }
 
 _ERRORS = {404: "job_not_found", 409: "job_exists", 429: "backend", 500: "backend", 503: "backend"}
-
-
-class Overview(Protocol):
-    """What was counted last."""
-
-    @property
-    def now(self) -> int: ...
-    @property
-    def most(self) -> int: ...
-    @property
-    def counted(self) -> list[Counted]: ...
 
 
 def answer(counts: Counts, look: Overview) -> Response:
