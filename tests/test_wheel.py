@@ -14,6 +14,8 @@ from zipfile import ZipFile
 
 import pytest
 
+from relay_sdk.local.look.page import FILES
+
 ROOT = Path(__file__).resolve().parent.parent
 
 PROGRAM = """\
@@ -146,6 +148,8 @@ def test_the_wheel_holds_the_packages_and_the_plugin_and_nothing_else(wheel: Pat
         "relay_api/relay.json",
         f"{info}/licenses/LICENSE",
     } <= set(names)
+    page = {f"relay_sdk/local/look/{name}" for name in FILES.values()}
+    assert page <= set(names)
     modules = {name for name in names if name.endswith(".py")}
     assert modules == {
         path.relative_to(folder).as_posix()

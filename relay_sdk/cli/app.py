@@ -13,6 +13,7 @@ from relay_sdk.cli.enqueue import enqueue
 from relay_sdk.cli.jobs import exists, get, next_jobs, remove
 from relay_sdk.cli.move import move
 from relay_sdk.cli.outcome import reported
+from relay_sdk.cli.queues import purge, queues
 from relay_sdk.cli.schema import check, schema
 from relay_sdk.cli.serve import Serve, serve
 from relay_sdk.cli.work import work
@@ -75,6 +76,8 @@ _add("next", next_jobs, "emails -n 10 --wait 5", "emails -n 1000 --complete > do
 _add("get", get, "emails welcome-1", "emails welcome-1 --json")
 _add("exists", exists, "emails welcome-1 && echo still there")
 _add("remove", remove, "emails welcome-1")
+_add("queues", queues, "", "--watch", "--json")
+_add("purge", purge, "emails", "emails --yes")
 _add(
     "work",
     work,

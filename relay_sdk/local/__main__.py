@@ -27,6 +27,7 @@ class _Options(argparse.Namespace):
     reap_interval: float
     log_level: str
     token: str | None
+    dashboard: bool = True
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = PROG, epilog: str | N
             port=options.port,
             reap_interval=options.reap_interval,
             token=options.token or os.environ.get("RELAY_TOKEN") or None,
+            dashboard=options.dashboard,
         ).start()
     except (ImportError, OSError, ValueError) as error:
         parser.error(error.strerror or str(error) if isinstance(error, OSError) else str(error))
@@ -115,6 +117,13 @@ def command_line(prog: str = PROG, epilog: str | None = None) -> argparse.Argume
         "--token",
         help="answer only who sends this token; other programs see it here, so better say it "
         "in $RELAY_TOKEN",
+    )
+    parser.add_argument(
+        "--no-dashboard",
+        dest="dashboard",
+        action="store_false",
+        default=argparse.SUPPRESS,
+        help="do not serve the page at / and what it reads, /local",
     )
     parser.add_argument(
         "--log-level",

@@ -8,15 +8,19 @@ from datetime import UTC, datetime
 from threading import Lock
 from time import perf_counter
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 from . import answers, dates
 from .answers import BackendError, JobExistsError, Refused, Response
 from .call import Call
+from .counts import Counts
 from .news import News
 from .operations import Database, Enqueue, NewJob, Operation, Requeue, Reschedule
 from .routes import Found, backend_error, find
 from .store import Store
+
+if TYPE_CHECKING:
+    from .look.reader import Reader
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 
@@ -96,6 +100,7 @@ class App:
         self.reap_interval = reap_interval
         self.listener: Callable[[News], None] | None = None
         """Told of what a call of `answer` did; must not block."""
+        self.counts: Counts = Counts()
         self._lock = Lock()
         self.store: Database = open_database(db)
         # Servers that share a database go by one clock, unless a test gives another.
@@ -107,6 +112,10 @@ class App:
     def close(self) -> None:
         with self._lock:
             self.store.close()
+
+    def look(self) -> "Reader":
+        """Read beside the turns."""
+        return self.store.look(self._lock)
 
     def __enter__(self) -> Self:
         return self
@@ -144,12 +153,20 @@ class App:
             for request, found in zip(requests, places, strict=True)
         ]
 
+    def do(self, request: Request, found: Found) -> Response:
+        """Answer a request whose handler is known."""
+        turn = self.turn([(request, found)])
+        if self.listener:
+            self.listener(turn.news)
+        return turn.responses[0]
+
     def turn(self, work: Sequence[Work], waiters: Waiters = _nobody) -> Turn:
         """Answer the first of these requests with one commit, and at least one; raise nothing.
 
         With the same commit, jobs that came are given to those who wait for them.
         """
         with self._lock:
+            began = perf_counter()
             news = News(0)
             asked: list[_Asked] = []
             given: list[_Asked] = []
@@ -164,14 +181,24 @@ class App:
                 waiting = [each for each in asked + given if each.operation is not None]
                 for each, outcome in zip(waiting, outcomes, strict=True):
                     each.go_on(outcome)
+                operations = [each.operation for each in waiting if each.operation is not None]
+                done = zip(operations, outcomes, strict=True)
+                self.counts.turn(news.now, perf_counter() - began, done)
             except BackendError as trouble:
                 responses = [backend_error(request.target, trouble) for request, _ in work]
+                self._count_errors(work, responses)
                 return Turn(responses, [], news, reaping=False)
             except Exception:
                 log.exception("Cannot answer any of %d requests", len(work))
                 return Turn([answers.fault() for _ in work], [], news, reaping=False)
             responses = [each.response for each in asked]
+            self._count_errors(work, responses)
             return Turn(responses, [each.response for each in given], news, reaping)
+
+    def _count_errors(self, work: Sequence[Work], responses: Sequence[Response]) -> None:
+        for (request, found), response in zip(work, responses, strict=False):
+            if response.status >= 400:
+                self.counts.error(request.target, found, response.status)
 
     def _reap(self, news: News) -> bool:
         """Reap some jobs if it is time; tell whether there are more.
@@ -190,6 +217,9 @@ class App:
             log.warning("Job %r of queue %r timed out without retries left: gone", key, queue)
         for queue, run_at in reaped.requeued:
             news.job(queue, run_at)
+        if reaped.dropped or reaped.requeued:
+            dropped, requeued = ([queue for queue, _ in jobs] for jobs in reaped[:2])
+            self.counts.reaped(news.now, dropped, requeued)
         if reaped.complete:
             self._reaped_at = news.now
         return not reaped.complete

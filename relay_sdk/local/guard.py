@@ -3,7 +3,7 @@
 import hmac
 import ipaddress
 import socket
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from . import answers
 from .answers import Response
@@ -19,7 +19,10 @@ class Guard:
     so that with one a server may be asked for by any name.
     """
 
-    def __init__(self, host: str, token: str | None = None) -> None:
+    def __init__(
+        self, host: str, token: str | None = None, public: Container[str] = ("/health",)
+    ) -> None:
+        self._public = public
         self._loopback = _is_loopback(host)
         self._token = None if token is None else token.encode()
         if self._token == b"":
@@ -37,12 +40,15 @@ class Guard:
     def refusal(self, target: str, headers: Mapping[str, str]) -> Response | None:
         """Return the answer to a request that is refused."""
         site = headers.get("sec-fetch-site", "none")
+        if target == "/" and headers.get("sec-fetch-mode") == "navigate":
+            site = "none"  # a link that a person followed: there is nothing of the jobs there
         if "origin" in headers or site not in ("none", "same-origin"):
-            origin = headers.get("origin")
-            if site in ("cross-site", "same-site") or origin != f"http://{headers.get('host')}":
+            # A page that came through a proxy with TLS has another scheme than we see.
+            ours = site == "same-origin" or headers.get("origin") == f"http://{headers.get('host')}"
+            if site in ("cross-site", "same-site") or not ours:
                 return answers.plain(403, "A web page of another origin may not use this server.")
         if self._token is not None:
-            return None if target == "/health" else self._check_token(headers)
+            return None if target in self._public else self._check_token(headers)
         host = headers.get("host")
         if host is None or host in self._known:
             return None

@@ -6,7 +6,11 @@ drives it gives the operations of all requests of a turn to a `Database` togethe
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from .look.reader import Reader
 
 R = TypeVar("R")
 
@@ -113,8 +117,8 @@ class Reschedule(Operation[bool]):
 
 
 @dataclass(slots=True)
-class Remove(Operation[bool]):
-    """Delete a job; with run_id, only if that run holds it."""
+class Remove(Operation[int | None]):
+    """Delete a job, and give its run_at; with run_id, only if that run holds it."""
 
     queue: str
     id: str
@@ -127,6 +131,34 @@ class Requeue(Operation[bool]):
 
     run: Remove
     new: Enqueue
+
+
+Action = Literal["remove", "requeue", "run_now"]
+
+
+@dataclass(slots=True)
+class Change(Operation[int]):
+    """Remove jobs, put running ones back or let waiting ones run now, and tell how many."""
+
+    queue: str
+    ids: Sequence[str]
+    action: Action
+
+
+class Purged(NamedTuple):
+    """How many jobs were removed, and the id of the last if there may be more."""
+
+    removed: int
+    last: str | None
+
+
+@dataclass(slots=True)
+class Purge(Operation[Purged]):
+    """Remove up to limit jobs of a queue, those with the first ids after the one given."""
+
+    queue: str
+    after: str | None
+    limit: int
 
 
 class Reaped(NamedTuple):
@@ -178,6 +210,10 @@ class Database(Protocol):
 
         Some may never be told of, so whoever waits looks now and then all the same.
         """
+        ...
+
+    def look(self, lock: Lock) -> "Reader":
+        """Read beside the turns; where there can be no second connection, with their lock."""
         ...
 
     def clock(self) -> int:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Self
 from .app import App, utc_now
 from .connections import Connections
 from .guard import Guard
+from .look.desk import Desk
+from .look.page import PATHS
 
 if TYPE_CHECKING:
     from .http import Exchange
@@ -40,6 +42,7 @@ class LocalServer:
         reap_interval: float = 5.0,
         clock: Callable[[], datetime] = utc_now,
         token: str | None = None,
+        dashboard: bool = True,
     ) -> None:
         if not 0 <= port <= 65535:
             raise ValueError(f"port must be from 0 to 65535, not {port}")
@@ -48,7 +51,8 @@ class LocalServer:
         self._port = port
         self._reap_interval = reap_interval
         self._clock = clock
-        self._guard = Guard(host, token)
+        self._guard = Guard(host, token, {"/health", *(PATHS if dashboard else ())})
+        self._dashboard = dashboard
         self._running: _Running | None = None
 
     @property
@@ -69,7 +73,8 @@ class LocalServer:
             raise RuntimeError("the server is running already")
         app = App(self._db, reap_interval=self._reap_interval, clock=self._clock)
         try:
-            self._running = _Running(app, self._host, self._port, self._guard)
+            desk = Desk(app, dashboard=self._dashboard)
+            self._running = _Running(app, self._host, self._port, self._guard, desk)
         except BaseException:
             app.close()
             raise
@@ -108,18 +113,21 @@ class LocalServer:
 
 
 class _Running:
-    def __init__(self, app: App, host: str, port: int, guard: Guard) -> None:
+    def __init__(self, app: App, host: str, port: int, guard: Guard, desk: Desk) -> None:
         try:
             from . import http, turns
+            from .look import lookers
         except ImportError as error:
             raise ImportError(
                 "the local server needs httptools: pip install 'relay-job-sdk[server]'"
             ) from error
         self._http = http
         self._turns = turns
+        self._lookers = lookers
         self.app = app
         self.ended = Event()
         self._guard = guard
+        self._desk = desk
         self._listener = _listen(host, port)
         name = f"[{host}]" if ":" in host else host
         self.url = f"http://{name}:{self._listener.getsockname()[1]}"
@@ -149,12 +157,15 @@ class _Running:
 
     async def _serve(self) -> None:
         turns = self._turns.Turns(self.app)
+        lookers = self._lookers.Lookers(self._desk)
         connections = Connections(_most_connections())
 
         def take(exchange: "Exchange") -> None:
             request = exchange.request
             if refusal := self._guard.refusal(request.target, request.headers):
                 exchange.answer(refusal)
+            elif self._desk.wants(request.target):
+                lookers.take(exchange)
             else:
                 turns.take(exchange)
 
@@ -167,6 +178,7 @@ class _Running:
             server.close()
             turns.release()
             await connections.close(GRACE)
+            lookers.close()
             turns.close()
 
 

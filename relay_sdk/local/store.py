@@ -7,11 +7,14 @@ import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from importlib import resources
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from . import storable
 from .answers import BackendError, JobExistsError
 from .operations import (
+    Action,
+    Change,
     Claim,
     Claimed,
     Enqueue,
@@ -23,12 +26,17 @@ from .operations import (
     Mode,
     NewJob,
     Operation,
+    Purge,
+    Purged,
     Reaped,
     Remove,
     Requeue,
     Reschedule,
     Wakeups,
 )
+
+if TYPE_CHECKING:
+    from .look.reader import Reader
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 
@@ -75,7 +83,20 @@ UPDATE jobs SET state = ?4, updated_at = ?5, expires_at = ?5 + timeout * 1000000
 WHERE queue = ?1 AND id = ?2 AND run_id = coalesce(?3, run_id)"""
 
 _REMOVE = """
-DELETE FROM jobs WHERE queue = ?1 AND id = ?2 AND (?3 IS NULL OR run_id = ?3)"""
+DELETE FROM jobs WHERE queue = ?1 AND id = ?2 AND (?3 IS NULL OR run_id = ?3)
+RETURNING run_at"""
+
+_CHANGE: dict[Action, str] = {
+    "remove": "DELETE FROM jobs WHERE queue = :queue AND id = :id",
+    "requeue": """UPDATE jobs SET run_id = NULL, expires_at = NULL, updated_at = :now
+        WHERE queue = :queue AND id = :id AND run_id IS NOT NULL""",
+    "run_now": """UPDATE jobs SET run_at = :now, updated_at = :now
+        WHERE queue = :queue AND id = :id AND run_id IS NULL AND run_at > :now""",
+}
+
+_PURGE = """
+DELETE FROM jobs WHERE rowid IN (
+    SELECT rowid FROM jobs WHERE queue = ?1 AND {} ORDER BY id LIMIT ?3) RETURNING id"""
 
 DROP_EXPIRED = """
 DELETE FROM jobs WHERE rowid IN (
@@ -100,7 +121,7 @@ _RETRYABLE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR}
 
 
 @contextmanager
-def _told(what: str) -> Generator[None]:
+def told(what: str) -> Generator[None]:
     """Log that the database fails, and say it as to clients, and whether they may try again."""
     try:
         yield
@@ -130,10 +151,10 @@ class Store:
     def __init__(self, path: str | os.PathLike[str], *, busy_timeout: float = 5.0) -> None:
         if not os.fspath(path):
             raise ValueError("the database needs a file name, or :memory:")
-        self._path = None if os.fspath(path) == ":memory:" else os.path.abspath(path)
+        self.path: str | None = None if os.fspath(path) == ":memory:" else os.path.abspath(path)
         try:
-            if self._path is not None:
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            if self.path is not None:
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             self.connection: sqlite3.Connection = sqlite3.connect(
                 path,
                 timeout=busy_timeout,
@@ -190,16 +211,16 @@ class Store:
         """Raise BackendError when what was written last is not in the file of that name."""
         if self._identity() != self._file:
             raise BackendError(
-                f"the database file {self._path} was deleted or replaced while the server ran; "
+                f"the database file {self.path} was deleted or replaced while the server ran; "
                 "put it back, or restart the server",
                 retryable=True,
             )
 
     def _identity(self) -> tuple[int, int] | None:
-        if self._path is None:
+        if self.path is None:
             return None
         try:
-            found = os.stat(self._path)
+            found = os.stat(self.path)
         except OSError:
             return None
         return found.st_dev, found.st_ino
@@ -230,7 +251,7 @@ class Store:
         self, operations: Iterable[Operation[Any]], now: int, *, write: bool = True
     ) -> list[object]:
         """Do all with one commit, each when it is given, and in order."""
-        with _told("The database failed"):
+        with told("The database failed"):
             with self.transaction(write=write):
                 outcomes = [self._outcome(operation, now) for operation in operations]
             self.check_file()
@@ -260,11 +281,16 @@ class Store:
                 return self.heartbeat(queue, id, run_id, state, now)
             case Reschedule():
                 return self.reschedule(operation.job, now)
+            case Change(queue, ids, action):
+                asked = [{"queue": queue, "id": id, "now": now} for id in ids]
+                return self.connection.executemany(_CHANGE[action], asked).rowcount
+            case Purge(queue, after, limit):
+                return self.purge(queue, after, limit)
             case Remove():
                 return self.remove(operation.queue, operation.id, operation.run_id)
             case Requeue(run, new):
                 with self.transaction():
-                    there = self.remove(run.queue, run.id, run.run_id)
+                    there = self.remove(run.queue, run.id, run.run_id) is not None
                     if there:
                         self._enqueue(new.jobs, new.mode, now)
                 return there
@@ -343,14 +369,27 @@ class Store:
         cursor = self.connection.execute(_RESCHEDULE, (*job, now))
         return cursor.rowcount > 0
 
-    def remove(self, queue: str, id: str, run_id: str | None = None) -> bool:
-        """Delete a job; with run_id, only if that run holds it."""
-        cursor = self.connection.execute(_REMOVE, (queue, id, run_id))
-        return cursor.rowcount > 0
+    def remove(self, queue: str, id: str, run_id: str | None = None) -> int | None:
+        """Delete a job, and give its run_at; with run_id, only if that run holds it."""
+        row = self.connection.execute(_REMOVE, (queue, id, run_id)).fetchone()
+        return row[0] if row else None
+
+    def purge(self, queue: str, after: str | None, limit: int) -> Purged:
+        """Delete the first jobs of a queue whose ids come after one."""
+        statement = _PURGE.format("?2 IS NULL" if after is None else "id > ?2")
+        ids: list[str] = [
+            id for (id,) in self.connection.execute(statement, (queue, after, limit)).fetchall()
+        ]
+        return Purged(len(ids), max(ids) if len(ids) == limit else None)
+
+    def look(self, lock: Lock) -> "Reader":
+        from .look.sqlite import SqliteReader
+
+        return SqliteReader(self, lock)
 
     def reap(self, now: int, interval: int = 0) -> Reaped:  # noqa: ARG002  shared by none
         """Put back some of the jobs whose time is over, and drop those without retries left."""
-        with _told("Cannot look for jobs that timed out"), self.transaction():
+        with told("Cannot look for jobs that timed out"), self.transaction():
             execute = self.connection.execute
             dropped: list[tuple[str, str]] = execute(DROP_EXPIRED, (now, REAP)).fetchall()
             if len(dropped) == REAP:

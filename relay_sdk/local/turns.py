@@ -89,6 +89,7 @@ class Turns:
         if isinstance(found, Response):
             exchange.answer(found)
             return
+        self._app.counts.request(exchange.request.target, found)
         seconds = wait_preferred(exchange.request) if found.claims and not self._stopping else 0
         exchange.request.waits = seconds > 0
         self._submit(_Ask(exchange, found, seconds))

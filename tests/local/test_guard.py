@@ -76,6 +76,7 @@ def test_a_page_of_another_origin_is_refused(headers: dict[str, str], token: str
         {},
         {"sec_fetch_site": "none"},
         {"origin": "http://localhost:8080", "sec_fetch_site": "same-origin"},
+        {"origin": "https://localhost:8080", "sec_fetch_site": "same-origin"},  # by a TLS proxy
         {"origin": "http://localhost:8080"},
     ],
 )

@@ -1,15 +1,16 @@
 """The SQL of every operation; each takes many of its kind at once."""
 
 from collections.abc import Iterable, Sequence
+from typing import LiteralString
 
 from relay_sdk.local import dates
-from relay_sdk.local.operations import NewJob
+from relay_sdk.local.operations import Action, NewJob
 
 Parameters = dict[str, str | int]
 
 CHANNEL = "relay_sdk"
 
-_JOB = """jobs.queue, jobs.id, jobs.timeout, jobs.max_retries, jobs.retries_remaining,
+JOB = """jobs.queue, jobs.id, jobs.timeout, jobs.max_retries, jobs.retries_remaining,
 jobs.data::text, jobs.state::text, jobs.run_id::text, jobs.expires_at, jobs.run_at,
 jobs.updated_at, jobs.created_at"""
 
@@ -18,11 +19,32 @@ _KEYS = """unnest(%(queues)s::text[], %(ids)s::text[], %(run_ids)s::uuid[])
 _IS_ASKED = """jobs.queue = asked.queue AND jobs.id = asked.id"""
 _IS_ITS_RUN = """(asked.run_id IS NULL OR jobs.run_id = asked.run_id)"""
 
-REMOVE = f"DELETE FROM jobs USING {_KEYS} WHERE {_IS_ASKED} AND {_IS_ITS_RUN} RETURNING asked.n"
+REMOVE = f"""
+DELETE FROM jobs USING {_KEYS} WHERE {_IS_ASKED} AND {_IS_ITS_RUN}
+RETURNING asked.n, jobs.run_at"""
+
+CHANGE: dict[Action, LiteralString] = {
+    "remove": f"DELETE FROM jobs USING {_KEYS} WHERE {_IS_ASKED} RETURNING 1",
+    "requeue": f"""UPDATE jobs SET in_flight = FALSE, run_id = NULL, updated_at = %(now)s::timestamp
+        FROM {_KEYS} WHERE {_IS_ASKED} AND jobs.in_flight RETURNING 1""",
+    "run_now": f"""UPDATE jobs SET run_at = %(now)s::timestamp, updated_at = %(now)s::timestamp
+        FROM {_KEYS} WHERE {_IS_ASKED} AND jobs.in_flight = FALSE
+            AND jobs.run_at > %(now)s::timestamp RETURNING 1""",
+}
+
+_PURGE = """
+WITH first AS MATERIALIZED (
+    SELECT ctid, id FROM jobs WHERE queue = %(queue)s {}
+    ORDER BY id LIMIT %(limit)s FOR UPDATE
+), gone AS (DELETE FROM jobs USING first WHERE jobs.ctid = first.ctid)
+SELECT id FROM first"""
+
+PURGE = _PURGE.format("")
+PURGE_AFTER = _PURGE.format("AND id > %(after)s")
 
 EXISTS = f"SELECT asked.n FROM {_KEYS} JOIN jobs ON {_IS_ASKED}"
 
-GET = f"SELECT asked.n, {_JOB} FROM {_KEYS} JOIN jobs ON {_IS_ASKED}"
+GET = f"SELECT asked.n, {JOB} FROM {_KEYS} JOIN jobs ON {_IS_ASKED}"
 
 HEARTBEAT = f"""
 UPDATE jobs SET state = asked.state, updated_at = %(now)s::timestamp,
@@ -51,7 +73,7 @@ WITH ready AS MATERIALIZED (
 )
 UPDATE jobs SET in_flight = TRUE, run_id = gen_random_uuid(), updated_at = %(now)s::timestamp,
     expires_at = %(now)s::timestamp + timeout
-FROM ready WHERE jobs.ctid = ready.ctid RETURNING {_JOB}"""
+FROM ready WHERE jobs.ctid = ready.ctid RETURNING {JOB}"""
 
 _FIRST = """(
     SELECT jobs.run_at FROM jobs WHERE jobs.queue = asked.queue AND jobs.in_flight = FALSE
@@ -89,7 +111,7 @@ FROM (SELECT make_interval(secs => timeout) AS timeout, queue, id, retries, data
           AS row(queue, id, timeout, retries, data, state, run_at)) AS new
 WHERE jobs.queue = new.queue AND jobs.id = new.id AND jobs.in_flight RETURNING 1"""
 
-ALL = f"SELECT {_JOB} FROM jobs ORDER BY queue, id"
+ALL = f"SELECT {JOB} FROM jobs ORDER BY queue, id"
 
 NOTIFY = f"SELECT pg_notify('{CHANNEL}', news) FROM unnest(%(news)s::text[]) AS news"
 

@@ -4,17 +4,20 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from threading import Lock
 from typing import Any, TypeAlias
 
 import psycopg
 
 from relay_sdk.local import dates
 from relay_sdk.local.answers import BackendError
+from relay_sdk.local.look.reader import Reader
 from relay_sdk.local.operations import JobsCame, Operation, Reaped
 
 from . import connection, statements, tables
 from .careful import carefully
 from .connection import Connection
+from .looking import PostgresReader
 from .statements import Parameters
 from .turn import Statement, Turn
 from .wakeups import Wakeups
@@ -191,6 +194,9 @@ class PostgresStore:
     def listen(self, jobs_came: JobsCame) -> Wakeups:
         """Tell of the jobs that other servers of this code store."""
         return Wakeups(self.url, jobs_came, lambda: self._pid)
+
+    def look(self, lock: Lock) -> Reader:  # noqa: ARG002  it has a connection of its own
+        return PostgresReader(self.url)
 
     def _look_at_the_clock(self, database: Connection) -> None:
         before = time.time_ns() // 1000

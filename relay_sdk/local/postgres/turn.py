@@ -7,6 +7,7 @@ from typing import Any, LiteralString
 from relay_sdk.local import dates, storable
 from relay_sdk.local.answers import BackendError, JobExistsError
 from relay_sdk.local.operations import (
+    Change,
     Claim,
     Claimed,
     Enqueue,
@@ -16,6 +17,8 @@ from relay_sdk.local.operations import (
     Job,
     NewJob,
     Operation,
+    Purge,
+    Purged,
     Remove,
     Requeue,
     Reschedule,
@@ -58,6 +61,9 @@ class Turn:
                 self._add_jobs(n, operation)
             case Requeue():
                 self.careful.append((n, operation))
+            case Change(queue, _, "requeue" | "run_now"):
+                self.news[queue] = self.now
+                self._kinds[Change].append((n, operation))
             case Reschedule(job):
                 self.tell([job])
                 self._kinds[Reschedule].append((n, operation))
@@ -93,7 +99,11 @@ class Turn:
     def statements(self) -> Iterator["Statement"]:
         """Yield all but the careful ones."""
         if found := self._kinds[Remove]:
-            yield Found(statements.REMOVE, *_by_key(found))
+            yield Removes(statements.REMOVE, *_by_key(found))
+        for n, change in self._kinds[Change]:
+            yield Changed(n, change, self.now)
+        for n, purge in self._kinds[Purge]:
+            yield Purges(n, purge)
         for wave in _waves(self._kinds[Heartbeat]):
             yield Heartbeats(wave, self.now)
         for n, operation in self._kinds[Reschedule]:
@@ -153,6 +163,44 @@ class Gets(Found):
     def read(self, rows: Rows, outcomes: list[object]) -> None:
         for n, *job in rows:
             outcomes[self.places[n - 1]] = Job._make(job)
+
+
+class Removes(Found):
+    """Gives back when those that are gone were due."""
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        for n, run_at in rows:
+            outcomes[self.places[n - 1]] = run_at
+
+
+class Changed(Statement):
+    """Tells how many jobs it changed."""
+
+    def __init__(self, place: int, change: Change, now: int) -> None:
+        parameters = statements.keys((change.queue, id, None) for id in sorted(change.ids))
+        parameters["now"] = dates.to_text(now)
+        super().__init__(statements.CHANGE[change.action], parameters)
+        self._place = place
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        outcomes[self._place] = len(rows)
+
+
+class Purges(Statement):
+    """Gives back the ids of the jobs that are gone, in their order."""
+
+    def __init__(self, place: int, purge: Purge) -> None:
+        parameters: Parameters = {"queue": purge.queue, "limit": purge.limit}
+        if purge.after is not None:
+            parameters["after"] = purge.after
+        super().__init__(
+            statements.PURGE if purge.after is None else statements.PURGE_AFTER, parameters
+        )
+        self._place, self._limit = place, purge.limit
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        last: str | None = rows[-1][0] if len(rows) == self._limit else None
+        outcomes[self._place] = Purged(len(rows), last)
 
 
 class Heartbeats(Found):

@@ -1,0 +1,119 @@
+"""The own API of the bundled server, which Relay itself does not have."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import Raw, Struct
+
+from relay_sdk._address import Address
+from relay_sdk._flow import Call, Reply
+from relay_sdk._http import Http
+from relay_sdk.cli.outcome import mistakes
+from relay_sdk.cli.output import without_login
+from relay_sdk.cli.trouble import why_not_relay
+from relay_sdk.exceptions import RelayError, ServerBusyError
+
+T = TypeVar("T")
+
+TIMEOUT = 30.0
+
+
+# As openapi/local.yaml has them; what is not used here may change.
+
+
+class QueueLine(Struct):
+    """A queue: jobs now, and what the server did in the last minute."""
+
+    queue: str
+    ready: int
+    scheduled: int
+    running: int
+    oldest_wait: float | None
+    enqueued: int
+    done: int
+    retried: int
+
+
+class Queues(Struct):
+    """Queues by name; a number of jobs that is `most` means that many or more."""
+
+    now: str
+    shared: bool
+    most: int
+    queues: list[QueueLine]
+    after: str | None
+
+
+class Jobs(Struct):
+    """A page of jobs."""
+
+    jobs: list[Raw]
+
+
+class Purged(Struct):
+    """How many jobs were removed, and the id after which there may be more."""
+
+    removed: int
+    after: str | None
+
+
+class LocalApiError(RelayError):
+    """The server does not offer its own API, or not to us."""
+
+
+class LocalApi:
+    """Asks a server for what only the bundled one tells."""
+
+    def __init__(self, http: Http, url: str, token: str | None) -> None:
+        self.url = url
+        self._http = http
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def get(self, path: str, shape: type[T], **query: str) -> T:
+        """Read something."""
+        target = f"{path}?{urlencode(query)}" if query else path
+        return self._read(self._http.send(Call("GET", target, self._headers)), shape)
+
+    def post(self, path: str, value: object, shape: type[T]) -> T:
+        """Change something."""
+        headers = self._headers | {"Content-Type": "application/json"}
+        call = Call("POST", path, headers, msgspec.json.encode(value))
+        return self._read(self._http.send(call), shape)
+
+    def _read(self, reply: Reply, shape: type[T]) -> T:
+        if reply.status == 200:
+            try:
+                return msgspec.json.decode(reply.content, type=shape)
+            except msgspec.MsgspecError:
+                pass  # a proxy's page, say
+        if reply.status == 503:
+            raise ServerBusyError(self.url, 503, reply.text[:200])
+        raise LocalApiError(self._why_not(reply))
+
+    def _why_not(self, reply: Reply) -> str:
+        if reply.status == 404 and not reply.content:
+            return (
+                f"{self.url} does not tell what is in its queues: only the bundled server does "
+                "(relay-sdk serve), and Relay itself has no way to ask"
+            )
+        if reply.status == 401:
+            return f"{self.url} wants its token: set $RELAY_TOKEN to it"
+        if reply.status in (403, 404, 422):
+            return f"{self.url} answered {reply.status}: {reply.text[:200]}"
+        return why_not_relay(reply, self.url)
+
+
+@contextmanager
+def local_api(url: str | None) -> Generator[LocalApi]:
+    """Connect, with the token in the environment if there is one."""
+    with mistakes("--url: "):
+        address = Address(url, TIMEOUT, None)
+    http = Http(address, None)
+    try:
+        yield LocalApi(http, without_login(address.url), os.environ.get("RELAY_TOKEN"))
+    finally:
+        http.close()

@@ -1,0 +1,1 @@
+"""A page to look at the jobs, what it reads, and metrics."""
