@@ -33,17 +33,17 @@ class Bound(Mapping[str, Left]):
         self.seconds: float = min(seconds, LONGEST)
         self.ends: float = monotonic() + self.seconds
         self.stop = stop
-        self._phases = set[str]()
+        self._phase: str | None = None
 
     def __getitem__(self, phase: str) -> Left:
         if phase not in PHASES:
             raise KeyError(phase)
-        self._phases.add(phase)
+        self._phase = phase
         return Left(self)
 
     def begin(self, phase: str) -> float:
         """Note that a phase begins, and give the seconds that are left."""
-        self._phases.add(phase)
+        self._phase = phase
         return max(0.0, self.ends - monotonic())
 
     def __iter__(self) -> Iterator[str]:
@@ -59,4 +59,4 @@ class Bound(Mapping[str, Left]):
     @property
     def sent(self) -> bool:
         """Whether the server may have seen the request; a transport that asks nothing may send."""
-        return not self._phases or not self._phases.isdisjoint(("write", "read"))
+        return self._phase in (None, "write", "read")

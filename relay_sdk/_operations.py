@@ -8,7 +8,7 @@ from math import inf
 from typing import Any, TypeVar
 
 import msgspec
-from attrs import evolve
+from msgspec.structs import replace
 
 from relay_sdk._checks import place
 from relay_sdk._flow import Flow, sleep
@@ -56,14 +56,14 @@ def speaking(
     Where its route is missing, find the version anew and ask in that. The queue and id are what it
     is for, should it fail; `within` bounds each question about the version, in seconds.
     """
-    about = place(queue, id)
-    api = yield from policy.versions.find(about, within)
+    versions = policy.versions
+    api = versions.found or (yield from versions.find(place(queue, id), within))
     try:
         return (yield from ask(api))
     except UnexpectedStatusError as error:
-        if not policy.versions.turned(api, error):
+        if not versions.turned(api, error):
             raise
-    api = yield from policy.versions.find(about, within)
+    api = yield from versions.find(place(queue, id), within)
     return (yield from ask(api))
 
 
@@ -285,7 +285,7 @@ def _is_gone(queue: str, id: str, raw: RawJob | None, api: Api) -> Flow[bool]:
     """Look whether a job has gone, or another has come in its place."""
     try:
         there = yield from _sure(
-            queue, id, lambda api: evolve(api.get(queue, id), patient=True).ask(), api
+            queue, id, lambda api: replace(api.get(queue, id), patient=True).ask(), api
         )
     except JobNotFoundError:
         return True

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Mapping, MutableMapping
 from typing import IO, Any, BinaryIO, Generic, Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-import httpx
 from attrs import define, field
 
 
@@ -48,7 +47,10 @@ T = TypeVar("T")
 
 def segment(value: object) -> str:
     """Percent-encode a segment of a path; clients take `.` and `..` for steps in the path"""
-    encoded = quote(str(value), safe="")
+    text = str(value)
+    if text.isascii() and text.replace("-", "").isalnum():
+        return text
+    encoded = quote(text, safe="")
     return encoded.replace(".", "%2E") if encoded in (".", "..") else encoded
 
 
@@ -65,7 +67,7 @@ class Request:
     @property
     def target(self) -> str:
         """The path and the query, percent-encoded"""
-        return f"{self.url}?{httpx.QueryParams(self.params)}" if self.params else self.url
+        return f"{self.url}?{urlencode(self.params, doseq=True)}" if self.params else self.url
 
     @property
     def content(self) -> bytes | None:

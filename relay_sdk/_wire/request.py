@@ -11,7 +11,7 @@ from typing import Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
 import relay_api.types
-from attrs import evolve, frozen
+from msgspec.structs import replace
 
 from relay_sdk._flow import Call, Flow, Reply, send
 from relay_sdk.exceptions import (
@@ -32,6 +32,7 @@ FAULT = 500
 SUCCESS = 2
 REJECTED = {400, 413, 415, 422}
 NOT_HERE = "Relay does not give that here: is base_url right, is a proxy between?"
+_write = msgspec.json.Encoder().encode
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -47,7 +48,7 @@ def build(endpoint: Endpoint[A], *args: A.args, **kwargs: A.kwargs) -> Call:
     built = endpoint.build_request(*args, **kwargs)
     # Payloads and states are `msgspec.Raw`: they are sent as the text they are.
     body = built.body
-    content = None if body is relay_api.types.UNSET else msgspec.json.encode(body)
+    content = None if body is relay_api.types.UNSET else _write(body)
     return Call(built.method, built.target, built.headers, content)
 
 
@@ -58,15 +59,14 @@ def build_with(
 
     None of their fields may be `UNSET`.
     """
-    return evolve(build(endpoint, *args, **kwargs), content=msgspec.json.encode(jobs))
+    return replace(build(endpoint, *args, **kwargs), content=_write(jobs))
 
 
 class Unreadable(Exception):
     """A reply is not what its status promises; the text says how."""
 
 
-@frozen
-class Request(Generic[R]):
+class Request(msgspec.Struct, Generic[R], frozen=True):
     """A call, what it is about, and what each status means that its reply may have.
 
     With `patient`, the request itself cannot be at fault: when the server blames its database, it
@@ -81,7 +81,7 @@ class Request(Generic[R]):
     def ask(self, within: float | None = None) -> Flow[R]:
         """Send the call once, within some seconds; give what the reply means, or raise it."""
         try:
-            call = self.call if within is None else evolve(self.call, within=within)
+            call = self.call if within is None else replace(self.call, within=within)
             reply = yield from send(call)
         except TransportError as error:
             raise TransportError(f"{self.about}: {error}", sent=error.sent) from error.__cause__
