@@ -15,7 +15,7 @@ from msgspec.structs import replace
 R = TypeVar("R")
 
 
-class Call(Struct, frozen=True):
+class Call(Struct, frozen=True, gc=False):
     """A request: `target` is the percent-encoded path with its query.
 
     `within` bounds the whole exchange, in seconds; `None` is the client's timeout. `wait` is how
@@ -30,7 +30,7 @@ class Call(Struct, frozen=True):
     wait: float = 0.0
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct, frozen=True, gc=False):
     """What came back; header names are in lower case."""
 
     status: int
@@ -43,13 +43,13 @@ class Reply(Struct, frozen=True):
         return self.content.decode(errors="replace").strip()
 
 
-class Sleep(Struct, frozen=True):
+class Sleep(Struct, frozen=True, gc=False):
     """A wait, in seconds."""
 
     seconds: float
 
 
-class Invoke(Struct, frozen=True):
+class Invoke(Struct, frozen=True, gc=False):
     """A function to call, such as a handler; for tasks it may give an awaitable."""
 
     function: Callable[[], object]
@@ -57,12 +57,6 @@ class Invoke(Struct, frozen=True):
 
 Step: TypeAlias = Call | Sleep | Invoke
 Flow: TypeAlias = Generator[Step, Any, R]
-
-
-def send(call: Call) -> Flow[Reply]:
-    """Wait for the reply to a call; a `TransportError` is raised here when none comes."""
-    reply: Reply = yield call
-    return reply
 
 
 def sleep(seconds: float) -> Flow[None]:

@@ -16,7 +16,6 @@ from relay_sdk._log import logger
 from relay_sdk._policy import Policy
 from relay_sdk._wire.api import Api, Handed
 from relay_sdk._wire.detection import probe, v1, v2
-from relay_sdk._wire.request import Request
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -101,6 +100,17 @@ def retrying(
                 raise
             return (yield from settle(error))
         yield from sleep(wait)
+
+
+def asking(
+    policy: Policy,
+    queue: str,
+    id: str,
+    ask: Callable[[Api], Flow[R]],
+    settle: Callable[[JobExistsError | JobLostError], Flow[R]] | None = None,
+) -> Flow[R]:
+    """Ask in the version of the API that is spoken, until the answer is definite."""
+    return retrying(policy, partial(speaking, policy, queue, id, ask), settle)
 
 
 def pause_asked_for(error: RelayError) -> float:
@@ -191,16 +201,17 @@ def enqueue(policy: Policy, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) ->
 
 
 def _enqueue(policy: Policy, jobs: Sequence[RawJob], mode: EnqueueMode) -> Flow[None]:
-    def ask() -> Flow[None]:
-        first = jobs[0]
-        return speaking(policy, first.queue, first.id, lambda api: api.enqueue(jobs, mode).ask())
+    first = jobs[0]
+
+    def ask(api: Api) -> Flow[None]:
+        return api.enqueue(jobs, mode).ask()
 
     def settle(error: RelayError) -> Flow[None]:
         if not (yield from are_there(policy, jobs, error)):
             # They are done, or were another's: to run twice is better than not at all.
-            yield from retrying(policy, ask)
+            yield from asking(policy, first.queue, first.id, ask)
 
-    return retrying(policy, ask, settle)
+    return asking(policy, first.queue, first.id, ask, settle)
 
 
 def get(policy: Policy, queue: str, id: str) -> Flow[RawJob]:
@@ -224,7 +235,7 @@ def exists(policy: Policy, queue: str, id: str) -> Flow[bool]:
 
 def _look_up(policy: Policy, queue: str, id: str, ask: Callable[[Api], Flow[R]]) -> Flow[R]:
     """Look a job up."""
-    return retrying(policy, lambda: speaking(policy, queue, id, partial(_sure, queue, id, ask)))
+    return asking(policy, queue, id, partial(_sure, queue, id, ask))
 
 
 def _sure(queue: str, id: str, ask: Callable[[Api], Flow[R]], api: Api) -> Flow[R]:
@@ -242,43 +253,43 @@ def _sure(queue: str, id: str, ask: Callable[[Api], Flow[R]], api: Api) -> Flow[
 
 def complete(policy: Policy, raw: RawJob) -> Flow[None]:
     """End a run and its job."""
-    return _delete(policy, raw.queue, raw.id, lambda api: api.complete(raw), raw, fenced=True)
+    deletion = _Deletion(raw.queue, raw.id, raw, fenced=True)
+    return asking(policy, raw.queue, raw.id, deletion.ask)
 
 
 def remove(policy: Policy, queue: str, id: str, raw: RawJob | None = None) -> Flow[None]:
     """Delete a job, whoever holds it; `raw` is what is known of it."""
-    return _delete(policy, queue, id, lambda api: api.remove(queue, id), raw)
+    return asking(policy, queue, id, _Deletion(queue, id, raw, fenced=False).ask)
 
 
-def _delete(
-    policy: Policy,
-    queue: str,
-    id: str,
-    request: Callable[[Api], Request[None]],
-    raw: RawJob | None,
-    *,
-    fenced: bool = False,
-) -> Flow[None]:
-    """Delete a job; after a lost reply only one that is still there.
+class _Deletion:
+    """Deletes a job; after a lost reply only one that is still there.
 
     Otherwise a second attempt would delete a new job of that id, unless it is `fenced`: on API v2 a
     run ends its own job alone. It still does when the new job cannot be told from the old, or comes
     between the look and the deletion.
     """
-    unsure = False
 
-    def ask(api: Api) -> Flow[None]:
-        nonlocal unsure
-        own = fenced and api is v2()
-        if unsure and not own and (yield from _is_gone(queue, id, raw, api)):
+    __slots__ = ("_fenced", "_id", "_queue", "_raw", "_unsure")
+
+    def __init__(self, queue: str, id: str, raw: RawJob | None, *, fenced: bool) -> None:
+        self._queue = queue
+        self._id = id
+        self._raw = raw
+        self._fenced = fenced
+        self._unsure = False
+
+    def ask(self, api: Api) -> Flow[None]:
+        queue, id, raw = self._queue, self._id, self._raw
+        own = self._fenced and api is v2()
+        if self._unsure and not own and (yield from _is_gone(queue, id, raw, api)):
             return
+        request = api.complete(raw) if self._fenced and raw else api.remove(queue, id)
         try:
-            yield from request(api).ask()
+            yield from request.ask()
         except (TransportError, ServerBusyError) as error:
-            unsure = unsure or error.sent
+            self._unsure = self._unsure or error.sent
             raise
-
-    return retrying(policy, lambda: speaking(policy, queue, id, ask))
 
 
 def _is_gone(queue: str, id: str, raw: RawJob | None, api: Api) -> Flow[bool]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, MutableMapping
 from typing import IO, Any, BinaryIO, Generic, Literal, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from attrs import define, field
 
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 def segment(value: object) -> str:
-    """Percent-encode a segment of a path; clients take `.` and `..` for steps in the path"""
+    """Percent-encode a segment of a path, or a value; clients take `.` and `..` for steps"""
     text = str(value)
     if text.isascii() and text.replace("-", "").isalnum():
         return text
@@ -67,7 +67,8 @@ class Request:
     @property
     def target(self) -> str:
         """The path and the query, percent-encoded"""
-        return f"{self.url}?{urlencode(self.params, doseq=True)}" if self.params else self.url
+        query = "&".join([f"{name}={segment(value)}" for name, value in self.params.items()])
+        return f"{self.url}?{query}" if query else self.url
 
     @property
     def content(self) -> bytes | None:

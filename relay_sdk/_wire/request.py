@@ -13,7 +13,7 @@ import msgspec
 import relay_api.types
 from msgspec.structs import replace
 
-from relay_sdk._flow import Call, Flow, Reply, send
+from relay_sdk._flow import Call, Flow, Reply
 from relay_sdk.exceptions import (
     RelayError,
     RequestRejectedError,
@@ -66,7 +66,7 @@ class Unreadable(Exception):
     """A reply is not what its status promises; the text says how."""
 
 
-class Request(msgspec.Struct, Generic[R], frozen=True):
+class Request(msgspec.Struct, Generic[R], frozen=True, gc=False):
     """A call, what it is about, and what each status means that its reply may have.
 
     With `patient`, the request itself cannot be at fault: when the server blames its database, it
@@ -82,7 +82,7 @@ class Request(msgspec.Struct, Generic[R], frozen=True):
         """Send the call once, within some seconds; give what the reply means, or raise it."""
         try:
             call = self.call if within is None else replace(self.call, within=within)
-            reply = yield from send(call)
+            reply: Reply = yield call
         except TransportError as error:
             raise TransportError(f"{self.about}: {error}", sent=error.sent) from error.__cause__
         except UnusableClientError as error:

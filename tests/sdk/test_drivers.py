@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from relay_sdk import TransportError
-from relay_sdk._flow import Call, Flow, Invoke, Reply, Sleep, Step, arun, bounded, run, send, sleep
+from relay_sdk._flow import Call, Flow, Invoke, Reply, Sleep, Step, arun, bounded, run, sleep
 
 from .conftest import Kind
 
@@ -32,7 +32,7 @@ class Driven:
 
     def flow(self) -> Flow[str]:
         try:
-            reply = yield from send(CALL)
+            reply: Reply = yield CALL
             yield from sleep(5)
             yield Invoke(list)
         except TransportError as error:
