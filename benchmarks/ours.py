@@ -172,7 +172,7 @@ def idle_workers(bench: Bench, name: str, url: str) -> Generator[list[Idle]]:
     """Start workers of each kind and variant, each on a queue of its own."""
     workers: list[Idle] = []
     with ExitStack() as stack:
-        for kind, variant in [(kind, each) for kind in WORKERS for each in runs(kind)]:
+        for kind, variant in ((name, each) for name in WORKERS for each in runs(name)):
             queue = f"{name}.{len(workers)}"
             worker = Idle(queue, WORKERS[kind], variant.who, bench.marks())
             command = program("work", worker.queue, kind, 10)

@@ -1,6 +1,6 @@
 """What sends calls: over which transport, and what its errors mean."""
 
-import asyncio
+import sys
 import threading
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
@@ -22,6 +22,8 @@ from relay_sdk._trouble import first_cause, names_of, why_no_reply
 from relay_sdk.exceptions import RelayError, TransportError, UnusableClientError
 
 if TYPE_CHECKING:  # they are loaded when the first call is made, with what they need
+    import asyncio
+
     from relay_sdk._fast import AsyncFastConnection, FastConnection
     from relay_sdk._httpx import AsyncConnection, Connection
 
@@ -253,9 +255,10 @@ def _named(library: str) -> str:
     return f"{library} {version(library)}"
 
 
-def _asyncio_loop() -> asyncio.AbstractEventLoop | None:
+def _asyncio_loop() -> "asyncio.AbstractEventLoop | None":
     """Give this event loop, unless it is trio's."""
+    asyncio = sys.modules.get("asyncio")  # slow to load, and loaded where it runs
     try:
-        return asyncio.get_running_loop() if asyncio.current_task() else None
+        return asyncio.get_running_loop() if asyncio and asyncio.current_task() else None
     except RuntimeError:
         return None

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from math import inf
 from typing import Any
 
 import msgspec
@@ -59,20 +58,21 @@ class Run:
     worker has `left` it.
     """
 
+    ended: bool = False
+    left: bool = False
+    lost: str | None = None
+    stopping: bool = False
+    _ending: bool = False
+    _failing: bool = False
+    _late: tuple[msgspec.Raw, float] | None = None
+    _retries: Iterator[float] = iter(())
+
     def __init__(self, policy: Policy, raw: RawJob, asked: float) -> None:
         self.raw = raw
         self.count: Count
         self.state: msgspec.Raw
         self.count, self.state = opened(raw.state)
-        self.ended: bool = False
-        self.left: bool = False
-        self.lost: str | None = None
-        self.stopping: bool = False
-        self._ending = False
-        self._failing = False
         self._policy = policy
-        self._late = self.state, -inf
-        self._retries: Iterator[float] = iter(())
         self._ours_until = asked + raw.timeout
 
     @property
@@ -173,6 +173,8 @@ class Run:
     @property
     def _unsure(self) -> bool:
         """Whether a heartbeat that got no answer may yet arrive, and bring back an older state."""
+        if self._late is None:
+            return False
         state, until = self._late
         return state != self.state and self._policy.clock.monotonic() < until
 

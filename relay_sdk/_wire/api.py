@@ -5,7 +5,6 @@ from typing import Never, Protocol, TypeVar
 
 from msgspec import Raw, Struct, field
 from msgspec.structs import replace
-from relay_api.types import UNSET, Unset
 
 from relay_sdk._checks import place
 from relay_sdk._flow import Call, Reply
@@ -46,11 +45,6 @@ class Api(Protocol):
     def requeue(
         self, run: RawJob, jobs: Sequence[RawJob], mode: EnqueueMode, /
     ) -> Request[None]: ...
-
-
-def prefer(wait: int) -> str | Unset:
-    """Ask for a request to be held some seconds, until a job is ready."""
-    return f"wait={wait}" if wait else UNSET
 
 
 def next_request(

@@ -11,7 +11,7 @@ from attrs import define
 from relay_sdk._flow import Flow, Reply
 from relay_sdk._log import logger
 from relay_sdk._wire.api import Api
-from relay_sdk._wire.request import Request, Unreadable, build, nothing
+from relay_sdk._wire.request import Request, Unreadable, nothing
 from relay_sdk.exceptions import ServerBusyError, TransportError, UnexpectedStatusError
 
 ApiChoice: TypeAlias = Literal["auto", "v1", "v2"]
@@ -66,6 +66,8 @@ def probe(api: Api, about: str) -> Request[None]:
 
     `about` names the job or queue of the user's call: that is what has failed if this does.
     """
+    from relay_sdk._wire.building import build
+
     if api is v2():
         from relay_api.api.v2 import next_v2
 

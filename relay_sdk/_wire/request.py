@@ -1,16 +1,11 @@
-"""The one seam between the generated code and the network.
+"""A call with what it is about, where the status of its reply gets its meaning."""
 
-A generated endpoint builds each request, and mypy and pyright hold our arguments to its signature.
-Here its result becomes a `Call`, and here the status of the reply gets its meaning.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Generic, ParamSpec, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
-import relay_api.types
 from msgspec.structs import replace
 
 from relay_sdk._flow import Call, Flow, Reply
@@ -24,7 +19,6 @@ from relay_sdk.exceptions import (
 )
 
 R = TypeVar("R")
-A = ParamSpec("A")
 
 BUSY = {408, 429}
 FAULT = 500
@@ -32,34 +26,7 @@ FAULT = 500
 SUCCESS = 2
 REJECTED = {400, 413, 415, 422}
 NOT_HERE = "Relay does not give that here: is base_url right, is a proxy between?"
-_write = msgspec.json.Encoder().encode
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-class Endpoint(Protocol[A]):
-    """A generated endpoint module, as far as it is used."""
-
-    @property
-    def build_request(self) -> Callable[A, relay_api.types.Request]: ...
-
-
-def build(endpoint: Endpoint[A], *args: A.args, **kwargs: A.kwargs) -> Call:
-    """Build the call of a generated endpoint."""
-    built = endpoint.build_request(*args, **kwargs)
-    # Payloads and states are `msgspec.Raw`: they are sent as the text they are.
-    body = built.body
-    content = None if body is relay_api.types.UNSET else _write(body)
-    return Call(built.method, built.target, built.headers, content)
-
-
-def build_with(
-    jobs: Sequence[object], endpoint: Endpoint[A], *args: A.args, **kwargs: A.kwargs
-) -> Call:
-    """Build it with a body of generated models, which msgspec writes in half the time.
-
-    None of their fields may be `UNSET`.
-    """
-    return replace(build(endpoint, *args, **kwargs), content=_write(jobs))
 
 
 class Unreadable(Exception):

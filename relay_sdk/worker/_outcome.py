@@ -40,8 +40,16 @@ class Failing:
     on_give_up: Callable[[Exception], object] | None
 
 
-def outcome(run: Run, handle: Callable[[], object], failing: Failing) -> Flow[None]:
-    """Call the handler, and tell the server what came of it, unless the handler has."""
+def outcome(
+    run: Run,
+    handle: Callable[[], object],
+    failing: Failing,
+    returned: Callable[[], object] = lambda: None,
+) -> Flow[None]:
+    """Call the handler, and tell the server what came of it, unless the handler has.
+
+    `returned` is called when the handler has, and nothing is left but to tell that.
+    """
     loud, began = logger.isEnabledFor(logging.DEBUG), time.monotonic()
     if loud:
         run.log.debug("%s begins", run.where)
@@ -62,6 +70,7 @@ def outcome(run: Run, handle: Callable[[], object], failing: Failing) -> Flow[No
         run.log.warning("%s was cancelled", run.where)
         raise  # to who has cancelled it, and puts it back
     else:
+        returned()
         yield from tell(run, run.complete)
     finally:
         if run.lost is not None:

@@ -178,7 +178,8 @@ class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
 
     async def _run(self, task: Task[AsyncBeat]) -> None:
         try:
-            await arun(outcome(task.run, task.handle, task.failing), self._lanes.wait)
+            flow = outcome(task.run, task.handle, task.failing, partial(self._returned, task))
+            await arun(flow, self._lanes.wait)
         finally:
             self._ended(task)
 
