@@ -95,7 +95,7 @@ class Address:
         method, target, content = call.method.encode(), self.target(call), call.content or b""
         if _has_content(call):
             lines += b"Content-Length: %d\r\n" % len(content)
-        return b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, target, lines, content)
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines) + content
 
     def tls(self) -> ssl.SSLContext:
         """Give what this process shares between its connections; making it takes 20 ms."""

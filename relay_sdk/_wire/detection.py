@@ -4,6 +4,7 @@
 no jobs to give. A server without the route answers 404 with an empty body.
 """
 
+from functools import cache
 from typing import Literal, TypeAlias
 
 from attrs import define
@@ -87,6 +88,7 @@ def probe(api: Api, about: str) -> Request[None]:
     )
 
 
+@cache
 def v1() -> Api:
     """API v1. What a version needs is imported when it is spoken."""
     from relay_sdk._wire import v1
@@ -94,6 +96,7 @@ def v1() -> Api:
     return v1
 
 
+@cache
 def v2() -> Api:
     """API v2."""
     from relay_sdk._wire import v2

@@ -33,18 +33,25 @@ class Lanes(AsyncSession):
             line.leave(turn)
 
     def open(self, spawn: Spawn) -> None:
-        """Let tasks be started that look after requests which hang."""
-        self._beats.spawn = self._others.spawn = spawn
+        """Let tasks be started, in this event loop, that look after requests which hang."""
+        for line in (self._beats, self._others):
+            line.open(spawn)
 
 
 class _Line:
     """A lane, and who waits for it."""
 
     def __init__(self, clock: Clock) -> None:
-        self.spawn: Spawn | None = None
+        self._spawn: Spawn | None = None
         self._clock = clock
         self._lane = Lane()
+        self._event: Callable[[], Event | asyncio.Event] = Event
         self._waiting = OrderedDict[Event | asyncio.Event, None]()
+
+    def open(self, spawn: Spawn) -> None:
+        self._spawn = spawn
+        if asyncio_task() is not None:
+            self._event = asyncio.Event  # it costs a fifth
 
     def enter(self) -> object | None:
         """Let a request be sent at once, if it may; give what it is to `leave` with."""
@@ -57,11 +64,10 @@ class _Line:
 
     async def turn(self) -> object:
         """Wait for what a request is to `leave` with."""
-        # Of the two, asyncio's own costs a fifth.
-        turn = Event() if asyncio_task() is None else asyncio.Event()
+        turn = self._event()
         self._waiting[turn] = None
-        if self.spawn is not None and len(self._waiting) == 1:
-            self.spawn(self._watch)
+        if self._spawn is not None and len(self._waiting) == 1:
+            self._spawn(self._watch)
         try:
             await turn.wait()
         except BaseException:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias
@@ -109,14 +109,14 @@ def _report(run: Run, report: Callable[[Exception], object] | None, error: Excep
 
 def tell(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
     """Tell the server how the run ends, as long as the job is ours."""
-    for wait in AWAY:
-        if run.over:
-            return
+    waits: Iterator[float] | None = None  # most need none
+    while not run.over:
         try:
             yield from end()
         except (TransportError, ServerBusyError) as error:
             run.log.warning("%s", error)
-            yield from sleep(max(wait, pause_asked_for(error)))
+            waits = waits or iter(AWAY)
+            yield from sleep(max(next(waits), pause_asked_for(error)))
         except RelayError:
             run.log.exception(
                 "the end of %s could not be told; it is left to its timeout", run.where
