@@ -1,5 +1,7 @@
 """What a client does, once, as flows: finding the API version, retrying, polling, splitting."""
 
+from __future__ import annotations  # those of functions in functions cost 4 µs a call
+
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
