@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 def segment(value: object) -> str:
     """Percent-encode a segment of a path, or a value; clients take `.` and `..` for steps"""
-    text = str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     if text.isascii() and text.replace("-", "").isalnum():
         return text
     encoded = quote(text, safe="")
@@ -67,7 +67,13 @@ class Request:
     @property
     def target(self) -> str:
         """The path and the query, percent-encoded"""
-        query = "&".join([f"{name}={segment(value)}" for name, value in self.params.items()])
+        query = "&".join(
+            [
+                f"{name}={segment(each)}"
+                for name, value in self.params.items()
+                for each in (value if isinstance(value, list) else (value,))
+            ]
+        )
         return f"{self.url}?{query}" if query else self.url
 
     @property
