@@ -10,6 +10,7 @@ from math import inf
 from typing import Any, TypeVar
 
 import msgspec
+from attrs import define
 from msgspec.structs import replace
 
 from relay_sdk._checks import place
@@ -261,9 +262,10 @@ def complete(policy: Policy, raw: RawJob) -> Flow[None]:
 
 def remove(policy: Policy, queue: str, id: str, raw: RawJob | None = None) -> Flow[None]:
     """Delete a job, whoever holds it; `raw` is what is known of it."""
-    return asking(policy, queue, id, _Deletion(queue, id, raw, fenced=False).ask)
+    return asking(policy, queue, id, _Deletion(queue, id, raw).ask)
 
 
+@define
 class _Deletion:
     """Deletes a job; after a lost reply only one that is still there.
 
@@ -272,25 +274,21 @@ class _Deletion:
     between the look and the deletion.
     """
 
-    __slots__ = ("_fenced", "_id", "_queue", "_raw", "_unsure")
-
-    def __init__(self, queue: str, id: str, raw: RawJob | None, *, fenced: bool) -> None:
-        self._queue = queue
-        self._id = id
-        self._raw = raw
-        self._fenced = fenced
-        self._unsure = False
+    queue: str
+    id: str
+    raw: RawJob | None
+    fenced: bool = False
+    unsure: bool = False
 
     def ask(self, api: Api) -> Flow[None]:
-        queue, id, raw = self._queue, self._id, self._raw
-        own = self._fenced and api is v2()
-        if self._unsure and not own and (yield from _is_gone(queue, id, raw, api)):
+        raw, own = self.raw, self.fenced and api is v2()
+        if self.unsure and not own and (yield from _is_gone(self.queue, self.id, raw, api)):
             return
-        request = api.complete(raw) if self._fenced and raw else api.remove(queue, id)
+        request = api.complete(raw) if self.fenced and raw else api.remove(self.queue, self.id)
         try:
             yield from request.ask()
         except (TransportError, ServerBusyError) as error:
-            self._unsure = self._unsure or error.sent
+            self.unsure = self.unsure or error.sent
             raise
 
 
