@@ -48,7 +48,7 @@ check-layers:
 check-generated:
 	$(BIN)/python openapi/generate.py --check
 
-bench: .venv/dev  ## measure the SDK and its local server (6 minutes); QUICK=1 only sees that it runs
+bench: .venv/dev  ## measure the SDK and its local server (8 minutes); QUICK=1 only sees that it runs
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
 bench-peers: .venv/dev  ## the same beside pgqueuer, Dramatiq and Celery (12 minutes)

@@ -28,11 +28,11 @@ class Size:
 
     rounds: int
     jobs: int = 10_000
-    drain_seconds: float = 2.0
-    enqueue_seconds: float = 0.7
-    latencies: int = 20
+    drain_seconds: float = 1.5
+    enqueue_seconds: float = 0.6
+    latencies: int = 16
     idle: float = 0.5
-    window: float = 10.0
+    window: float = 55.0  # an idle worker asks each 12 seconds
     repeats: int = 5
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
-from itertools import product
 from typing import NamedTuple
 
 import import_time
@@ -49,6 +48,11 @@ VARIANTS = [
 ]
 
 
+def runs(kind: str) -> list[Variant]:
+    """Give the variants to measure: to threads it is all the same which event loop there is."""
+    return [variant for variant in VARIANTS if kind == "tasks" or variant.loop == "asyncio"]
+
+
 @contextmanager
 def server(bench: Bench, *options: str) -> Generator[str]:
     """Serve a new file, as a user would, and give the URL."""
@@ -66,15 +70,15 @@ def measures(bench: Bench) -> list[Measure]:
     return [
         *(
             partial(drain, bench, variant, kind, at_once)
-            for variant in VARIANTS
             for kind, at_once in DRAINS
+            for variant in runs(kind)
         ),
         *(
             partial(enqueue, bench, variant, kind, at_once)
-            for variant in VARIANTS
             for kind, at_once in ENQUEUES
+            for variant in runs(kind)
         ),
-        *(partial(batches, bench, variant) for variant in VARIANTS),
+        *(partial(batches, bench, variant) for variant in runs("threads")),
         partial(latencies, bench),
         partial(raw, bench),
         imports,
@@ -90,8 +94,9 @@ def drain(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -> 
             relay.enqueue_batch(
                 emails.job(str(n), PAYLOAD) for n in range(first, min(jobs, first + BATCH))
             )
+        in_hand = 2 * at_once  # as many again may have returned, and not be completed yet
         figures = bench.drain(
-            *program("work", queue, kind, at_once), env=variant.env(url), in_hand=at_once
+            *program("work", queue, kind, at_once), env=variant.env(url), in_hand=in_hand
         )
         if figures["jobs"] == [jobs]:  # the worker has ended by itself
             left = [n for n in random.sample(range(jobs), 20) if relay.exists(emails, str(n))]
@@ -129,15 +134,12 @@ def latencies(bench: Bench, url: str) -> Iterator[Sample]:
 
 
 def idle(bench: Bench) -> Iterator[Sample]:
-    """Count the requests of idle workers, in the log of a server of their own.
-
-    As many as there are rounds do nothing at the same time: it takes ten seconds either way.
-    """
+    """Count the requests of idle workers, in the log of a server of their own."""
     path = bench.path("server.log")
     with (
         path.open("w") as log,
         server(evolve(bench, log=log), "--log-level", "debug") as url,
-        idle_workers(bench, "idle", url, bench.size.rounds) as workers,
+        idle_workers(bench, "idle", url) as workers,
     ):
 
         def requests(worker: Idle) -> int:
@@ -147,12 +149,13 @@ def idle(bench: Bench) -> Iterator[Sample]:
             for worker in workers:
                 relay.enqueue(Queue(worker.queue, payload=dict[str, str]).job("first", PAYLOAD))
         wait_until(lambda: all(len(worker.marks) for worker in workers), START, "the first job")
-        time.sleep(bench.size.window / 5)  # it is completed, and the backoff has grown
+        time.sleep(2)  # it is completed, and the backoff has grown
         before = [requests(worker) for worker in workers]
         time.sleep(bench.size.window)
         for worker, earlier in zip(workers, before, strict=True):
             made = requests(worker) - earlier
-            yield Sample("idle", worker.what, worker.who, {"requests": [made]})
+            in_ten = made * 10 / bench.size.window
+            yield Sample("idle", worker.what, worker.who, {"requests": [in_ten]})
 
 
 class Idle(NamedTuple):
@@ -165,12 +168,13 @@ class Idle(NamedTuple):
 
 
 @contextmanager
-def idle_workers(bench: Bench, name: str, url: str, times: int = 1) -> Generator[list[Idle]]:
+def idle_workers(bench: Bench, name: str, url: str) -> Generator[list[Idle]]:
     """Start workers of each kind and variant, each on a queue of its own."""
     workers: list[Idle] = []
     with ExitStack() as stack:
-        for variant, (kind, what) in product(VARIANTS * times, WORKERS.items()):
-            worker = Idle(f"{name}.{len(workers)}", what, variant.who, bench.marks())
+        for kind, variant in ((name, each) for name in WORKERS for each in runs(name)):
+            queue = f"{name}.{len(workers)}"
+            worker = Idle(queue, WORKERS[kind], variant.who, bench.marks())
             command = program("work", worker.queue, kind, 10)
             env = variant.env(url) | {"MARKS": str(worker.marks.path)}
             stack.enter_context(running(*command, env=env, log=bench.log))

@@ -20,7 +20,6 @@ from relay_sdk import (  # noqa: E402
     AsyncJobHelper,
     AsyncWorker,
     Client,
-    Job,
     JobHelper,
     Queue,
     Worker,
@@ -28,6 +27,7 @@ from relay_sdk import (  # noqa: E402
 
 PAYLOAD = {"to": "ada@example.org", "subject": "Hello"}
 Payload = dict[str, str]
+Emails = Queue[Payload, None]
 
 
 class Options(argparse.Namespace):
@@ -40,12 +40,13 @@ class Options(argparse.Namespace):
     marks: list[str]
 
 
-def job(queue: str, number: int) -> Job[Payload, object]:
-    return Queue(queue, payload=Payload).job(str(number), PAYLOAD)
+def declared(name: str) -> Emails:
+    """Declare a queue, as every program does once: it costs as much as sending several jobs."""
+    return Queue(name, payload=Payload)
 
 
 def work(options: Options) -> None:
-    note, queue = writer(), Queue(options.queue, payload=Payload)
+    note, queue = writer(), declared(options.queue)
 
     def handle(_: JobHelper[Payload]) -> None:
         note()
@@ -55,7 +56,7 @@ def work(options: Options) -> None:
 
 
 async def work_in_tasks(options: Options) -> None:
-    note, queue = writer(), Queue(options.queue, payload=Payload)
+    note, queue = writer(), declared(options.queue)
 
     async def handle(_: AsyncJobHelper[Payload]) -> None:
         note()
@@ -64,48 +65,51 @@ async def work_in_tasks(options: Options) -> None:
         await AsyncWorker(relay, queue, handle, concurrency=options.at_once).run()
 
 
-def enqueue_one(relay: Client, queue: str, number: int) -> None:
-    relay.enqueue(job(queue, number))
+def enqueue_one(relay: Client, queue: Emails, number: int) -> None:
+    relay.enqueue(queue.job(str(number), PAYLOAD))
 
 
 def enqueue(options: Options) -> None:
+    queue = declared(options.queue)
     with Client() as relay:
-        relay.enqueue(job(options.queue, -1))  # the connection is there
+        enqueue_one(relay, queue, -1)  # the connection is there
         numbers = loads.Numbers(options.jobs, options.seconds)
         with loads.measured(numbers.given):
-            loads.by_threads(options.at_once, numbers, partial(enqueue_one, relay, options.queue))
+            loads.by_threads(options.at_once, numbers, partial(enqueue_one, relay, queue))
 
 
 async def enqueue_in_tasks(options: Options) -> None:
+    queue = declared(options.queue)
     async with AsyncClient() as relay:
-        await relay.enqueue(job(options.queue, -1))
+        await relay.enqueue(queue.job("-1", PAYLOAD))
         numbers = loads.Numbers(options.jobs, options.seconds)
         with loads.measured(numbers.given):
             await loads.by_tasks(
-                options.at_once, numbers, lambda n: relay.enqueue(job(options.queue, n))
+                options.at_once, numbers, lambda n: relay.enqueue(queue.job(str(n), PAYLOAD))
             )
 
 
 def batches(options: Options) -> None:
     """Make jobs and enqueue them, `--at-once` in a batch."""
-    size = options.at_once
+    size, queue = options.at_once, declared(options.queue)
     with Client() as relay:
-        relay.enqueue(job(options.queue, -1))
+        enqueue_one(relay, queue, -1)
         numbers = loads.Numbers(options.jobs // size, options.seconds)
         with loads.measured(lambda: numbers.given() * size):
             for number in numbers:
                 first = number * size
-                relay.enqueue_batch(job(options.queue, n) for n in range(first, first + size))
+                relay.enqueue_batch(queue.job(str(n), PAYLOAD) for n in range(first, first + size))
 
 
 def latencies(options: Options) -> None:
     """Give `--jobs` samples of each queue, QUEUE.0, QUEUE.1 and so on, one for each `--marks`."""
     all_marks = [Marks(Path(path)) for path in options.marks]
+    queues = [declared(f"{options.queue}.{index}") for index in range(len(all_marks))]
     samples: list[list[float]] = [[] for _ in all_marks]
     with Client() as relay:
         for n in range(-1, options.jobs):
             for index, marks in enumerate(all_marks):
-                enqueue = partial(enqueue_one, relay, f"{options.queue}.{index}")
+                enqueue = partial(enqueue_one, relay, queues[index])
                 taken = loads.latency(n, enqueue, marks, loads.IDLE / len(samples))
                 if n >= 0:  # the first one finds cold connections
                     samples[index].append(taken)

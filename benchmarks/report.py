@@ -31,7 +31,7 @@ def spread(row: Row, figure: str) -> str:
 
 
 ENOUGH = 5  # rounds
-TOO_FEW = "**These are too few: the machine was busy, or it was a quick run.**"
+TOO_FEW = "**These are too few: it was a quick run.**"
 PER_SECOND = Column("jobs/s", "per_second", spread)
 CPU = Column("client CPU, µs a job", "cpu_us", spread)
 
@@ -49,7 +49,10 @@ TABLES = {
             Column("samples", "sample_ms", lambda row, f: f"{len(row.figures[f])}"),
         ],
     ),
-    "idle": ("Requests of an idle worker", [Column("in 10 s", "requests", spread)]),
+    "idle": (
+        "Requests of an idle worker",
+        [Column("in 10 s", "requests", lambda row, f: number(row.median(f)))],
+    ),
     "server": (
         "The local server alone, with a client that costs next to nothing",
         [Column("jobs/s", "per_second", spread), Column("p99, ms", "p99_ms", spread)],

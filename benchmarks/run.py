@@ -23,7 +23,6 @@ from bench import FULL, QUICK, Bench, Sample
 from children import HERE, end_on_signals
 from results import Results, Row, dump
 
-LAST = 25  # seconds for what is measured after the rounds
 QUICK_OUT = HERE.parent / "build" / "bench"
 
 
@@ -34,21 +33,14 @@ class Options(argparse.Namespace):
     data: str
 
 
-def run(bench: Bench, with_peers: bool) -> tuple[list[Row], int]:
-    """Measure everything in rounds; give a row for each thing measured, and the number of rounds.
-
-    On a busy machine there are fewer than there were to be, so that it ends in time.
-    """
-    began, minutes = time.monotonic(), 12 if with_peers else 6
+def run(bench: Bench, with_peers: bool) -> list[Row]:
+    """Measure everything in rounds; give a row for each thing measured."""
     with ExitStack() as stack:
         todo = ours.measures(bench)
         if with_peers:
             todo += stack.enter_context(peers.measures(bench))
         samples: list[list[Sample]] = [[] for _ in todo]
         for number in range(bench.size.rounds):
-            passed = time.monotonic() - began
-            if number and passed + passed / number > minutes * 60 - LAST:
-                break
             shuffled = random.sample(range(len(todo)), len(todo))
             with ours.server(bench) as url:
                 for done, index in enumerate(shuffled):
@@ -57,7 +49,7 @@ def run(bench: Bench, with_peers: bool) -> tuple[list[Row], int]:
     progress("idle workers")
     samples.append(list(ours.idle(bench)))
     progress("")
-    return rows(chain.from_iterable(samples)), len(samples[0])
+    return rows(chain.from_iterable(samples))
 
 
 def rows(samples: Iterable[Sample]) -> list[Row]:
@@ -95,7 +87,7 @@ def main() -> int:
         with (folder / "log").open("w") as log:
             bench = Bench(QUICK if options.quick else FULL, folder, log)
             try:
-                measured, rounds = run(bench, options.peers)
+                measured = run(bench, options.peers)
             except KeyboardInterrupt:
                 progress("")
                 print("interrupted", file=sys.stderr)
@@ -105,7 +97,7 @@ def main() -> int:
                 raise
     about |= install_peers.versions() if options.peers else {}
     about["seconds"] = f"{time.monotonic() - began:.0f}"
-    results = Results(about, rounds, bench.size.jobs, measured)
+    results = Results(about, bench.size.rounds, bench.size.jobs, measured)
     out = options.out or (QUICK_OUT if options.quick else HERE)
     out.mkdir(parents=True, exist_ok=True)
     dump(results, out / "results.json")

@@ -68,6 +68,7 @@ class Address:
         self._path = url.raw_path.rstrip(b"/")
         self._tls: dict[int, ssl.SSLContext] = {}
         self._fields = _fields({"Host": url.netloc.decode()} | USUAL) | _fields(self.headers)
+        self._heads: dict[tuple[tuple[str, str], ...], bytes] = {}
 
     def target(self, call: Call) -> bytes:
         """Give what stands in the request's first line, byte for byte as the call has it."""
@@ -78,15 +79,32 @@ class Address:
     def fields(self, call: Call) -> list[tuple[bytes, bytes]]:
         """Give all headers of a call."""
         fields = self._fields | _fields(call.headers)
-        if call.content is not None or call.method in ("POST", "PUT", "PATCH"):
+        if _has_content(call):
             length = b"%d" % len(call.content or b"")
             fields["content-length"] = (b"Content-Length", length)
         return list(fields.values())
+
+    def request(self, call: Call) -> bytes:
+        """Give a whole request; what is in its head besides target and length is written once."""
+        key = (*call.headers.items(),)
+        lines = self._heads.get(key)
+        if lines is None:
+            fields = self._fields | _fields(call.headers)
+            lines = b"".join(b"%b: %b\r\n" % field for field in fields.values())
+            self._heads[key] = lines  # they are few: ours, and not of the job
+        method, target, content = call.method.encode(), self.target(call), call.content or b""
+        if _has_content(call):
+            lines += b"Content-Length: %d\r\n" % len(content)
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines) + content
 
     def tls(self) -> ssl.SSLContext:
         """Give what this process shares between its connections; making it takes 20 ms."""
         pid = process()
         return self._tls.get(pid) or self._tls.setdefault(pid, httpx.create_ssl_context())
+
+
+def _has_content(call: Call) -> bool:
+    return call.content is not None or call.method in ("POST", "PUT", "PATCH")
 
 
 def _fields(headers: Mapping[str, str]) -> dict[str, tuple[bytes, bytes]]:

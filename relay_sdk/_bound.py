@@ -33,18 +33,23 @@ class Bound(Mapping[str, Left]):
         self.seconds: float = min(seconds, LONGEST)
         self.ends: float = monotonic() + self.seconds
         self.stop = stop
-        self._phases = set[str]()
+        self._begun = False
+        self._written = False
 
     def __getitem__(self, phase: str) -> Left:
         if phase not in PHASES:
             raise KeyError(phase)
-        self._phases.add(phase)
+        self._note(phase)
         return Left(self)
 
     def begin(self, phase: str) -> float:
         """Note that a phase begins, and give the seconds that are left."""
-        self._phases.add(phase)
+        self._note(phase)
         return max(0.0, self.ends - monotonic())
+
+    def _note(self, phase: str) -> None:
+        self._begun = True
+        self._written = self._written or phase in ("write", "read")
 
     def __iter__(self) -> Iterator[str]:
         return iter(PHASES)
@@ -59,4 +64,4 @@ class Bound(Mapping[str, Left]):
     @property
     def sent(self) -> bool:
         """Whether the server may have seen the request; a transport that asks nothing may send."""
-        return not self._phases or not self._phases.isdisjoint(("write", "read"))
+        return self._written or not self._begun

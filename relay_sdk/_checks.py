@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import get_args
 
 MAX_KEY = 1024
@@ -86,9 +87,12 @@ def check_moment(what: str, value: datetime | None, *key: str) -> datetime | Non
         raise ValueError(f"{_of(what, key)} is out of range in UTC: {value.isoformat()}") from error
 
 
+_values = cache(get_args)
+
+
 def check_choice(what: str, value: str, choices: object) -> None:
     """Refuse what is not one of a `Literal`'s values."""
-    allowed = get_args(choices)
+    allowed = _values(choices)
     if value not in allowed:
         raise ValueError(f"{what} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
 

@@ -4,6 +4,7 @@ import asyncio
 import select
 import socket
 from contextlib import suppress
+from math import inf
 from typing import cast
 
 import httpcore
@@ -14,12 +15,6 @@ from relay_sdk._flow import Call, Reply
 from relay_sdk._reading import CUT, Reading
 from relay_sdk._sockets import Backend
 from relay_sdk._transport import Broken
-
-
-def _request(address: Address, call: Call) -> bytes:
-    lines = [b"%b %b HTTP/1.1" % (call.method.encode(), address.target(call))]
-    lines += [b"%b: %b" % field for field in address.fields(call)]
-    return b"\r\n".join([*lines, b"", call.content or b""])
 
 
 def _port(address: Address) -> int:
@@ -36,7 +31,7 @@ class FastConnection:
         self._stream: httpcore.NetworkStream | None = None
 
     def exchange(self, call: Call, bound: Bound) -> Reply:
-        request, reading = _request(self._address, call), Reading(call)
+        request, reading = self._address.request(call), Reading(call)
         stream = self._stream
         if stream is None or stream.get_extra_info("is_readable"):  # the server has closed it
             self.close()
@@ -76,21 +71,16 @@ class AsyncFastConnection:
         self._socket: _Socket | None = None
 
     async def exchange(self, call: Call, bound: Bound) -> Reply:
-        request, reading = _request(self._address, call), Reading(call)
+        request, reading = self._address.request(call), Reading(call)
         try:
             used = self._socket
             if used is None or not used.is_quiet():
                 self._abort()
                 async with asyncio.timeout(bound.begin("connect")):
                     used = self._socket = await self._connected(bound)
-            answered = used.begin(reading)
-            # `asyncio.timeout` would cost several times as much.
-            late = asyncio.get_running_loop().call_later(bound.begin("write"), used.is_late)
-            try:
-                used.transport.write(request)
-                reply = await answered
-            finally:
-                late.cancel()
+            answered = used.begin(reading, bound.begin("write"))
+            used.transport.write(request)
+            reply = await answered
         except BaseException:
             self._abort()
             raise
@@ -137,34 +127,46 @@ class _Socket(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.lost: asyncio.Future[None] = loop.create_future()
-        self._answered: asyncio.Future[Reply] = loop.create_future()
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        self._answered: asyncio.Future[Reply] = self._loop.create_future()
         self._reading: Reading | None = None
+        self._ends = inf
+        self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, reading: Reading) -> asyncio.Future[Reply]:
-        """Read what comes from now on; give what will be the reply."""
+    def begin(self, reading: Reading, seconds: float) -> asyncio.Future[Reply]:
+        """Read what comes from now on; give what will be the reply, within some seconds."""
         self._reading = reading
-        self._answered = asyncio.get_running_loop().create_future()
+        self._answered = self._loop.create_future()
+        self._ends = self._loop.time() + seconds
         if self.lost.done():
             self._answered.set_exception(Broken(CUT))
+        elif self._timer is None or self._ends < self._timer.when():
+            self._look()
         return self._answered
 
-    def is_late(self) -> None:
-        """End the wait for a reply."""
-        if not self._answered.done():
+    def _look(self) -> None:
+        """End the wait for a reply that is late, or look again when it would be.
+
+        A timer for each exchange would cost as much as to write the request.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._answered.done():
+            return
+        if self._loop.time() >= self._ends:
             self._answered.set_exception(TimeoutError())
+        else:
+            self._timer = self._loop.call_at(self._ends, self._look)
 
     def is_quiet(self) -> bool:
         """Look whether nothing came since, which would be the end, maybe not yet read."""
         if self.transport.is_closing():
             return False
-        number = self.transport.get_extra_info("socket").fileno()
-        if not hasattr(select, "poll"):
-            return not select.select([number], [], [], 0)[0]
-        poll = select.poll()
-        poll.register(number, select.POLLIN)
-        return not poll.poll(0)
+        if self._poll is None:
+            return not select.select([self._number], [], [], 0)[0]
+        return not self._poll.poll(0)
 
     def is_writing(self) -> bool:
         """Look whether some of the request is not yet sent."""
@@ -172,6 +174,10 @@ class _Socket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self._number: int = transport.get_extra_info("socket").fileno()
+        self._poll = select.poll() if hasattr(select, "poll") else None
+        if self._poll is not None:
+            self._poll.register(self._number, select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         if self._answered.done() or self._reading is None:  # nothing was asked
@@ -191,5 +197,7 @@ class _Socket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
         if self._reading is not None and not self._answered.done():
             self._answered.set_exception(httpcore.ReadError(str(exc)) if exc else Broken(CUT))

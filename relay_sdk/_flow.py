@@ -9,13 +9,13 @@ through these two.
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from attrs import evolve, field, frozen
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 R = TypeVar("R")
 
 
-@frozen
-class Call:
+class Call(Struct, frozen=True, gc=False):
     """A request: `target` is the percent-encoded path with its query.
 
     `within` bounds the whole exchange, in seconds; `None` is the client's timeout. `wait` is how
@@ -24,14 +24,13 @@ class Call:
 
     method: str
     target: str
-    headers: Mapping[str, str] = field(factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     content: bytes | None = None
     within: float | None = None
     wait: float = 0.0
 
 
-@frozen
-class Reply:
+class Reply(Struct, frozen=True, gc=False):
     """What came back; header names are in lower case."""
 
     status: int
@@ -44,15 +43,13 @@ class Reply:
         return self.content.decode(errors="replace").strip()
 
 
-@frozen
-class Sleep:
+class Sleep(Struct, frozen=True, gc=False):
     """A wait, in seconds."""
 
     seconds: float
 
 
-@frozen
-class Invoke:
+class Invoke(Struct, frozen=True, gc=False):
     """A function to call, such as a handler; for tasks it may give an awaitable."""
 
     function: Callable[[], object]
@@ -60,12 +57,6 @@ class Invoke:
 
 Step: TypeAlias = Call | Sleep | Invoke
 Flow: TypeAlias = Generator[Step, Any, R]
-
-
-def send(call: Call) -> Flow[Reply]:
-    """Wait for the reply to a call; a `TransportError` is raised here when none comes."""
-    reply: Reply = yield call
-    return reply
 
 
 def sleep(seconds: float) -> Flow[None]:
@@ -116,7 +107,7 @@ def bounded(flow: Flow[R], monotonic: Callable[[], float], seconds: float) -> Fl
                 flow.close()
                 raise TimeoutError(f"not done within {seconds:.3g} s")
             if isinstance(step, Call):
-                step = evolve(step, within=left if step.within is None else min(step.within, left))
+                step = replace(step, within=left if step.within is None else min(step.within, left))
             try:
                 outcome = yield step
             except BaseException as error:  # noqa: BLE001 it is the flow's to handle

@@ -1,10 +1,10 @@
 """What sends calls: over which transport, and what its errors mean."""
 
-import asyncio
+import sys
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -22,6 +22,8 @@ from relay_sdk._trouble import first_cause, names_of, why_no_reply
 from relay_sdk.exceptions import RelayError, TransportError, UnusableClientError
 
 if TYPE_CHECKING:  # they are loaded when the first call is made, with what they need
+    import asyncio
+
     from relay_sdk._fast import AsyncFastConnection, FastConnection
     from relay_sdk._httpx import AsyncConnection, Connection
 
@@ -30,6 +32,8 @@ FAILURES = LATE | {
     "Broken", "HTTPError", "NetworkError", "ProtocolError", "ProxyError", "SSLError",
     "UnsupportedProtocol",
 }  # fmt: skip
+U = TypeVar("U", Own, AsyncOwn)
+
 NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
 """Nothing was sent when the connection, or a place in the pool, could not be had."""
 
@@ -43,15 +47,15 @@ def has_httptools() -> bool:
     return True
 
 
-class _Open:
+class _Open(Generic[U]):
     """Whether calls can be made, and what it means when they fail."""
 
-    def __init__(self, address: Address, own: Own | AsyncOwn | None) -> None:
+    def __init__(self, address: Address, own: U | None) -> None:
         self._address = address
         self.url: str = address.url
         self._closed = False
         self._pid: int | None = None  # of the process that first used the user's own client
-        self._own_client = own and own.client
+        self._own: U | None = own  # around the user's own client
         if own is None:
             address.tls()  # what is wrong with SSL_CERT_FILE is said now
 
@@ -59,7 +63,7 @@ class _Open:
         """Begin the time that an exchange may take, if there can be one."""
         if self._closed:
             raise _closed(call)
-        if self._own_client is not None:
+        if self._own is not None:
             self._pid = self._pid or process()
             if self._pid != process():
                 raise UnusableClientError(
@@ -72,8 +76,10 @@ class _Open:
     def _told(self, error: Exception, call: Call, bound: Bound) -> RelayError | None:
         """Say what an error of a transport means; `None` when it is not about the exchange."""
         if isinstance(error, RuntimeError):
-            client = self._own_client
-            return _closed(call) if self._closed or (client and client.is_closed) else None
+            own = self._own
+            if self._closed or (own is not None and own.client.is_closed):
+                return _closed(call)
+            return _elsewhere(call, error) if isinstance(own, AsyncOwn) else None
         names = names_of(error)
         if not names & FAILURES:
             return None
@@ -89,12 +95,18 @@ def _closed(call: Call) -> UnusableClientError:
     return UnusableClientError(f"{call.method} {call.target} was not sent: the client is closed")
 
 
-class Http(_Open):
+def _elsewhere(call: Call, error: RuntimeError) -> UnusableClientError:
+    return UnusableClientError(
+        f"{call.method} {call.target} failed in http_client: {error}. If it was used in another "
+        "event loop before, make one in each"
+    )
+
+
+class Http(_Open[Own]):
     """Calls that block. Safe to share between threads; forked processes share no connections."""
 
     def __init__(self, address: Address, client: HttpClient | None) -> None:
-        self._own = None if client is None else Own(address, client)
-        super().__init__(address, self._own)
+        super().__init__(address, None if client is None else Own(address, client))
         # The parent's stay here, untouched: what is closed here would be closed there as well.
         self._pools: dict[int, Pool[Transport]] = {}
 
@@ -109,26 +121,24 @@ class Http(_Open):
         lost then; the user's own client does not look at it.
         """
         bound = self._begin(call, stop)
-        if self._own:
-            return self._exchange(self._own, call, bound)
         pool = self._pools.get(process())
         if pool is None:
-            pool = self._pools.setdefault(process(), Pool(partial(self._kind(), self._address)))
+            pool = self._pools.setdefault(process(), Pool(self._make()))
         transport = pool.take()
-        try:
-            return self._exchange(transport, call, bound)
-        finally:
-            unused = transport if self._closed else pool.give(transport)
-            if unused is not None:
-                unused.close()
-
-    def _exchange(self, transport: Transport, call: Call, bound: Bound) -> Reply:
         try:
             return transport.exchange(call, bound)
         except Exception as error:
             if told := self._told(error, call, bound):
                 raise told from first_cause(error)
             raise
+        finally:
+            unused = transport if self._closed else pool.give(transport)
+            if unused is not None:
+                unused.close()
+
+    def _make(self) -> Callable[[], Transport]:
+        own = self._own
+        return partial(self._kind(), self._address) if own is None else lambda: own
 
     def _kind(self) -> "type[Connection | FastConnection]":
         from relay_sdk._httpx import Connection, is_direct
@@ -147,12 +157,13 @@ class Http(_Open):
             transport.close()
 
 
-class AsyncHttp(_Open):
+class AsyncHttp(_Open[AsyncOwn]):
     """Calls that are awaited. Safe to share between tasks; event loops share no connections."""
 
     def __init__(self, address: Address, client: AsyncHttpClient | None) -> None:
-        self._own = None if client is None else AsyncOwn(address, client)
-        super().__init__(address, self._own)
+        own = None if client is None else AsyncOwn(address, client)
+        super().__init__(address, own)
+        self._only: Pool[AsyncTransport] | None = None if own is None else Pool(lambda: own)
         self._last: tuple[asyncio.AbstractEventLoop, _Here] | None = None
 
     def describe(self) -> str:
@@ -162,30 +173,25 @@ class AsyncHttp(_Open):
     async def send(self, call: Call) -> Reply:
         """Send a call and await its reply, or raise `TransportError`."""
         bound = self._begin(call)
-        if self._own:
-            try:
-                return await self._exchange(self._own, call, bound)
-            except RuntimeError as error:
-                raise UnusableClientError(
-                    f"{call.method} {call.target} failed in http_client: {error}. If it was used "
-                    "in another event loop before, make one in each"
-                ) from error
-        pool = (await self._here()).pool
+        pool = self._only or self._known() or (await self._here()).pool
         transport = pool.take()
-        try:
-            return await self._exchange(transport, call, bound)
-        finally:
-            unused = transport if self._closed else pool.give(transport)
-            if unused is not None:
-                await unused.aclose()
-
-    async def _exchange(self, transport: AsyncTransport, call: Call, bound: Bound) -> Reply:
         try:
             return await transport.exchange(call, bound)
         except Exception as error:
             if told := self._told(error, call, bound):
                 raise told from first_cause(error)
             raise
+        finally:
+            unused = transport if self._closed else pool.give(transport)
+            if unused is not None:
+                await unused.aclose()
+
+    def _known(self) -> Pool[AsyncTransport] | None:
+        """Give the pool that was used last, if it is that of this event loop."""
+        last = self._last
+        if last and last[0] is _asyncio_loop() and last[1].pid == process():
+            return last[1].pool
+        return None
 
     def _kind(self) -> "type[AsyncConnection | AsyncFastConnection]":
         from relay_sdk._httpx import AsyncConnection, is_direct
@@ -198,10 +204,6 @@ class AsyncHttp(_Open):
 
     async def _here(self) -> "_Here":
         """Give what this process has in this event loop."""
-        loop = _asyncio_loop()
-        last = self._last
-        if last and last[0] is loop and last[1].pid == process():
-            return last[1]
         all_here = _all_here.get(None)
         if all_here is None:
             _all_here.set(all_here := WeakKeyDictionary())
@@ -210,6 +212,7 @@ class AsyncHttp(_Open):
             pool = Pool[AsyncTransport](partial(self._kind(), self._address))
             all_here[self] = here = _Here(process(), pool, _until_the_end(pool))
             await anext(here.end)
+        loop = _asyncio_loop()
         self._last = (loop, here) if loop else None
         return here
 
@@ -252,9 +255,10 @@ def _named(library: str) -> str:
     return f"{library} {version(library)}"
 
 
-def _asyncio_loop() -> asyncio.AbstractEventLoop | None:
+def _asyncio_loop() -> "asyncio.AbstractEventLoop | None":
     """Give this event loop, unless it is trio's."""
+    asyncio = sys.modules.get("asyncio")  # slow to load, and loaded where it runs
     try:
-        return asyncio.get_running_loop() if asyncio.current_task() else None
+        return asyncio.get_running_loop() if asyncio and asyncio.current_task() else None
     except RuntimeError:
         return None

@@ -5,10 +5,9 @@ the flows, and no end waits for a heartbeat.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from math import inf
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from relay_sdk._log import logger
 from relay_sdk._operations import (
     MAX_BODY,
     are_there,
+    asking,
     complete,
     exists,
     pause_asked_for,
@@ -58,20 +58,21 @@ class Run:
     worker has `left` it.
     """
 
+    ended: bool = False
+    left: bool = False
+    lost: str | None = None
+    stopping: bool = False
+    _ending: bool = False
+    _failing: bool = False
+    _late: tuple[msgspec.Raw, float] | None = None
+    _retries: Iterator[float] = iter(())
+
     def __init__(self, policy: Policy, raw: RawJob, asked: float) -> None:
         self.raw = raw
         self.count: Count
         self.state: msgspec.Raw
         self.count, self.state = opened(raw.state)
-        self.ended: bool = False
-        self.left: bool = False
-        self.lost: str | None = None
-        self.stopping: bool = False
-        self._ending = False
-        self._failing = False
         self._policy = policy
-        self._late = self.state, -inf
-        self._retries: Iterator[float] = iter(())
         self._ours_until = asked + raw.timeout
 
     @property
@@ -172,6 +173,8 @@ class Run:
     @property
     def _unsure(self) -> bool:
         """Whether a heartbeat that got no answer may yet arrive, and bring back an older state."""
+        if self._late is None:
+            return False
         state, until = self._late
         return state != self.state and self._policy.clock.monotonic() < until
 
@@ -187,8 +190,12 @@ class Run:
             self._late = self.state, asked + self._policy.timeout
         try:
             state = closed(self.count, self.state)
-            yield from self._speaking(
-                lambda api: api.heartbeat(self.raw, state).ask(within), within
+            yield from speaking(
+                self._policy,
+                self.raw.queue,
+                self.raw.id,
+                lambda api: api.heartbeat(self.raw, state).ask(within),
+                within,
             )
         except RelayError as error:
             if not error.sent:
@@ -216,8 +223,7 @@ class Run:
 
     def complete(self) -> Flow[None]:
         """End the run and the job."""
-        self.check_ours()
-        yield from self._end(complete(self._policy, self.raw))
+        return self._end(complete(self._policy, self.raw))
 
     def again(self, run_at: datetime | None, new_state: msgspec.Raw | None = None) -> Flow[None]:
         """End the run and queue the same job anew, its payload untouched."""
@@ -249,36 +255,33 @@ class Run:
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         """End the run and enqueue jobs in its place, all in one transaction."""
-        yield from self._requeue(to_raws(jobs), mode)
+        return self._requeue(to_raws(jobs), mode)
 
     def remove(self) -> Flow[None]:
         """Delete the job, whoever holds it."""
-        yield from self._end(remove(self._policy, self.raw.queue, self.raw.id, self.raw))
+        flow = remove(self._policy, self.raw.queue, self.raw.id, self.raw)
+        return self._end(flow, ours=False)
 
     def exists(self) -> Flow[bool]:
         """Look whether the job is still there, whoever holds it."""
-        return (yield from exists(self._policy, self.raw.queue, self.raw.id))
+        return exists(self._policy, self.raw.queue, self.raw.id)
 
     def _queue_again(
         self, run_at: datetime | None, state: msgspec.Raw, count: Count = NONE
     ) -> Flow[None]:
         job = msgspec.structs.replace(self.raw, run_at=run_at, state=closed(count, state))
-        yield from self._requeue([job], "replace")
+        return self._requeue([job], "replace")
 
     def _requeue(self, jobs: list[RawJob], mode: EnqueueMode) -> Flow[None]:
-        self.check_ours()
+        def ask(api: Api) -> Flow[None]:
+            return api.requeue(self.raw, jobs, mode).ask()
 
-        def ask() -> Flow[None]:
-            return self._speaking(lambda api: api.requeue(self.raw, jobs, mode).ask())
+        settle = partial(self._settle, jobs)
+        return self._end(asking(self._policy, self.raw.queue, self.raw.id, ask, settle))
 
-        yield from self._end(retrying(self._policy, ask, partial(self._settle, jobs)))
-
-    def _speaking(
-        self, ask: Callable[[Api], Flow[None]], within: float | None = None
-    ) -> Flow[None]:
-        return speaking(self._policy, self.raw.queue, self.raw.id, ask, within)
-
-    def _end(self, flow: Flow[None]) -> Flow[None]:
+    def _end(self, flow: Flow[None], *, ours: bool = True) -> Flow[None]:
+        if ours:
+            self.check_ours()
         self._ending = True
         try:
             yield from flow

@@ -1,11 +1,12 @@
 """What drives a client's flows: its policy and its connections."""
 
 import threading
+from collections.abc import Awaitable
 from functools import partial
 from inspect import isawaitable
 from typing import TypeVar
 
-from relay_sdk._flow import Call, Flow, Sleep, Step, arun, run
+from relay_sdk._flow import Call, Flow, Reply, Sleep, Step, arun, run
 from relay_sdk._http import AsyncHttp, Http
 from relay_sdk._policy import Policy
 from relay_sdk.exceptions import RelayError
@@ -59,16 +60,23 @@ class AsyncSession:
         except RelayError as error:
             raise error.with_traceback(None) from error.__cause__
 
-    async def wait(self, step: Step) -> object:
+    def wait(self, step: Step) -> Awaitable[object]:
         """Do one step of a flow."""
         if isinstance(step, Call):
-            return await self.http.send(step)
+            return self.send(step)
         if isinstance(step, Sleep):
-            await self.sleep(step.seconds)
-            return None
+            return self.sleep(step.seconds)
         result = step.function()
-        return await result if isawaitable(result) else result
+        return result if isawaitable(result) else _given(result)
+
+    def send(self, call: Call) -> Awaitable[Reply]:
+        """Send a call and await its reply."""
+        return self.http.send(call)
 
     async def sleep(self, seconds: float) -> None:
         """Wait as the flows do."""
         await self.policy.clock.asleep(seconds)
+
+
+async def _given(result: object) -> object:
+    return result

@@ -5,7 +5,6 @@ from collections.abc import Mapping, MutableMapping
 from typing import IO, Any, BinaryIO, Generic, Literal, TypeVar
 from urllib.parse import quote
 
-import httpx
 from attrs import define, field
 
 
@@ -47,8 +46,11 @@ T = TypeVar("T")
 
 
 def segment(value: object) -> str:
-    """Percent-encode a segment of a path; clients take `.` and `..` for steps in the path"""
-    encoded = quote(str(value), safe="")
+    """Percent-encode a segment of a path, or a value; clients take `.` and `..` for steps"""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if text.isascii() and text.replace("-", "").isalnum():
+        return text
+    encoded = quote(text, safe="")
     return encoded.replace(".", "%2E") if encoded in (".", "..") else encoded
 
 
@@ -65,7 +67,14 @@ class Request:
     @property
     def target(self) -> str:
         """The path and the query, percent-encoded"""
-        return f"{self.url}?{httpx.QueryParams(self.params)}" if self.params else self.url
+        query = "&".join(
+            [
+                f"{name}={segment(each)}"
+                for name, value in self.params.items()
+                for each in (value if isinstance(value, list) else (value,))
+            ]
+        )
+        return f"{self.url}?{query}" if query else self.url
 
     @property
     def content(self) -> bytes | None:

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Never, Protocol, TypeVar
 
-from attrs import evolve, field, frozen
-from msgspec import Raw
-from relay_api.types import UNSET, Unset
+from msgspec import Raw, Struct, field
+from msgspec.structs import replace
 
 from relay_sdk._checks import place
 from relay_sdk._flow import Call, Reply
@@ -22,11 +21,10 @@ from relay_sdk.job import EnqueueMode, RawJob
 R = TypeVar("R")
 
 
-@frozen
-class Handed:
+class Handed(Struct, frozen=True):
     """Jobs that were handed out, and whether the server held the request until it had them."""
 
-    jobs: list[RawJob] = field(factory=list[RawJob])
+    jobs: list[RawJob] = field(default_factory=list[RawJob])
     held: bool = False
 
 
@@ -49,16 +47,11 @@ class Api(Protocol):
     ) -> Request[None]: ...
 
 
-def prefer(wait: int) -> str | Unset:
-    """Ask for a request to be held some seconds, until a job is ready."""
-    return f"wait={wait}" if wait else UNSET
-
-
 def next_request(
     call: Call, queue: str, num_jobs: int, wait: int, *, fenced: bool
 ) -> Request[Handed]:
     """Hand out jobs with this call, which may be held some seconds."""
-    call = evolve(call, wait=wait)
+    call = replace(call, wait=wait)
     jobs = handed_out(queue, num_jobs, fenced=fenced)
 
     def read(reply: Reply) -> Handed:

@@ -4,6 +4,7 @@
 no jobs to give. A server without the route answers 404 with an empty body.
 """
 
+from functools import cache
 from typing import Literal, TypeAlias
 
 from attrs import define
@@ -11,7 +12,7 @@ from attrs import define
 from relay_sdk._flow import Flow, Reply
 from relay_sdk._log import logger
 from relay_sdk._wire.api import Api
-from relay_sdk._wire.request import Request, Unreadable, build, nothing
+from relay_sdk._wire.request import Request, Unreadable, nothing
 from relay_sdk.exceptions import ServerBusyError, TransportError, UnexpectedStatusError
 
 ApiChoice: TypeAlias = Literal["auto", "v1", "v2"]
@@ -66,6 +67,8 @@ def probe(api: Api, about: str) -> Request[None]:
 
     `about` names the job or queue of the user's call: that is what has failed if this does.
     """
+    from relay_sdk._wire.building import build
+
     if api is v2():
         from relay_api.api.v2 import next_v2
 
@@ -85,6 +88,7 @@ def probe(api: Api, about: str) -> Request[None]:
     )
 
 
+@cache
 def v1() -> Api:
     """API v1. What a version needs is imported when it is spoken."""
     from relay_sdk._wire import v1
@@ -92,6 +96,7 @@ def v1() -> Api:
     return v1
 
 
+@cache
 def v2() -> Api:
     """API v2."""
     from relay_sdk._wire import v2

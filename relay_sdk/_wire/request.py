@@ -1,19 +1,14 @@
-"""The one seam between the generated code and the network.
+"""A call with what it is about, where the status of its reply gets its meaning."""
 
-A generated endpoint builds each request, and mypy and pyright hold our arguments to its signature.
-Here its result becomes a `Call`, and here the status of the reply gets its meaning.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Generic, ParamSpec, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
-import relay_api.types
-from attrs import evolve, frozen
+from msgspec.structs import replace
 
-from relay_sdk._flow import Call, Flow, Reply, send
+from relay_sdk._flow import Call, Flow, Reply
 from relay_sdk.exceptions import (
     RelayError,
     RequestRejectedError,
@@ -24,7 +19,6 @@ from relay_sdk.exceptions import (
 )
 
 R = TypeVar("R")
-A = ParamSpec("A")
 
 BUSY = {408, 429}
 FAULT = 500
@@ -35,38 +29,11 @@ NOT_HERE = "Relay does not give that here: is base_url right, is a proxy between
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class Endpoint(Protocol[A]):
-    """A generated endpoint module, as far as it is used."""
-
-    @property
-    def build_request(self) -> Callable[A, relay_api.types.Request]: ...
-
-
-def build(endpoint: Endpoint[A], *args: A.args, **kwargs: A.kwargs) -> Call:
-    """Build the call of a generated endpoint."""
-    built = endpoint.build_request(*args, **kwargs)
-    # Payloads and states are `msgspec.Raw`: they are sent as the text they are.
-    body = built.body
-    content = None if body is relay_api.types.UNSET else msgspec.json.encode(body)
-    return Call(built.method, built.target, built.headers, content)
-
-
-def build_with(
-    jobs: Sequence[object], endpoint: Endpoint[A], *args: A.args, **kwargs: A.kwargs
-) -> Call:
-    """Build it with a body of generated models, which msgspec writes in half the time.
-
-    None of their fields may be `UNSET`.
-    """
-    return evolve(build(endpoint, *args, **kwargs), content=msgspec.json.encode(jobs))
-
-
 class Unreadable(Exception):
     """A reply is not what its status promises; the text says how."""
 
 
-@frozen
-class Request(Generic[R]):
+class Request(msgspec.Struct, Generic[R], frozen=True, gc=False):
     """A call, what it is about, and what each status means that its reply may have.
 
     With `patient`, the request itself cannot be at fault: when the server blames its database, it
@@ -81,8 +48,8 @@ class Request(Generic[R]):
     def ask(self, within: float | None = None) -> Flow[R]:
         """Send the call once, within some seconds; give what the reply means, or raise it."""
         try:
-            call = self.call if within is None else evolve(self.call, within=within)
-            reply = yield from send(call)
+            call = self.call if within is None else replace(self.call, within=within)
+            reply: Reply = yield call
         except TransportError as error:
             raise TransportError(f"{self.about}: {error}", sent=error.sent) from error.__cause__
         except UnusableClientError as error:

@@ -19,7 +19,8 @@ from relay_api.models.new_job_v2 import NewJobV2
 from relay_sdk._checks import place
 from relay_sdk._wire import api
 from relay_sdk._wire.api import Handed
-from relay_sdk._wire.request import Request, build, build_with, nothing
+from relay_sdk._wire.building import build, build_with, prefer
+from relay_sdk._wire.request import Request, nothing
 from relay_sdk.job import EnqueueMode, RawJob
 
 
@@ -34,7 +35,7 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
 
 def next_jobs(queue: str, num_jobs: int, wait: int = 0) -> Request[Handed]:
     """GET /v2/queues/{queue}/jobs"""
-    call = build(next_v2, queue, num_jobs=num_jobs, prefer=api.prefer(wait))
+    call = build(next_v2, queue, num_jobs=num_jobs, prefer=prefer(wait))
     return api.next_request(call, queue, num_jobs, wait, fenced=True)
 
 

@@ -48,6 +48,8 @@ class Task(Lease[B]):
 
     handle: Callable[[], object] = field(kw_only=True)
     failing: Failing = field(kw_only=True)
+    returned: bool = field(default=False, kw_only=True)
+    """Whether the handler has returned, and its slot was freed."""
 
 
 class BaseWorker(ABC, Generic[B, H]):
@@ -193,15 +195,21 @@ class BaseWorker(ABC, Generic[B, H]):
             self._start(task)
         return self._slots.call()
 
+    def _returned(self, task: Task[B]) -> None:
+        """Free the slot of a job whose handler has returned, before the server has heard of it."""
+        task.returned = self._slots.returned()
+        if task.returned:
+            self._fill()
+
     def _ended(self, task: Task[B]) -> None:
-        """Forget a job that has left its slot."""
+        """Forget a job that has ended."""
         self._keeper.drop(task)
         if task.run.over:  # else whoever has cancelled it is to put it back
             self._running.discard(task)
-        self._slots.free()
+        self._slots.ended(returned=task.returned)
         if self._stopping:
             self._wake()
-        else:
+        elif not task.returned:
             self._fill()
 
     def _end(self) -> Flow[None]:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias
@@ -40,8 +40,16 @@ class Failing:
     on_give_up: Callable[[Exception], object] | None
 
 
-def outcome(run: Run, handle: Callable[[], object], failing: Failing) -> Flow[None]:
-    """Call the handler, and tell the server what came of it, unless the handler has."""
+def outcome(
+    run: Run,
+    handle: Callable[[], object],
+    failing: Failing,
+    returned: Callable[[], object] = lambda: None,
+) -> Flow[None]:
+    """Call the handler, and tell the server what came of it, unless the handler has.
+
+    `returned` is called when the handler has, and nothing is left but to tell that.
+    """
     loud, began = logger.isEnabledFor(logging.DEBUG), time.monotonic()
     if loud:
         run.log.debug("%s begins", run.where)
@@ -62,6 +70,7 @@ def outcome(run: Run, handle: Callable[[], object], failing: Failing) -> Flow[No
         run.log.warning("%s was cancelled", run.where)
         raise  # to who has cancelled it, and puts it back
     else:
+        returned()
         yield from tell(run, run.complete)
     finally:
         if run.lost is not None:
@@ -100,14 +109,14 @@ def _report(run: Run, report: Callable[[Exception], object] | None, error: Excep
 
 def tell(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
     """Tell the server how the run ends, as long as the job is ours."""
-    for wait in AWAY:
-        if run.over:
-            return
+    waits: Iterator[float] | None = None  # most need none
+    while not run.over:
         try:
             yield from end()
         except (TransportError, ServerBusyError) as error:
             run.log.warning("%s", error)
-            yield from sleep(max(wait, pause_asked_for(error)))
+            waits = waits or iter(AWAY)
+            yield from sleep(max(next(waits), pause_asked_for(error)))
         except RelayError:
             run.log.exception(
                 "the end of %s could not be told; it is left to its timeout", run.where

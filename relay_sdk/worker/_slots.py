@@ -45,7 +45,7 @@ class Ask:
 
 
 class Slots:
-    """The slots of one worker: each is free, promised to a request, or has a job that runs.
+    """The slots of one worker: each is free, promised to a request, or has a handler that runs.
 
     A queue has one request on its way, and a second one while it has more jobs and half of the
     slots are free. One that is empty is asked again after a growing wait, counted from when it was
@@ -57,6 +57,7 @@ class Slots:
         self.asks: set[Ask] = set()  # that are on their way
         self._number = number
         self._free = number
+        self._ending = 0  # whose handlers have returned, and whose slots are free
         self._idle = idle
         self._clock = clock
         self._lock = threading.Lock()
@@ -117,15 +118,32 @@ class Slots:
                 return 0.0
             return min((queue.due for queue in self._queues if queue.due > now), default=inf) - now
 
-    def free(self, ask: Ask | None = None, jobs: int = 0) -> None:
-        """Free the slot of a job, or those that a request was promised and has no jobs for."""
+    def free(self, ask: Ask, jobs: int = 0) -> None:
+        """Free the slots that a request was promised and has no jobs for."""
         with self._lock:
-            if ask is None:
-                self._free += 1
+            self._free += ask.jobs - jobs
+            self.asks.discard(ask)
+            ask.queue.asks -= 1
+
+    def returned(self) -> bool:
+        """Free the slot of a job whose handler has returned, if not too many of them are left.
+
+        So the request for the next job need not wait for the reply to the completion of this one.
+        """
+        with self._lock:
+            if self._ending == self._number:
+                return False
+            self._ending += 1
+            self._free += 1
+            return True
+
+    def ended(self, *, returned: bool = False) -> None:
+        """Free the slot of a job, unless that was done when its handler `returned`."""
+        with self._lock:
+            if returned:
+                self._ending -= 1
             else:
-                self._free += ask.jobs - jobs
-                self.asks.discard(ask)
-                ask.queue.asks -= 1
+                self._free += 1
 
     def close(self) -> None:
         """Ask for nothing more."""

@@ -17,7 +17,7 @@ AGAIN = 0.1
 @asynccontextmanager
 async def spawning() -> AsyncGenerator[Spawn]:
     """Give what starts tasks; at the end they are cancelled, and waited for."""
-    if _asyncio_task() is None:
+    if asyncio_task() is None:
         async with create_task_group() as group:
             yield group.start_soon
             group.cancel_scope.cancel()
@@ -41,11 +41,11 @@ async def spawning() -> AsyncGenerator[Spawn]:
 
 def cancelled() -> bool:
     """Tell whether this task was cancelled, and not what it waits for."""
-    task = _asyncio_task()
+    task = asyncio_task()
     return bool(task and task.cancelling()) or get_current_task().has_pending_cancellation()
 
 
-def _asyncio_task() -> asyncio.Task[Any] | None:
+def asyncio_task() -> asyncio.Task[Any] | None:
     """Give this task, unless it is trio's."""
     try:
         return asyncio.current_task()

@@ -69,6 +69,7 @@ class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
         self._keeper = self._beats = AsyncKeeper(self._policy.clock)
         self._lanes = Lanes(self._session)
         self._threads = CapacityLimiter(inf)  # the slots are the limit
+        self._make_scope: Callable[[], CancelScope] = CancelScope
         self._waiting: CancelScope | None = None
         self._asking: dict[CancelScope, Ask] = {}
         self._asks: TaskGroup | None = None
@@ -87,7 +88,8 @@ class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
         def task(run: Run) -> Task[AsyncBeat]:
             helper = AsyncJobHelper(self._lanes, run, declared)
             failing = self._failing(helper)
-            call = _Handler(run, partial(handler, helper), self._threads if plain else None)
+            threads = self._threads if plain else None
+            call = _Handler(run, partial(handler, helper), self._make_scope(), threads)
             return Task(run, helper._beat, call.cancel, handle=call, failing=failing)
 
         self._route(declared.name, task)
@@ -96,6 +98,7 @@ class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
     async def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were put back."""
         self._begin(self._session.url, self._session.http.describe())
+        self._make_scope = type(CancelScope())  # this loop's own, not looked for with each job
         try:
             async with BlockingPortal() as portal, create_task_group() as beats:
                 beats.start_soon(self._beats.run)
@@ -175,7 +178,8 @@ class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
 
     async def _run(self, task: Task[AsyncBeat]) -> None:
         try:
-            await arun(outcome(task.run, task.handle, task.failing), self._lanes.wait)
+            flow = outcome(task.run, task.handle, task.failing, partial(self._returned, task))
+            await arun(flow, self._lanes.wait)
         finally:
             self._ended(task)
 
@@ -193,12 +197,16 @@ class _Handler:
     """The call of a handler, which can be cancelled, unless it is in a thread."""
 
     def __init__(
-        self, run: Run, call: Callable[[], object], threads: CapacityLimiter | None
+        self,
+        run: Run,
+        call: Callable[[], object],
+        scope: CancelScope,
+        threads: CapacityLimiter | None,
     ) -> None:
         self._run = run
         self._call = call
         self._threads = threads
-        self._scope = CancelScope()
+        self._scope = scope
         self._in_thread = False
 
     def cancel(self) -> None:

@@ -154,7 +154,8 @@ class Worker(BaseWorker[Beat, JobHelper[Any, Any]]):
 
     def _work(self, task: Task[Beat]) -> None:
         try:
-            run(outcome(task.run, task.handle, task.failing), self._wait)
+            flow = outcome(task.run, task.handle, task.failing, partial(self._returned, task))
+            run(flow, self._wait)
         except Stopped:
             task.run.log.warning("the end of %s could not be told", task.run.where)
         finally:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import anyio
 import anyio.lowlevel
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from relay_sdk import TransportError
-from relay_sdk._flow import Call, Flow, Invoke, Reply, Sleep, Step, arun, bounded, run, send, sleep
+from relay_sdk._flow import Call, Flow, Invoke, Reply, Sleep, Step, arun, bounded, run, sleep
 
 from .conftest import Kind
 
@@ -32,7 +32,7 @@ class Driven:
 
     def flow(self) -> Flow[str]:
         try:
-            reply = yield from send(CALL)
+            reply: Reply = yield CALL
             yield from sleep(5)
             yield Invoke(list)
         except TransportError as error:
@@ -134,7 +134,7 @@ async def test_a_bounded_flow_tells_its_calls_what_is_left(driven: Driven) -> No
     times = iter([0.0, 1.0, 2.0, 3.0, 4.0])
     flow = bounded(driven.flow(), lambda: next(times), 10)
     assert await driven.drive(flow=flow) == "status 200"
-    assert driven.steps == [evolve(CALL, within=9), Sleep(5), Invoke(list)]
+    assert driven.steps == [replace(CALL, within=9), Sleep(5), Invoke(list)]
 
 
 @pytest.mark.parametrize(("bound", "steps"), [(0.5, 0), (5, 1), (7, 2)])

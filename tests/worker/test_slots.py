@@ -46,20 +46,42 @@ def test_one_request_asks_for_so_many_jobs_at_most(make: Callable[..., Slots]) -
     assert ask(slots).jobs == MOST_AT_ONCE
 
 
+def test_a_slot_is_free_when_its_handler_has_returned(make: Callable[..., Slots]) -> None:
+    slots = make(2)
+    answer(slots, ask(slots), 2)
+    assert slots.returned()
+    assert ask(slots).jobs == 1
+
+
+def test_no_more_jobs_wait_for_their_completion_than_there_are_slots(
+    make: Callable[..., Slots],
+) -> None:
+    slots = make(2)
+    answer(slots, ask(slots), 2)
+    assert slots.returned()
+    assert slots.returned()
+    answer(slots, ask(slots), 2)
+    assert not slots.returned()
+    slots.ended(returned=True)
+    assert slots.ask() is None
+    assert slots.returned()
+    assert ask(slots).jobs == 1
+
+
 def test_a_second_request_goes_while_there_are_more_jobs_and_half_of_the_slots_are_free(
     make: Callable[..., Slots],
 ) -> None:
     slots = make(8)
     answer(slots, ask(slots), 8)
-    slots.free()
+    slots.ended()
     assert ask(slots).jobs == 1
     for _ in range(3):
-        slots.free()
+        slots.ended()
         assert slots.ask() is None
-    slots.free()
+    slots.ended()
     assert ask(slots).jobs == 4
     for _ in range(3):
-        slots.free()
+        slots.ended()
     assert slots.ask() is None
 
 
@@ -71,7 +93,7 @@ def test_a_queue_that_had_fewer_jobs_has_one_request_which_the_server_may_hold(
     held = ask(slots)
     assert (held.jobs, held.hold) == (5, True)
     for _ in range(3):
-        slots.free()
+        slots.ended()
     assert slots.ask() is None
     answer(slots, held, 1)
     assert (ask(slots).jobs, slots.ask()) == (7, None)
@@ -129,14 +151,14 @@ def test_nothing_is_held_while_another_queue_has_more_jobs(
 ) -> None:
     slots = make(8, "full", "empty")
     answer(slots, ask(slots), 8)
-    slots.free()
+    slots.ended()
     answer(slots, ask(slots), 0)
     clock.advance(1)
     for _ in range(3):
         asked = ask(slots)
         assert not asked.hold
         answer(slots, asked, asked.jobs if asked.queue.name == "full" else 0)
-        slots.free()
+        slots.ended()
 
 
 @pytest.mark.parametrize(("number", "held"), [(1, False), (3, False), (4, True)])
@@ -198,7 +220,7 @@ def test_slots_are_never_promised_twice_and_none_is_forgotten(
             slots.free(asked)
             slots.failed(asked, ServerBusyError("next", 503, "", 0))
         elif do == "end" and running:
-            slots.free()
+            slots.ended()
             running -= 1
         elif do == "wait":
             clock.advance(random.choice([0.01, 1, 20]))
@@ -206,11 +228,11 @@ def test_slots_are_never_promised_twice_and_none_is_forgotten(
     for asked in list(slots.asks):
         slots.free(asked)
     for _ in range(running):
-        slots.free()
+        slots.ended()
     clock.advance(100)
     answer(slots, asked := ask(slots), asked.jobs)
     for _ in range(asked.jobs):
-        slots.free()
+        slots.ended()
     assert ask(slots).jobs == number
 
 
