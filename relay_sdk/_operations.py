@@ -17,6 +17,7 @@ from relay_sdk._policy import Policy
 from relay_sdk._wire.api import Api, Handed
 from relay_sdk._wire.detection import probe, v1, v2
 from relay_sdk._wire.request import Request
+from relay_sdk.events import watched
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -26,7 +27,7 @@ from relay_sdk.exceptions import (
     TransportError,
     UnexpectedStatusError,
 )
-from relay_sdk.job import EnqueueMode, Job, RawJob, to_raw
+from relay_sdk.job import EnqueueMode, Job, RawJob, check_job, to_raw
 
 R = TypeVar("R")
 
@@ -116,6 +117,13 @@ def take(
     With `hold` the server is asked to hold each request until it has some. Also tell since when
     they may be claimed: their leases count from then.
     """
+    flow = _take(policy, queue, num_jobs, timeout, hold=hold)
+    return watched(policy.on_event, "next", queue, None, flow, lambda taken: len(taken[0]))
+
+
+def _take(
+    policy: Policy, queue: str, num_jobs: int, timeout: float | None, *, hold: bool
+) -> Flow[tuple[list[RawJob], float]]:
     hold = hold and policy.may_hold
     now = policy.clock.monotonic
     asked = now()
@@ -177,6 +185,18 @@ def _was_cut(error: TransportError | ServerBusyError, seconds: float, within: fl
 
 def enqueue(policy: Policy, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
     """Enqueue jobs; long batches in several requests unless they are to be one transaction."""
+    if policy.on_event is None:
+        return _enqueue_all(policy, jobs, mode)
+    jobs = list(jobs)
+    for job in jobs:
+        check_job(job)
+    queue = jobs[0].queue if len({job.queue for job in jobs}) == 1 else None
+    id = jobs[0].id if len(jobs) == 1 else None
+    flow = _enqueue_all(policy, jobs, mode)
+    return watched(policy.on_event, "enqueue", queue, id, flow, len(jobs))
+
+
+def _enqueue_all(policy: Policy, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
     raws = to_raws(jobs)
     done = 0
     for batch in [raws] if mode == "unique" else _split(raws):
@@ -242,12 +262,14 @@ def _sure(queue: str, id: str, ask: Callable[[Api], Flow[R]], api: Api) -> Flow[
 
 def complete(policy: Policy, raw: RawJob) -> Flow[None]:
     """End a run and its job."""
-    return _delete(policy, raw.queue, raw.id, lambda api: api.complete(raw), raw, fenced=True)
+    flow = _delete(policy, raw.queue, raw.id, lambda api: api.complete(raw), raw, fenced=True)
+    return watched(policy.on_event, "complete", raw.queue, raw.id, flow)
 
 
 def remove(policy: Policy, queue: str, id: str, raw: RawJob | None = None) -> Flow[None]:
     """Delete a job, whoever holds it; `raw` is what is known of it."""
-    return _delete(policy, queue, id, lambda api: api.remove(queue, id), raw)
+    flow = _delete(policy, queue, id, lambda api: api.remove(queue, id), raw)
+    return watched(policy.on_event, "remove", queue, id, flow)
 
 
 def _delete(

@@ -31,6 +31,7 @@ from relay_sdk._operations import (
 )
 from relay_sdk._policy import Policy
 from relay_sdk._wire.api import Api
+from relay_sdk.events import Event, watched
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -40,7 +41,7 @@ from relay_sdk.exceptions import (
     ServerBusyError,
     UnusableClientError,
 )
-from relay_sdk.job import EnqueueMode, Job, RawJob
+from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
 from relay_sdk.schedule import Schedule
 
 SHORTEST_INTERVAL = 0.25
@@ -57,6 +58,9 @@ class Run:
     heartbeat sends a state. The run is over when it has `ended` on the server, was `lost`, or the
     worker has `left` it.
     """
+
+    released: bool = False
+    types: Queue[Any, Any] | None = None
 
     def __init__(self, policy: Policy, raw: RawJob, asked: float) -> None:
         self.raw = raw
@@ -85,6 +89,11 @@ class Run:
         raw = self.raw
         extra = {"queue": raw.queue, "id": raw.id, "run_id": raw.run_id and str(raw.run_id)}
         return logging.LoggerAdapter(logger, extra | {"attempt": self.count.failures + 1})
+
+    @property
+    def on_event(self) -> Callable[[Event], object] | None:
+        """Who is told of the run."""
+        return self._policy.on_event
 
     @property
     def over(self) -> bool:
@@ -187,9 +196,9 @@ class Run:
             self._late = self.state, asked + self._policy.timeout
         try:
             state = closed(self.count, self.state)
-            yield from self._speaking(
-                lambda api: api.heartbeat(self.raw, state).ask(within), within
-            )
+            flow = self._speaking(lambda api: api.heartbeat(self.raw, state).ask(within), within)
+            about = self.raw.queue, self.raw.id
+            yield from watched(self._policy.on_event, "heartbeat", *about, flow)
         except RelayError as error:
             if not error.sent:
                 self._late = before
@@ -246,6 +255,7 @@ class Run:
                 yield from self.complete()
                 return
         yield from self._queue_again(run_at, self.state if new_state is None else new_state, count)
+        self.released = True
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         """End the run and enqueue jobs in its place, all in one transaction."""
@@ -271,7 +281,9 @@ class Run:
         def ask() -> Flow[None]:
             return self._speaking(lambda api: api.requeue(self.raw, jobs, mode).ask())
 
-        yield from self._end(retrying(self._policy, ask, partial(self._settle, jobs)))
+        flow = retrying(self._policy, ask, partial(self._settle, jobs))
+        about = self.raw.queue, self.raw.id
+        yield from self._end(watched(self._policy.on_event, "requeue", *about, flow))
 
     def _speaking(
         self, ask: Callable[[Api], Flow[None]], within: float | None = None
