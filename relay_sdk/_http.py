@@ -116,11 +116,15 @@ class Http(_Open):
             pool = self._pools.setdefault(process(), Pool(partial(self._kind(), self._address)))
         transport = pool.take()
         try:
-            return self._exchange(transport, call, bound)
-        finally:
-            unused = transport if self._closed else pool.give(transport)
-            if unused is not None:
-                unused.close()
+            reply = self._exchange(transport, call, bound)
+        except BaseException:
+            # Whatever was under way in it, even in the middle of a function: nobody uses it again.
+            transport.close()
+            raise
+        unused = transport if self._closed else pool.give(transport)
+        if unused is not None:
+            unused.close()
+        return reply
 
     def _exchange(self, transport: Transport, call: Call, bound: Bound) -> Reply:
         try:
@@ -143,7 +147,7 @@ class Http(_Open):
         """Close the connections, unless the client is the user's, and refuse further calls."""
         self._closed = True
         pool = self._pools.get(process())
-        for transport in list(pool.all) if pool else []:
+        for transport in pool.all() if pool else []:
             transport.close()
 
 
@@ -242,7 +246,7 @@ async def _until_the_end(pool: Pool[AsyncTransport]) -> AsyncGenerator[None]:
     finally:
         if pid == process():
             with anyio.CancelScope(shield=True):
-                for transport in list(pool.all):
+                for transport in pool.all():
                     await transport.aclose()
 
 
