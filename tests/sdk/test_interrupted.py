@@ -1,13 +1,14 @@
 """An exception that a signal's handler raises comes anywhere: a client loses nothing by it.
 
 It is raised here by a tracer, at each line, call and return of a call in turn. Left out is where
-httpcore takes and leaves its locks, which are written in Python: see docs/connections.md.
+locks are taken and left that are written in Python, httpcore's: see docs/connections.md.
 """
 
 import gc
 import linecache
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -37,6 +38,8 @@ class Interrupt(BaseException):
 
 def is_a_lock(frame: FrameType) -> bool:
     name = frame.f_code.co_filename
+    if name == threading.__file__:
+        return True
     line = linecache.getline(name, frame.f_lineno).strip()
     return "httpcore" in name and ("_synchronization" in name or line.startswith("with "))
 
