@@ -24,6 +24,7 @@ from relay_sdk.schedule import Cron, Every, Missed, Recurring, Schedule
 if TYPE_CHECKING:
     from relay_sdk._policy import ApiChoice
     from relay_sdk.client import AsyncClient, Client
+    from relay_sdk.events import Event, JobEvent, RequestEvent
     from relay_sdk.helper import AsyncJobHelper, JobHelper
     from relay_sdk.worker import AsyncReport, AsyncWorker, Report, Worker
 else:
@@ -35,8 +36,11 @@ else:
         "AsyncReport": "worker",
         "AsyncWorker": "worker",
         "Client": "client",
+        "Event": "events",
+        "JobEvent": "events",
         "JobHelper": "helper",
         "Report": "worker",
+        "RequestEvent": "events",
         "Worker": "worker",
     }
 
@@ -62,8 +66,10 @@ __all__ = [
     "Codec",
     "Cron",
     "EnqueueMode",
+    "Event",
     "Every",
     "Job",
+    "JobEvent",
     "JobExistsError",
     "JobHelper",
     "JobLostError",
@@ -75,6 +81,7 @@ __all__ = [
     "Recurring",
     "RelayError",
     "Report",
+    "RequestEvent",
     "RequestRejectedError",
     "Schedule",
     "ServerBusyError",

@@ -15,7 +15,8 @@ from relay_sdk._process import process
 DEFAULT_URL = "http://127.0.0.1:8080"
 """Where `relay-sdk serve` listens, and Relay too, unless they are told otherwise."""
 
-TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+TOKEN = re.compile(r"[!-~]+")
 FRAMING = ("content-length", "transfer-encoding")
 USUAL = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "relay-job-sdk"}
 
@@ -23,12 +24,16 @@ USUAL = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "relay-job-sd
 class Address:
     """Where the server is, and what goes with every request.
 
-    `url` is without the name and password that were in it: they go as a header, so that they
-    appear nowhere.
+    `url` is without the name and password that were in it: they go as a header, as a token does,
+    so that they appear nowhere.
     """
 
     def __init__(
-        self, base_url: str | None, timeout: float, headers: Mapping[str, str] | None
+        self,
+        base_url: str | None,
+        timeout: float,
+        headers: Mapping[str, str] | None,
+        token: str | None = None,
     ) -> None:
         given = os.environ.get("RELAY_URL") if base_url is None else base_url
         if given is not None:
@@ -53,10 +58,18 @@ class Address:
         self.timeout = timeout
         self.headers: dict[str, str] = dict(headers or {})
         for name, value in self.headers.items():
-            if not TOKEN.fullmatch(name) or not _can_be_sent(value) or name.lower() in FRAMING:
+            if not NAME.fullmatch(name) or not _can_be_sent(value) or name.lower() in FRAMING:
                 raise ValueError(f"the header {name!r} or its value cannot be sent in HTTP")
+        name, token = _token(token)
+        logins = [name for name in self.headers if name.lower() == "authorization"]
+        if token is not None:
+            if logins or url.userinfo:
+                where = "in base_url" if url.userinfo else "in headers"
+                raise ValueError(f"{name} and a login {where} exclude each other")
+            self.headers["Authorization"] = f"Bearer {token}"
+        self.has_token: bool = token is not None
         if url.userinfo:
-            for name in [name for name in self.headers if name.lower() == "authorization"]:
+            for name in logins:
                 del self.headers[name]
             login = b64encode(f"{url.username}:{url.password}".encode()).decode()
             self.headers["Authorization"] = f"Basic {login}"
@@ -105,6 +118,27 @@ class Address:
 
 def _has_content(call: Call) -> bool:
     return call.content is not None or call.method in ("POST", "PUT", "PATCH")
+
+
+def check_token(name: str, token: object) -> None:
+    """Refuse a token that cannot be sent, without showing it."""
+    if not isinstance(token, str):
+        raise TypeError(f"{name} must be a str, not of type {type(token).__name__}")
+    if not TOKEN.fullmatch(token):
+        raise ValueError(
+            f"{name} cannot be sent: it must have letters, digits and signs of ASCII alone, "
+            "no spaces and no line breaks"
+        )
+
+
+def _token(given: str | None) -> tuple[str, str | None]:
+    """Give the token to send, if there is one, and what it is called."""
+    name, token = "token", given
+    if token is None:
+        name, token = "RELAY_TOKEN", os.environ.get("RELAY_TOKEN") or None
+    if token is not None:
+        check_token(name, token)
+    return name, token
 
 
 def _fields(headers: Mapping[str, str]) -> dict[str, tuple[bytes, bytes]]:

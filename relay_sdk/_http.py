@@ -126,15 +126,17 @@ class Http(_Open[Own]):
             pool = self._pools.setdefault(process(), Pool(self._make()))
         transport = pool.take()
         try:
-            return transport.exchange(call, bound)
-        except Exception as error:
-            if told := self._told(error, call, bound):
+            reply = transport.exchange(call, bound)
+        except BaseException as error:
+            # Whatever was under way in it, even in the middle of a function: nobody uses it again.
+            transport.close()
+            if isinstance(error, Exception) and (told := self._told(error, call, bound)):
                 raise told from first_cause(error)
             raise
-        finally:
-            unused = transport if self._closed else pool.give(transport)
-            if unused is not None:
-                unused.close()
+        unused = transport if self._closed else pool.give(transport)
+        if unused is not None:
+            unused.close()
+        return reply
 
     def _make(self) -> Callable[[], Transport]:
         own = self._own
@@ -153,7 +155,7 @@ class Http(_Open[Own]):
         """Close the connections, unless the client is the user's, and refuse further calls."""
         self._closed = True
         pool = self._pools.get(process())
-        for transport in list(pool.all) if pool else []:
+        for transport in pool.all() if pool else []:
             transport.close()
 
 
@@ -245,7 +247,7 @@ async def _until_the_end(pool: Pool[AsyncTransport]) -> AsyncGenerator[None]:
     finally:
         if pid == process():
             with anyio.CancelScope(shield=True):
-                for transport in list(pool.all):
+                for transport in pool.all():
                     await transport.aclose()
 
 

@@ -32,7 +32,7 @@ class Connection:
         transport = client._transport_for_url(httpx.URL(address.url))  # pyright: ignore[reportPrivateUsage]
         self._pool = cast("httpx.HTTPTransport", transport)._pool  # pyright: ignore[reportPrivateUsage]
         # There is no parameter for it where proxies are to be found in the environment.
-        self._pool._network_backend = Backend()  # pyright: ignore[reportPrivateUsage]
+        self._sockets = self._pool._network_backend = Backend()  # pyright: ignore[reportPrivateUsage]
 
     def exchange(self, call: Call, bound: Bound) -> Reply:
         response = self._pool.handle_request(_request(self._address, call, bound))
@@ -45,7 +45,9 @@ class Connection:
         return make_reply(response.status, response.headers, content)
 
     def close(self) -> None:
-        self._pool.close()
+        # Not by the pool: its lock may be held, for ever if a signal's handler raised there.
+        if self._sockets.stream is not None:
+            self._sockets.stream.close()
 
 
 class AsyncConnection:

@@ -19,6 +19,7 @@ from relay_sdk._log import logger
 from relay_sdk._policy import Policy
 from relay_sdk._wire.api import Api, Handed
 from relay_sdk._wire.detection import probe, v1, v2
+from relay_sdk.events import watched
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -28,7 +29,7 @@ from relay_sdk.exceptions import (
     TransportError,
     UnexpectedStatusError,
 )
-from relay_sdk.job import EnqueueMode, Job, RawJob, to_raw
+from relay_sdk.job import EnqueueMode, Job, RawJob, check_job, to_raw
 
 R = TypeVar("R")
 
@@ -129,6 +130,13 @@ def take(
     With `hold` the server is asked to hold each request until it has some. Also tell since when
     they may be claimed: their leases count from then.
     """
+    flow = _take(policy, queue, num_jobs, timeout, hold=hold)
+    return watched(policy.on_event, "next", queue, None, flow, lambda taken: len(taken[0]))
+
+
+def _take(
+    policy: Policy, queue: str, num_jobs: int, timeout: float | None, *, hold: bool
+) -> Flow[tuple[list[RawJob], float]]:
     hold = hold and policy.may_hold
     now = policy.clock.monotonic
     asked = now()
@@ -190,6 +198,18 @@ def _was_cut(error: TransportError | ServerBusyError, seconds: float, within: fl
 
 def enqueue(policy: Policy, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
     """Enqueue jobs; long batches in several requests unless they are to be one transaction."""
+    if policy.on_event is None:
+        return _enqueue_all(policy, jobs, mode)
+    jobs = list(jobs)
+    for job in jobs:
+        check_job(job)
+    queue = jobs[0].queue if len({job.queue for job in jobs}) == 1 else None
+    id = jobs[0].id if len(jobs) == 1 else None
+    flow = _enqueue_all(policy, jobs, mode)
+    return watched(policy.on_event, "enqueue", queue, id, flow, len(jobs))
+
+
+def _enqueue_all(policy: Policy, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
     raws = to_raws(jobs)
     done = 0
     for batch in [raws] if mode == "unique" else _split(raws):
@@ -256,13 +276,14 @@ def _sure(queue: str, id: str, ask: Callable[[Api], Flow[R]], api: Api) -> Flow[
 
 def complete(policy: Policy, raw: RawJob) -> Flow[None]:
     """End a run and its job."""
-    deletion = _Deletion(raw.queue, raw.id, raw, fenced=True)
-    return asking(policy, raw.queue, raw.id, deletion.ask)
+    flow = asking(policy, raw.queue, raw.id, _Deletion(raw.queue, raw.id, raw, fenced=True).ask)
+    return watched(policy.on_event, "complete", raw.queue, raw.id, flow)
 
 
 def remove(policy: Policy, queue: str, id: str, raw: RawJob | None = None) -> Flow[None]:
     """Delete a job, whoever holds it; `raw` is what is known of it."""
-    return asking(policy, queue, id, _Deletion(queue, id, raw).ask)
+    flow = asking(policy, queue, id, _Deletion(queue, id, raw).ask)
+    return watched(policy.on_event, "remove", queue, id, flow)
 
 
 @define

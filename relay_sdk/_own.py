@@ -63,6 +63,7 @@ class Own:
 
     def __init__(self, address: Address, client: HttpClient) -> None:
         self.library: str = _library(client, "Client", "close")
+        _check_login(address, client)
         self.client = client
         self._address = address
 
@@ -88,6 +89,7 @@ class AsyncOwn:
 
     def __init__(self, address: Address, client: AsyncHttpClient) -> None:
         self.library: str = _library(client, "AsyncClient", "aclose")
+        _check_login(address, client)
         self.client = client
         self._address = address
 
@@ -111,3 +113,10 @@ def _library(client: HttpClient | AsyncHttpClient, kind: str, closing: str) -> s
         raise TypeError(f"http_client must be an httpx.{kind}, not {client!r}")
     modules = [kind.__module__.partition(".")[0] for kind in type(client).__mro__]
     return "httpx2" if "httpx2" in modules else "httpx"
+
+
+def _check_login(address: Address, client: HttpClient | AsyncHttpClient) -> None:
+    """Refuse a client with a login of its own, which may be sent in the place of a token."""
+    own = "authorization" in getattr(client, "headers", ()) or getattr(client, "auth", None)
+    if address.has_token and own:
+        raise ValueError("a token and a login in http_client exclude each other")

@@ -5,7 +5,7 @@ the flows, and no end waits for a heartbeat.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ from relay_sdk._operations import (
 )
 from relay_sdk._policy import Policy
 from relay_sdk._wire.api import Api
+from relay_sdk.events import Event, watched
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -40,7 +41,7 @@ from relay_sdk.exceptions import (
     ServerBusyError,
     UnusableClientError,
 )
-from relay_sdk.job import EnqueueMode, Job, RawJob
+from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
 from relay_sdk.schedule import Schedule
 
 SHORTEST_INTERVAL = 0.25
@@ -61,7 +62,9 @@ class Run:
     ended: bool = False
     left: bool = False
     lost: str | None = None
+    released: bool = False
     stopping: bool = False
+    types: Queue[Any, Any] | None = None
     _ending: bool = False
     _failing: bool = False
     _late: tuple[msgspec.Raw, float] | None = None
@@ -86,6 +89,11 @@ class Run:
         raw = self.raw
         extra = {"queue": raw.queue, "id": raw.id, "run_id": raw.run_id and str(raw.run_id)}
         return logging.LoggerAdapter(logger, extra | {"attempt": self.count.failures + 1})
+
+    @property
+    def on_event(self) -> Callable[[Event], object] | None:
+        """Who is told of the run."""
+        return self._policy.on_event
 
     @property
     def over(self) -> bool:
@@ -190,13 +198,15 @@ class Run:
             self._late = self.state, asked + self._policy.timeout
         try:
             state = closed(self.count, self.state)
-            yield from speaking(
+            flow = speaking(
                 self._policy,
                 self.raw.queue,
                 self.raw.id,
                 lambda api: api.heartbeat(self.raw, state).ask(within),
                 within,
             )
+            about = self.raw.queue, self.raw.id
+            yield from watched(self._policy.on_event, "heartbeat", *about, flow)
         except RelayError as error:
             if not error.sent:
                 self._late = before
@@ -252,6 +262,7 @@ class Run:
                 yield from self.complete()
                 return
         yield from self._queue_again(run_at, self.state if new_state is None else new_state, count)
+        self.released = True
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         """End the run and enqueue jobs in its place, all in one transaction."""
@@ -276,8 +287,9 @@ class Run:
         def ask(api: Api) -> Flow[None]:
             return api.requeue(self.raw, jobs, mode).ask()
 
-        settle = partial(self._settle, jobs)
-        return self._end(asking(self._policy, self.raw.queue, self.raw.id, ask, settle))
+        about = self.raw.queue, self.raw.id
+        flow = asking(self._policy, *about, ask, partial(self._settle, jobs))
+        return self._end(watched(self._policy.on_event, "requeue", *about, flow))
 
     def _end(self, flow: Flow[None], *, ours: bool = True) -> Flow[None]:
         if ours:

@@ -40,7 +40,10 @@ def _left(timeout: float | None, error: type[httpcore.TimeoutException]) -> floa
 
 
 class Backend(httpcore.SyncBackend):
-    """Opens such sockets."""
+    """Opens such sockets, one at a time."""
+
+    def __init__(self) -> None:
+        self.stream: httpcore.NetworkStream | None = None
 
     def connect_tcp(
         self,
@@ -60,11 +63,11 @@ class Backend(httpcore.SyncBackend):
             left = _left(timeout, ConnectTimeout)
             share = None if left is None else left / len(addresses)
             try:
-                return _Stream(
-                    super().connect_tcp(
-                        addresses.pop(0), port, share, local_address, socket_options
-                    )
+                stream = super().connect_tcp(
+                    addresses.pop(0), port, share, local_address, socket_options
                 )
+                self.stream = _Stream(stream)
+                return self.stream
             except (ConnectError, ConnectTimeout):
                 if not addresses:
                     raise
@@ -126,7 +129,9 @@ class _Stream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         left = _left(timeout, ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left))
+        self._socket = None
+        self._stream = self._stream.start_tls(ssl_context, server_hostname, left)
+        return self
 
     def get_extra_info(self, info: str) -> object:
         return self._stream.get_extra_info(info)

@@ -26,6 +26,7 @@ from relay_sdk._run import Run, take_runs
 from relay_sdk._session import AsyncSession, Session
 from relay_sdk._wire.detection import Versions
 from relay_sdk.backoff import Backoff
+from relay_sdk.events import Event
 from relay_sdk.helper import AsyncJobHelper, JobHelper
 from relay_sdk.job import EnqueueMode, Job, P, Queue, S, as_queue, from_raw
 
@@ -43,6 +44,7 @@ class _Client:
         clock: Clock | None,
         api: ApiChoice,
         timeout: float | timedelta,
+        on_event: Callable[[Event], object] | None,
         *,
         may_hold: bool = True,
     ) -> None:
@@ -54,7 +56,9 @@ class _Client:
         may_hold = may_hold and clock is None
         clock = clock or SystemClock()
         versions = Versions(api)
-        self._policy = Policy(next_backoff, retry_backoff, clock, versions, seconds, may_hold)
+        self._policy = Policy(
+            next_backoff, retry_backoff, clock, versions, seconds, may_hold, on_event
+        )
 
     def _enqueue(self, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
@@ -96,10 +100,13 @@ class Client(_Client):
     and Relay listen. `next_backoff` is how long to wait between polls of an empty queue; its
     `retries` limit the polls of one `next`. `retry_backoff` is how long to wait before a failed
     request is retried, and how often. `timeout` limits each request as a whole, in seconds.
-    `headers` are sent with every request. `http_client` is an `httpx.Client` or `httpx2.Client` of
-    your own, for client certificates or limits; the SDK does not close it. `api="auto"` detects the
-    version of the API with the first request and prefers v2. `clock` is for tests: see
-    `relay_sdk.testing`.
+    `headers` are sent with every request, and so is `token`, as `Authorization: Bearer`; it
+    defaults to `$RELAY_TOKEN`, and excludes another login. `http_client` is an `httpx.Client` or
+    `httpx2.Client` of your own, for client certificates or limits; the SDK does not close it.
+    `api="auto"` detects the version of the API with the first request and prefers v2. `on_event` is
+    called with a `RequestEvent` as each request begins and ends, and with a `JobEvent` for each job
+    in a worker of this client, in the thread or task in which that happens; what it raises is
+    logged. `clock` is for tests: see `relay_sdk.testing`.
 
     Every method may raise `TransportError` or `ServerBusyError` when its retries are used up, and
     `RequestRejectedError` or `UnexpectedStatusError`.
@@ -114,13 +121,17 @@ class Client(_Client):
         http_client: HttpClient | None = None,
         timeout: float | timedelta = 15.0,
         headers: Mapping[str, str] | None = None,
+        token: str | None = None,
         api: ApiChoice = "auto",
+        on_event: Callable[[Event], object] | None = None,
         clock: Clock | None = None,
     ) -> None:
         # A thread that waits in somebody else's client cannot be told to stop.
         may_hold = http_client is None
-        super().__init__(next_backoff, retry_backoff, clock, api, timeout, may_hold=may_hold)
-        address = Address(base_url, self._policy.timeout, headers)
+        super().__init__(
+            next_backoff, retry_backoff, clock, api, timeout, on_event, may_hold=may_hold
+        )
+        address = Address(base_url, self._policy.timeout, headers, token)
         self._session: Session = Session(self._policy, Http(address, http_client))
 
     def __enter__(self) -> Self:
@@ -231,11 +242,13 @@ class AsyncClient(_Client):
         http_client: AsyncHttpClient | None = None,
         timeout: float | timedelta = 15.0,
         headers: Mapping[str, str] | None = None,
+        token: str | None = None,
         api: ApiChoice = "auto",
+        on_event: Callable[[Event], object] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        super().__init__(next_backoff, retry_backoff, clock, api, timeout)
-        address = Address(base_url, self._policy.timeout, headers)
+        super().__init__(next_backoff, retry_backoff, clock, api, timeout, on_event)
+        address = Address(base_url, self._policy.timeout, headers, token)
         self._session: AsyncSession = AsyncSession(self._policy, AsyncHttp(address, http_client))
 
     async def __aenter__(self) -> Self:

@@ -32,7 +32,7 @@ class _Helper(Generic[P, S]):
 
     def __init__(self, run: Run, queue: Queue[P, S]) -> None:
         self._run = run
-        self._queue = queue
+        self._queue = run.types = queue
         self._job: Job[P, S] | None = None
 
     def __repr__(self) -> str:

@@ -25,6 +25,7 @@ FAULT = 500
 """From here on statuses are a server's or a proxy's fault, which may pass."""
 SUCCESS = 2
 REJECTED = {400, 413, 415, 422}
+NO_LOGIN = "Is a token needed? Set RELAY_TOKEN to it, or pass token="
 NOT_HERE = "Relay does not give that here: is base_url right, is a proxy between?"
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -75,7 +76,9 @@ class Request(msgspec.Struct, Generic[R], frozen=True, gc=False):
             return self._strange(reply, f"it means nothing here ({text[:200]!r})")
         if status in REJECTED:
             return RequestRejectedError(self.about, status, text)
-        return UnexpectedStatusError(self.about, status, text, NOT_HERE)
+        return UnexpectedStatusError(
+            self.about, status, text, NO_LOGIN if status == 401 else NOT_HERE
+        )
 
 
 def nothing(reply: Reply) -> None:

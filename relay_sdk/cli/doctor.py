@@ -6,7 +6,7 @@ import attrs
 import typer
 
 from relay_sdk._http import has_httptools
-from relay_sdk.cli.options import Json, Url
+from relay_sdk.cli.options import Json, Token, Url, check_option
 from relay_sdk.cli.outcome import NO, mistakes
 from relay_sdk.cli.output import show_json, show_table
 from relay_sdk.cli.probe import Report, clocks, examine
@@ -15,6 +15,7 @@ from relay_sdk.exceptions import printable
 
 def doctor(
     url: Url = None,
+    token: Token = None,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, help="Wait for an answer.")
     ] = 5.0,
@@ -24,8 +25,9 @@ def doctor(
 
     No job is taken or changed. Status 0 when all is well, 1 when something is wrong.
     """
+    check_option(token)
     with mistakes("--url: "):
-        report = examine(url, timeout)
+        report = examine(url, token or None, timeout)
     if json:
         show_json({**attrs.asdict(report), "ok": not report.problems})
     else:

@@ -10,7 +10,7 @@ import typer
 
 from relay_sdk.cli.journal import Journal
 from relay_sdk.cli.lines import Reading
-from relay_sdk.cli.options import Json, QueueName, Url, Verbose, connect, verbatim
+from relay_sdk.cli.options import Json, QueueName, Token, Url, Verbose, connect, verbatim
 from relay_sdk.cli.outcome import Mistake
 from relay_sdk.cli.output import say, show, show_json, start_log
 from relay_sdk.cli.progress import progress
@@ -24,6 +24,7 @@ TOO_LARGE = 413
 def enqueue(
     queue: QueueName,
     url: Url = None,
+    token: Token = None,
     file: Annotated[
         str, typer.Argument(metavar="[FILE|-]", help="JSON Lines or a JSON array; - is stdin.")
     ] = "-",
@@ -91,7 +92,7 @@ def enqueue(
     journal = None
     if path is not None and path.is_file():
         journal = Journal(path, [url, queue, form, payload, id_field, id_prefix])
-    with connect(url) as relay, Sender(relay, queue, count) as sender, _open(path) as stream:
+    with connect(url, token) as relay, Sender(relay, queue, count) as sender, _open(path) as stream:
         records = read_records(stream, form)
         if journal is not None:
             records = journal.skip(records)

@@ -8,7 +8,7 @@ import msgspec
 import typer
 from msgspec import Raw
 
-from relay_sdk.cli.options import JobId, Json, QueueName, Url, Verbose, connect, verbatim
+from relay_sdk.cli.options import JobId, Json, QueueName, Token, Url, Verbose, connect, verbatim
 from relay_sdk.cli.outcome import NO, Mistake, mistakes
 from relay_sdk.cli.output import (
     UnwritableError,
@@ -32,6 +32,7 @@ _Helper: TypeAlias = JobHelper[Raw, Raw]
 def next_jobs(
     queue: QueueName,
     url: Url = None,
+    token: Token = None,
     number: Annotated[
         int, typer.Option("-n", "--number", metavar="N", min=1, help="Take up to N jobs.")
     ] = 1,
@@ -58,7 +59,7 @@ def next_jobs(
     taken = 0
     unseen = deque[_Helper]()
     seen = deque[_Helper]()
-    with connect(url) as relay:
+    with connect(url, token) as relay:
         try:
             while taken < number:
                 with mistakes():
@@ -107,11 +108,16 @@ def _put_back(helpers: Iterable[_Helper]) -> None:
 
 
 def get(
-    queue: QueueName, id: JobId, url: Url = None, json: Json = False, verbose: Verbose = False
+    queue: QueueName,
+    id: JobId,
+    url: Url = None,
+    token: Token = None,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Show a job, waiting or running, and leave it where it is. Status 1 when there is none."""
     start_log(verbose)
-    with connect(url) as relay, mistakes():
+    with connect(url, token) as relay, mistakes():
         job = relay.get(verbatim(queue), id)
     if json:
         show_json(fields(job))
@@ -121,11 +127,16 @@ def get(
 
 
 def exists(
-    queue: QueueName, id: JobId, url: Url = None, json: Json = False, verbose: Verbose = False
+    queue: QueueName,
+    id: JobId,
+    url: Url = None,
+    token: Token = None,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Look whether a job is there, waiting or running: status 0 for yes, 1 for no."""
     start_log(verbose)
-    with connect(url) as relay, mistakes():
+    with connect(url, token) as relay, mistakes():
         there = relay.exists(queue, id)
     if json:
         show_json(there)
@@ -135,11 +146,13 @@ def exists(
         raise typer.Exit(NO)
 
 
-def remove(queue: QueueName, id: JobId, url: Url = None, verbose: Verbose = False) -> None:
+def remove(
+    queue: QueueName, id: JobId, url: Url = None, token: Token = None, verbose: Verbose = False
+) -> None:
     """Delete a job, also from under the worker that runs it.
 
     The server does not tell whether there was one.
     """
     start_log(verbose)
-    with connect(url) as relay, mistakes():
+    with connect(url, token) as relay, mistakes():
         relay.remove(queue, id)

@@ -1,6 +1,5 @@
 """The own API of the bundled server, which Relay itself does not have."""
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -12,9 +11,10 @@ from msgspec import Raw, Struct
 from relay_sdk._address import Address
 from relay_sdk._flow import Call, Reply
 from relay_sdk._http import Http
+from relay_sdk.cli.options import check_option
 from relay_sdk.cli.outcome import mistakes
 from relay_sdk.cli.output import without_login
-from relay_sdk.cli.trouble import why_not_relay
+from relay_sdk.cli.trouble import why_no_login, why_not_relay
 from relay_sdk.exceptions import RelayError, ServerBusyError
 
 T = TypeVar("T")
@@ -68,19 +68,19 @@ class LocalApiError(RelayError):
 class LocalApi:
     """Asks a server for what only the bundled one tells."""
 
-    def __init__(self, http: Http, url: str, token: str | None) -> None:
+    def __init__(self, http: Http, url: str, *, has_token: bool) -> None:
         self.url = url
         self._http = http
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._has_token = has_token
 
     def get(self, path: str, shape: type[T], **query: str) -> T:
         """Read something."""
         target = f"{path}?{urlencode(query)}" if query else path
-        return self._read(self._http.send(Call("GET", target, self._headers)), shape)
+        return self._read(self._http.send(Call("GET", target)), shape)
 
     def post(self, path: str, value: object, shape: type[T]) -> T:
         """Change something."""
-        headers = self._headers | {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"}
         call = Call("POST", path, headers, msgspec.json.encode(value))
         return self._read(self._http.send(call), shape)
 
@@ -101,19 +101,20 @@ class LocalApi:
                 "(relay-sdk serve), and Relay itself has no way to ask"
             )
         if reply.status == 401:
-            return f"{self.url} wants its token: set $RELAY_TOKEN to it"
+            return why_no_login(reply, self.url, has_token=self._has_token)
         if reply.status in (403, 404, 422):
             return f"{self.url} answered {reply.status}: {reply.text[:200]}"
         return why_not_relay(reply, self.url)
 
 
 @contextmanager
-def local_api(url: str | None) -> Generator[LocalApi]:
-    """Connect, with the token in the environment if there is one."""
+def local_api(url: str | None, token: str | None) -> Generator[LocalApi]:
+    """Connect to a bundled server."""
+    check_option(token)
     with mistakes("--url: "):
-        address = Address(url, TIMEOUT, None)
+        address = Address(url, TIMEOUT, None, token or None)
     http = Http(address, None)
     try:
-        yield LocalApi(http, without_login(address.url), os.environ.get("RELAY_TOKEN"))
+        yield LocalApi(http, without_login(address.url), has_token=address.has_token)
     finally:
         http.close()

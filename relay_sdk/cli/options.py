@@ -5,6 +5,7 @@ from typing import Annotated, TypeAlias
 import typer
 from msgspec import Raw
 
+from relay_sdk._address import check_token
 from relay_sdk.cli.outcome import mistakes
 from relay_sdk.client import Client
 from relay_sdk.job import Queue
@@ -13,6 +14,16 @@ Url: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--url", metavar="URL", envvar="RELAY_URL", show_envvar=True, help="Where the server is."
+    ),
+]
+Token: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        envvar="RELAY_TOKEN",
+        show_envvar=True,
+        help="For a server that wants one. Other programs see it here: better use $RELAY_TOKEN.",
     ),
 ]
 Verbose: TypeAlias = Annotated[
@@ -27,10 +38,18 @@ JobId: TypeAlias = Annotated[
 ]
 
 
-def connect(url: str | None) -> Client:
+def connect(url: str | None, token: str | None) -> Client:
     """Make a client."""
+    check_option(token)
     with mistakes("--url: "):
-        return Client(url)
+        return Client(url, token=token or None)
+
+
+def check_option(token: str | None) -> None:
+    """Refuse a token that cannot be sent."""
+    if token:
+        with mistakes():
+            check_token("--token", token)
 
 
 def verbatim(name: str) -> Queue[Raw, Raw]:

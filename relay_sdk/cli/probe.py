@@ -11,7 +11,7 @@ from relay_sdk._address import Address
 from relay_sdk._flow import Call, Reply
 from relay_sdk._http import Http
 from relay_sdk.cli.output import without_login
-from relay_sdk.cli.trouble import why_not_relay
+from relay_sdk.cli.trouble import why_no_login, why_not_relay
 from relay_sdk.exceptions import TransportError
 
 PINGS = 5
@@ -35,14 +35,14 @@ class Report:
     problems: list[str] = field(factory=list[str])
 
 
-def examine(url: str | None, timeout: float) -> Report:
+def examine(url: str | None, token: str | None, timeout: float) -> Report:
     """Ask a server how it is. Nothing is changed there, and no job is taken."""
-    address = Address(url, timeout, None)
+    address = Address(url, timeout, None, token)
     http = Http(address, None)
     report = Report(without_login(address.url), http.describe())
     try:
         if _is_alive(http, report):
-            _find_versions(http, report)
+            _find_versions(http, report, has_token=address.has_token)
             if report.api:
                 _look_up(http, report)
     except TransportError as error:
@@ -95,11 +95,14 @@ def clocks(report: Report) -> str:
     return f"{abs(difference):.1f} s {order} this machine's, give or take {margin:.1f} s"
 
 
-def _find_versions(http: Http, report: Report) -> None:
+def _find_versions(http: Http, report: Report, *, has_token: bool) -> None:
     strange = list[Reply]()
     for version in ("v1", "v2"):
         # No server gives jobs to this: it is refused, or nobody's wish for none.
         reply = http.send(Call("GET", f"/{version}/queues/relay_sdk/jobs?num_jobs=0"))
+        if reply.status == 401:
+            report.problems.append(why_no_login(reply, report.url, has_token=has_token))
+            return
         refused = reply.status == 400 and reply.text.startswith("Failed to deserialize query")
         if refused or reply.status == 204 or reply.text.startswith("Backend error:"):
             report.api.append(version)

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from relay_sdk.cli.local import Jobs, LocalApi, Purged, QueueLine, Queues, local_api
-from relay_sdk.cli.options import Json, QueueName, Url
+from relay_sdk.cli.options import Json, QueueName, Token, Url
 from relay_sdk.cli.outcome import NO, Mistake
 from relay_sdk.cli.output import say, show, show_json, tell
 from relay_sdk.exceptions import RelayError, printable
@@ -21,6 +21,7 @@ LONGEST = 60
 
 def queues(
     url: Url = None,
+    token: Token = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show them until Ctrl-C.")] = False,
     interval: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, help="How often --watch looks.")
@@ -31,7 +32,7 @@ def queues(
 
     What was done is what the server that answers did. With --watch and --json, one line each time.
     """
-    with local_api(url) as api:
+    with local_api(url, token) as api:
         if not watch:
             _print(_read(api), json)
         elif json:
@@ -45,11 +46,12 @@ def queues(
 def purge(
     queue: QueueName,
     url: Url = None,
+    token: Token = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
     json: Json = False,
 ) -> None:
     """Delete all jobs of a queue of a bundled server, also those that run."""
-    with local_api(url) as api:
+    with local_api(url, token) as api:
         there = api.get("/local/jobs", Jobs, queue=queue, limit="1").jobs
         if there and not yes:
             _ask(queue, api.url)

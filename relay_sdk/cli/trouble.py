@@ -8,6 +8,15 @@ from relay_sdk.cli.output import without_login
 TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 
 
+def why_no_login(reply: Reply, url: str, *, has_token: bool) -> str:
+    """Explain a 401 to all but `/health`."""
+    if not reply.headers.get("www-authenticate", "Bearer").lower().startswith("bearer"):
+        return why_not_relay(reply, url)
+    if has_token:
+        return f"{url} refuses this token: is it the one that the server was started with?"
+    return f"{url} wants a token: set RELAY_TOKEN to it, or pass --token"
+
+
 def why_not_relay(reply: Reply, url: str) -> str:
     """Explain a reply that Relay does not give."""
     status = f"{url} answered {reply.status}"

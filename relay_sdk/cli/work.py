@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from relay_sdk.cli.imports import find, users_code
-from relay_sdk.cli.options import Verbose
+from relay_sdk.cli.options import Token, Verbose, check_option
 from relay_sdk.cli.outcome import Mistake
 from relay_sdk.cli.output import start_log
 from relay_sdk.cli.reload import watching
@@ -37,6 +37,7 @@ def work(
             help="Where the server is, for a Client() that is made without an address.",
         ),
     ] = None,
+    token: Token = None,
     concurrency: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Jobs at a time in a process, instead of its own."),
@@ -64,6 +65,9 @@ def work(
     if url is not None:
         # The module may make its client while it is imported.
         os.environ["RELAY_URL"] = url
+    if token:
+        check_option(token)
+        os.environ["RELAY_TOKEN"] = token
     if processes is not None or reload:
         from relay_sdk.cli.supervisor import Supervisor
 

@@ -16,6 +16,7 @@ from relay_sdk._run import Run
 from relay_sdk.backoff import Backoff
 from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
 from relay_sdk.helper import AsyncJobHelper, JobHelper
+from relay_sdk.worker._watch import Watch
 
 Report: TypeAlias = Callable[[JobHelper[Any, Any], Exception], object]
 """What a `Worker` tells of a handler's exception."""
@@ -53,23 +54,34 @@ def outcome(
     loud, began = logger.isEnabledFor(logging.DEBUG), time.monotonic()
     if loud:
         run.log.debug("%s begins", run.where)
+    watch = Watch.begun(run)
     try:
-        yield Invoke(handle)
+        try:
+            yield Invoke(handle)
+        finally:
+            if watch is not None:
+                watch.left()
         run.check_kept()
     except Unfinished as why:
         run.log.warning("%s %s; it is put back", run.where, why)
         yield from tell(run, run.release)
     except Exception as error:
+        if watch is not None:
+            watch.error = error
         if run.lost is None:
             run.log.exception("the handler of %s failed", run.where)
         yield from _report(run, failing.on_error, error)
         yield from _retry(run, failing, error)
-    except SystemExit:
+    except SystemExit as error:
+        if watch is not None:
+            watch.error = error
         run.log.exception("the handler of %s exited; it is left to its timeout", run.where)
     except BaseException:
         run.log.warning("%s was cancelled", run.where)
         raise  # to who has cancelled it, and puts it back
     else:
+        if watch is not None:
+            watch.returned = True
         returned()
         yield from tell(run, run.complete)
     finally:
@@ -77,6 +89,8 @@ def outcome(
             run.log.warning("%s was lost while it ran: %s", run.where, run.lost)
         if loud:
             run.log.debug("%s has ended after %.3f s", run.where, time.monotonic() - began)
+        if watch is not None:
+            watch.over()
     run.left = True  # so that a helper which outlives its run does no harm
 
 

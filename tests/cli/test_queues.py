@@ -146,16 +146,22 @@ def test_with_yes_nobody_is_asked(run: Run, relay: Client) -> None:
     assert (again.exit_code, again.stdout) == (0, "0 removed from queue 'emails'\n")
 
 
-def test_a_token_is_taken_from_the_environment(
+def test_a_token_is_sent_to_a_server_that_wants_one(
     offline: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with LocalServer(token="secret") as server:
-        refused = offline("queues", "--url", server.url)
+        at = ("--url", server.url)
+        refused = offline("queues", *at)
+        wrong = offline("queues", *at, "--token", "wr0ng")
+        purged = offline("purge", "emails", "--yes", *at, "--token", "secret")
         monkeypatch.setenv("RELAY_TOKEN", "secret")
-        served = offline("queues", "--url", server.url, "--json")
+        served = offline("queues", *at, "--json")
 
-    assert refused.exit_code == 1
-    assert "wants its token: set $RELAY_TOKEN to it" in refused.stderr
+    assert refused.exit_code == wrong.exit_code == 1
+    assert "wants a token: set RELAY_TOKEN to it" in refused.stderr
+    assert "refuses this token" in wrong.stderr
+    assert "wr0ng" not in wrong.stderr
+    assert purged.exit_code == 0
     assert json.loads(served.stdout)["queues"] == []
 
 

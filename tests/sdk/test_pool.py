@@ -6,6 +6,10 @@ from relay_sdk import _pool
 from relay_sdk._pool import IDLE, Pool
 
 
+class Made:
+    """What a pool makes."""
+
+
 class Time:
     now = 0.0
 
@@ -21,7 +25,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 def test_what_is_given_back_is_taken_first() -> None:
-    pool = Pool(object)
+    pool = Pool(Made)
     a, b = pool.take(), pool.take()
     assert a is not b
     assert pool.give(a) is None
@@ -31,19 +35,20 @@ def test_what_is_given_back_is_taken_first() -> None:
 
 
 def test_what_was_unused_for_long_is_to_be_closed(time: Time) -> None:
-    pool = Pool(object)
+    pool = Pool(Made)
     a, b, c = pool.take(), pool.take(), pool.take()
     pool.give(a)
     time.now = 1
     assert pool.give(b) is None
     time.now = IDLE
     assert pool.give(c) is a
-    assert pool.all == {b, c}
+    del a
+    assert set(pool.all()) == {b, c}
     assert pool.give(pool.take()) is None
 
 
 def test_what_alone_was_unused_for_long_is_taken(time: Time) -> None:
-    pool = Pool(object)
+    pool = Pool(Made)
     a = pool.take()
     pool.give(a)
     time.now = 2 * IDLE

@@ -77,12 +77,19 @@ def test_a_success_that_relay_does_not_know_is_no_reply(operation: Operation, st
 
 
 @every_operation
-@pytest.mark.parametrize("status", [199, 301, 302, 401, 403, 405, 418])
+@pytest.mark.parametrize("status", [199, 301, 302, 403, 405, 418])
 def test_a_status_nobody_knows_is_not_asked_for_again(operation: Operation, status: int) -> None:
     played = play(operation(policy()), reply(status, "what?"))
     assert isinstance(played.error, UnexpectedStatusError)
     assert (played.error.status, played.error.message) == (status, "what?")
     assert "base_url" in str(played.error)
+
+
+@every_operation
+def test_a_401_is_not_asked_for_again_and_may_lack_a_token(operation: Operation) -> None:
+    played = play(operation(policy()), reply(401, "who?"))
+    assert isinstance(played.error, UnexpectedStatusError)
+    assert "RELAY_TOKEN" in str(played.error)
 
 
 @every_version

@@ -21,7 +21,7 @@ from relay_sdk.testing import Clock
 def test_the_public_names_are_there_and_sorted() -> None:
     assert relay_sdk.__all__ == sorted(relay_sdk.__all__)
     assert len(set(relay_sdk.__all__)) == len(relay_sdk.__all__)
-    aliases = {"ApiChoice", "AsyncReport", "EnqueueMode", "Missed", "Report"}
+    aliases = {"ApiChoice", "AsyncReport", "EnqueueMode", "Event", "Missed", "Report"}
     for name in set(relay_sdk.__all__) - aliases:
         assert getattr(relay_sdk, name).__module__.startswith("relay_sdk")
 

@@ -19,6 +19,7 @@ def options(own: httpx.Client) -> None:
         http_client=own,
         timeout=timedelta(seconds=5),
         headers={"x-team": "mail"},
+        token="secret",
         api="v2",
     ) as relay:
         assert_type(relay, Client)

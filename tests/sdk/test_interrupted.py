@@ -1,0 +1,105 @@
+"""An exception that a signal's handler raises comes anywhere: a client loses nothing by it.
+
+It is raised here by a tracer, at each line, call and return of a call in turn. Left out is where
+locks are taken and left that are written in Python, httpcore's: see docs/connections.md.
+"""
+
+import gc
+import linecache
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from relay_sdk import Client, Queue
+from relay_sdk.local import LocalServer
+
+# Sockets that are left to the garbage collector are closed by it, which Python may warn of.
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="counts sockets in /proc"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+STEPS = {"httptools": 3, "httpx": 29}
+"""Which part of the places is tried: all of them take ten seconds."""
+EVERY = os.environ.get("RELAY_INTERRUPT_EVERY") == "1"
+
+
+class Interrupt(BaseException):
+    pass
+
+
+def is_a_lock(frame: FrameType) -> bool:
+    name = frame.f_code.co_filename
+    if name == threading.__file__:
+        return True
+    line = linecache.getline(name, frame.f_lineno).strip()
+    return "httpcore" in name and ("_synchronization" in name or line.startswith("with "))
+
+
+def interrupted(call: Callable[[], object], place: int) -> bool:
+    """Make a call, and interrupt it at a place; tell whether it came so far."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal count
+        count += 1
+        if count >= place and not is_a_lock(frame):
+            sys.settrace(None)
+            raise Interrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except Interrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def sockets() -> int:
+    gc.collect()
+    found = 0
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found += os.readlink(f"/proc/self/fd/{number}").startswith("socket:")
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def relay(library: str) -> Iterator[Client]:
+    with LocalServer() as server, Client(server.url, api="v2", timeout=5) as relay:
+        yield relay
+    gc.collect()  # here, where its warnings are expected
+
+
+def test_wherever_a_call_is_interrupted_the_next_one_works_and_nothing_is_left(
+    relay: Client, library: str
+) -> None:
+    def call() -> None:
+        assert relay.exists("q", "a")
+
+    relay.enqueue(Queue("q").job("a", 1))
+    call()
+    before = sockets()
+    place = 1
+    while interrupted(call, place):
+        place += 1 if EVERY else STEPS[library]
+    assert place > 300
+    call()
+    most = before + 2  # a connection has two ends in this process
+    until = time.monotonic() + 5
+    while sockets() > most and time.monotonic() < until:
+        time.sleep(0.01)
+    assert sockets() <= most

@@ -1,0 +1,162 @@
+"""What an `on_event` is told of jobs in workers: each that starts has one end, of its kind."""
+
+import logging
+import threading
+from typing import Any
+
+import anyio
+import pytest
+
+from relay_sdk import Backoff, Event, JobEvent, JobLostError, Queue
+
+from .rig import Helper, Rig, do
+
+pytestmark = pytest.mark.anyio
+
+
+class Told:
+    """The events of a client."""
+
+    def __init__(self) -> None:
+        self.jobs: list[JobEvent] = []
+        self.threads: list[threading.Thread] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, JobEvent):
+            self.jobs.append(event)
+            self.threads.append(threading.current_thread())
+
+    def kinds(self, id: str = "a") -> list[str]:
+        return [event.kind for event in self.jobs if event.id == id]
+
+
+async def end(helper: Helper) -> None:
+    pass
+
+
+async def fail(helper: Helper) -> None:
+    raise LookupError(helper.raw.id)
+
+
+async def reschedule(helper: Helper) -> None:
+    await do(helper.reschedule(delay=1000))
+
+
+async def release(helper: Helper) -> None:
+    await do(helper.release(delay=1000))
+
+
+@pytest.mark.parametrize(
+    ("handle", "options", "expected"),
+    [
+        (end, {}, "ended"),
+        (reschedule, {}, "ended"),
+        (release, {}, "released"),
+        (fail, {}, "failed"),
+        (fail, {"retry": Backoff(1000, maximum=1000, retries=3)}, "retried"),
+    ],
+)
+async def test_a_job_starts_and_has_one_end(
+    rig: Rig, handle: Any, options: dict[str, Any], expected: str
+) -> None:
+    told = Told()
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle, client=rig.client(on_event=told), **options)
+    async with rig.running(worker):
+        await rig.until(lambda: len(told.jobs) == 2)
+    started, over = told.jobs
+    assert (started.kind, over.kind) == ("started", expected)
+    for event in told.jobs:
+        assert (event.queue, event.id, event.attempt, bytes(event.raw.payload)) == (
+            "q",
+            "a",
+            1,
+            b"1",
+        )
+    assert isinstance(over.error, LookupError) == (handle is fail)
+    assert over.seconds >= started.seconds == 0
+    assert "payload" not in repr(over)
+
+
+async def test_attempts_are_counted_and_the_last_one_has_failed(rig: Rig) -> None:
+    told = Told()
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    retry = Backoff(10, maximum=10, retries=1)
+    worker = rig.worker("q", fail, client=rig.client(on_event=told), retry=retry)
+    async with rig.running(worker):
+        await rig.until(lambda: len(told.jobs) == 4, tick=1)
+    assert told.kinds() == ["started", "retried", "started", "failed"]
+    assert [event.attempt for event in told.jobs] == [1, 1, 2, 2]
+
+
+async def test_a_lost_job_is_told(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        rig.producer.remove("q", "a")
+        await do(helper.heartbeat())
+
+    told = Told()
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    async with rig.running(rig.worker("q", handle, client=rig.client(on_event=told))):
+        await rig.until(lambda: len(told.jobs) == 2)
+    assert told.kinds() == ["started", "lost"]
+    assert isinstance(told.jobs[-1].error, JobLostError)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_a_job_that_a_worker_puts_back_as_it_stops_is_released(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await anyio.sleep_forever()
+
+    told = Told()
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle, client=rig.client(on_event=told), grace=0)
+    async with rig.running(worker):
+        await rig.until(lambda: told.jobs)
+        worker.stop()
+    assert told.kinds() == ["started", "released"]
+    assert rig.jobs("q", "a") == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["sync"])
+async def test_a_thread_that_outlives_its_worker_has_released_its_job(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+
+    told, gate = Told(), rig.gate()
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle, client=rig.client(on_event=told), grace=0)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    await rig.until(lambda: gate.waiting)
+    worker.stop()
+    await rig.until(lambda: not thread.is_alive(), tick=0.5)
+    gate.open()
+    await rig.until(lambda: len(told.jobs) == 2)
+    assert told.kinds() == ["started", "released"]
+
+
+async def test_what_on_event_raises_is_logged_and_the_job_is_done(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(event: Event) -> None:
+        raise ZeroDivisionError
+
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    async with rig.running(rig.worker("q", end, client=rig.client(on_event=broken))):
+        await rig.until(lambda: not rig.jobs("q", "a"))
+    messages = {record.getMessage() for record in caplog.records if record.exc_info}
+    assert any("on_event failed, for JobEvent(kind='started'" in text for text in messages)
+    assert any("on_event failed, for RequestEvent(name='complete'" in text for text in messages)
+    assert {record.levelno for record in caplog.records if record.exc_info} == {logging.ERROR}
+
+
+async def test_it_is_called_where_the_handler_is(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        threads.append(threading.current_thread())
+
+    told = Told()
+    threads: list[threading.Thread] = []
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    async with rig.running(rig.worker("q", handle, client=rig.client(on_event=told))):
+        await rig.until(lambda: len(told.jobs) == 2)
+    assert told.threads == threads * 2
