@@ -72,6 +72,7 @@ class Run:
         self._policy = policy
         self._late = self.state, -inf
         self._retries: Iterator[float] = iter(())
+        self._asked = asked
         self._ours_until = asked + raw.timeout
 
     @property
@@ -207,12 +208,19 @@ class Run:
 
     def due_after(self, schedule: Schedule) -> datetime | None:
         """Give the moment that a schedule has for the next run."""
-        now = self._policy.clock.now()
+        now = self._now()
         return schedule.after(self.count.due or self.raw.run_at or now, now)
 
     def later(self, delay: float | timedelta) -> datetime:
         """Give the moment that comes a delay after now."""
-        return moment_after(self._policy.clock.now(), delay, self.raw.queue, self.raw.id)
+        return moment_after(self._now(), delay, self.raw.queue, self.raw.id)
+
+    def _now(self) -> datetime:
+        """Tell the time by the server's clock: this machine's may be wrong, or set meanwhile."""
+        clock, given_out = self._policy.clock, self.raw.updated_at
+        if given_out is None:
+            return clock.now()
+        return given_out + timedelta(seconds=clock.monotonic() - self._asked)
 
     def complete(self) -> Flow[None]:
         """End the run and the job."""
