@@ -72,6 +72,14 @@ class Ledger:
         with self._lock:
             self.done.add(id)
 
+    def summary(self) -> str:
+        """Count it all."""
+        return (
+            f"{len(self.accepted)} accepted, {len(self.unsure)} unsure, {len(self.refused)} refused, "
+            f"{self.runs.total()} runs of {len(self.runs)}, {self.again} enqueued again when done; "
+            f"wrong: {self.wrong}"
+        )
+
     def check(self) -> None:
         """Hold all against each other, when the queue is empty."""
         assert not self.wrong
