@@ -11,7 +11,7 @@ from relay_sdk import (
     UnexpectedStatusError,
 )
 from relay_sdk._flow import Call, Reply, Sleep
-from relay_sdk._run import Run, take_runs
+from relay_sdk._run import SOON, Run, take_runs
 from relay_sdk.testing import Clock
 
 from .flows import LOST_REPLY, RUN_ID, handed_out, play, policy, received, reply
@@ -247,6 +247,21 @@ def test_a_heartbeat_that_meets_the_end_of_its_run_is_no_loss(automatic: bool, w
             end.send(reply(200))
     assert mine.lost is None
     mine.check_kept()
+
+
+def test_after_an_end_that_failed_a_heartbeat_tells_the_loss() -> None:
+    mine = run()
+    assert isinstance(play(mine.complete(), *[reply(503)] * 4).error, ServerBusyError)
+    assert isinstance(play(mine.heartbeat(None), GONE).error, JobLostError)
+    assert mine.lost is not None
+
+
+def test_a_short_interval_is_kept_while_an_older_state_may_arrive(clock: Clock) -> None:
+    mine = run(clock)
+    play(mine.heartbeat(state("1")), *[LOST_REPLY] * 4)
+    mine.state = state("2")
+    assert play(mine.keep_alive(0.3), DONE).result == 0.3
+    assert play(mine.keep_alive(None), DONE).result == SOON
 
 
 def test_a_heartbeat_whose_run_has_ended_meanwhile_is_not_tried_again() -> None:
