@@ -1,5 +1,6 @@
 """What a client does, once, as flows: finding the API version, retrying, polling, splitting."""
 
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from relay_sdk._policy import Policy
 from relay_sdk._wire.api import Api, Handed
 from relay_sdk._wire.detection import probe, v1, v2
 from relay_sdk._wire.request import Request
+from relay_sdk.backoff import Backoff
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -89,7 +91,7 @@ def retrying(
             wait = next(waits, None)
             if wait is None:
                 raise
-            wait = max(wait, pause_asked_for(error))
+            wait = max(wait, pause_asked_for(error, policy.retry_backoff))
             left = deadline - policy.clock.monotonic()
             if wait >= left:
                 yield from sleep(max(left, 0.0))
@@ -103,9 +105,14 @@ def retrying(
         yield from sleep(wait)
 
 
-def pause_asked_for(error: RelayError) -> float:
-    """Give the seconds that the server wants to be left alone; a minute is the most it gets."""
-    return min(error.retry_after, LONGEST_RETRY_AFTER) if isinstance(error, ServerBusyError) else 0
+def pause_asked_for(error: RelayError, backoff: Backoff) -> float:
+    """Give the seconds that the server wants to be left alone; a minute is the most it gets.
+
+    It tells many clients the same: by the backoff's jitter each waits longer, at random.
+    """
+    if not isinstance(error, ServerBusyError) or not error.retry_after:
+        return 0
+    return min(error.retry_after, LONGEST_RETRY_AFTER) * (1 + backoff.jitter * random.random())
 
 
 def take(

@@ -166,7 +166,7 @@ class Run:
             if first:
                 self._retries = iter(self._policy.retry_backoff)
             wait = next(self._retries, self._policy.retry_backoff.maximum)
-            return min(usual, left, max(wait, pause_asked_for(error)))
+            return min(usual, left, max(wait, pause_asked_for(error, self._policy.retry_backoff)))
         self._failing = False
         return min(usual, SOON) if self._unsure else usual
 

@@ -107,7 +107,7 @@ def tell(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
             yield from end()
         except (TransportError, ServerBusyError) as error:
             run.log.warning("%s", error)
-            yield from sleep(max(wait, pause_asked_for(error)))
+            yield from sleep(max(wait, pause_asked_for(error, AWAY)))
         except RelayError:
             run.log.exception(
                 "the end of %s could not be told; it is left to its timeout", run.where
