@@ -75,9 +75,9 @@ class Ledger:
     def summary(self) -> str:
         """Count it all."""
         return (
-            f"{len(self.accepted)} accepted, {len(self.unsure)} unsure, {len(self.refused)} refused, "
-            f"{self.runs.total()} runs of {len(self.runs)}, {self.again} enqueued again when done; "
-            f"wrong: {self.wrong}"
+            f"{len(self.accepted)} accepted, {len(self.unsure)} unsure, "
+            f"{len(self.refused)} refused, {self.runs.total()} runs of {len(self.runs)}, "
+            f"{self.again} enqueued again when done; wrong: {self.wrong}"
         )
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""A clock that is wrong by an hour, or is set while a job runs, makes nothing run early or often."""
+"""A clock that is an hour off, or is set while a job runs, makes nothing run early or often."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

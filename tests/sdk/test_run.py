@@ -297,6 +297,16 @@ def test_on_v1_a_lease_that_is_over_is_not_used(clock: Clock, end: str) -> None:
     assert v1.lost is not None
 
 
+def test_on_v1_a_run_that_has_ended_in_time_is_not_lost_later(clock: Clock) -> None:
+    v1 = Run(policy("v1", clock), received(run_id=None), 0.0)
+    assert play(v1.complete(), reply(200)).error is None
+    clock.advance(60)
+    assert play(v1.keep_alive(None)).result is None
+    assert v1.lost is None
+    with pytest.raises(JobLostError, match="this helper has ended its run"):
+        v1.check_ours()
+
+
 def test_on_v2_the_server_decides(clock: Clock) -> None:
     v2 = run(clock)
     clock.advance(60)
