@@ -224,8 +224,11 @@ class Beside(RuleBasedStateMachine):
             assert answer.status == status, answer
         self.check(key)
 
-    @rule(job=new_jobs)
-    def reschedule(self, job: New) -> None:
+    @rule(job=new_jobs, any_key=st.booleans())
+    def reschedule(self, job: New, any_key: bool) -> None:
+        in_flight = [key for key, row in self.model.rows.items() if row.run is not None]
+        if in_flight and not any_key:
+            job = job._replace(key=in_flight[0])
         (job,) = self.timed([job])
         answer = self.send("v1", "PUT", "/jobs", json=self.written(job, "v1"))
         status = self.model.reschedule(job)
