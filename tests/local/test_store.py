@@ -49,6 +49,14 @@ def test_reaping_reads_only_leases_that_are_over(store: Store, statement: str) -
     assert "jobs_leased (expires_at<?)" in plan(store, statement, 0, 1)
 
 
+def test_an_empty_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA application_id = 7")
+    with pytest.raises(ValueError, match="database of another program"):
+        Store(path)
+
+
 def test_a_claim_tells_when_the_first_job_that_it_leaves_is_due(store: Store) -> None:
     store.enqueue([job("a", run_at=1), job("b", run_at=2), job("c", run_at=9)], "unique", 0)
     for limit, left in ((1, 2), (1, 9), (1, 9)):
