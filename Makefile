@@ -21,8 +21,11 @@ test-httpx: .venv/dev  ## the SDK over a socket, as if httptools were not instal
 test-matrix: .venv/dev  ## on each Python here, with the oldest and the newest dependencies
 	$(BIN)/python tests/matrix.py
 
-soak: .venv/dev  ## the tests of faults with 10,000 jobs and 20 kills (half an hour)
-	RELAY_FAULT_JOBS=10000 RELAY_FAULT_KILLS=20 $(BIN)/python -m pytest -n auto tests/faults --timeout 1800
+SOAKED = tests/faults tests/local/test_hostile.py tests/contract/test_model.py tests/contract/sdk/test_sdk_model.py tests/contract/test_beside.py
+soak: .venv/dev  ## the tests of faults with 10,000 jobs and 20 kills, and long random sequences (half an hour)
+	RELAY_FAULT_JOBS=10000 RELAY_FAULT_KILLS=20 RELAY_FAULT_MEMORY_JOBS=200000 RELAY_FAULT_CONNECTIONS=9500 \
+	RELAY_TEST_SEQUENCES=300 RELAY_TEST_REQUESTS=5000 \
+	$(BIN)/python -m pytest -n auto $(SOAKED) --timeout 1800
 
 coverage: .venv/dev  ## the same as test, and that they still run as much of the SDK
 	$(BIN)/python -m pytest -n auto --cov

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # those of functions in functions cost 4 µs a call
 
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from relay_sdk._log import logger
 from relay_sdk._policy import Policy
 from relay_sdk._wire.api import Api, Handed
 from relay_sdk._wire.detection import probe, v1, v2
+from relay_sdk.backoff import Backoff
 from relay_sdk.events import watched
 from relay_sdk.exceptions import (
     JobExistsError,
@@ -92,7 +94,7 @@ def retrying(
             wait = next(waits, None)
             if wait is None:
                 raise
-            wait = max(wait, pause_asked_for(error))
+            wait = max(wait, pause_asked_for(error, policy.retry_backoff))
             left = deadline - policy.clock.monotonic()
             if wait >= left:
                 yield from sleep(max(left, 0.0))
@@ -117,9 +119,14 @@ def asking(
     return retrying(policy, partial(speaking, policy, queue, id, ask), settle)
 
 
-def pause_asked_for(error: RelayError) -> float:
-    """Give the seconds that the server wants to be left alone; a minute is the most it gets."""
-    return min(error.retry_after, LONGEST_RETRY_AFTER) if isinstance(error, ServerBusyError) else 0
+def pause_asked_for(error: RelayError, backoff: Backoff) -> float:
+    """Give the seconds that the server wants to be left alone; a minute is the most it gets.
+
+    It tells many clients the same: by the backoff's jitter each waits longer, at random.
+    """
+    if not isinstance(error, ServerBusyError) or not error.retry_after:
+        return 0
+    return min(error.retry_after, LONGEST_RETRY_AFTER) * (1 + backoff.jitter * random.random())
 
 
 def take(

@@ -1,6 +1,6 @@
 """Exchanges through a client that is the user's own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol
 
@@ -25,8 +25,8 @@ class HttpResponse(Protocol):
         """Give the content as it comes, unpacked."""
         ...
 
-    async def aread(self) -> bytes:
-        """Give the whole content, unpacked."""
+    def aiter_bytes(self) -> AsyncIterator[bytes]:
+        """Do the same for tasks."""
         ...
 
 
@@ -100,8 +100,10 @@ class AsyncOwn:
                 call.method, address.url + call.target, headers=headers, content=call.content,
                 follow_redirects=False, extensions={"timeout": bound},
             ) as response:  # fmt: skip
-                content = await response.aread()
-        return Reply(response.status_code, response.headers, content)
+                content = Content()
+                async for chunk in response.aiter_bytes():
+                    content.add(chunk)
+        return Reply(response.status_code, response.headers, b"".join(content.chunks))
 
     async def aclose(self) -> None:
         """It is the user's."""

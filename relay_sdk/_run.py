@@ -76,6 +76,7 @@ class Run:
         self.state: msgspec.Raw
         self.count, self.state = opened(raw.state)
         self._policy = policy
+        self._asked = asked
         self._ours_until = asked + raw.timeout
 
     @property
@@ -174,7 +175,7 @@ class Run:
             if first:
                 self._retries = iter(self._policy.retry_backoff)
             wait = next(self._retries, self._policy.retry_backoff.maximum)
-            return min(usual, left, max(wait, pause_asked_for(error)))
+            return min(usual, left, max(wait, pause_asked_for(error, self._policy.retry_backoff)))
         self._failing = False
         return min(usual, SOON) if self._unsure else usual
 
@@ -224,12 +225,19 @@ class Run:
 
     def due_after(self, schedule: Schedule) -> datetime | None:
         """Give the moment that a schedule has for the next run."""
-        now = self._policy.clock.now()
+        now = self._now()
         return schedule.after(self.count.due or self.raw.run_at or now, now)
 
     def later(self, delay: float | timedelta) -> datetime:
         """Give the moment that comes a delay after now."""
-        return moment_after(self._policy.clock.now(), delay, self.raw.queue, self.raw.id)
+        return moment_after(self._now(), delay, self.raw.queue, self.raw.id)
+
+    def _now(self) -> datetime:
+        """Tell the time by the server's clock: this machine's may be wrong, or set meanwhile."""
+        clock, given_out = self._policy.clock, self.raw.updated_at
+        if given_out is None:
+            return clock.now()
+        return given_out + timedelta(seconds=clock.monotonic() - self._asked)
 
     def complete(self) -> Flow[None]:
         """End the run and the job."""

@@ -69,7 +69,7 @@ class Request(msgspec.Struct, Generic[R], frozen=True, gc=False):
 
     def _failure(self, reply: Reply) -> RelayError:
         status, text = reply.status, reply.text[:1000]
-        database = status in (422, 500) and text.startswith("Backend error:")
+        database = status == 422 and text.startswith("Backend error:")
         if status in BUSY or status >= FAULT or (self.patient and database):
             return ServerBusyError(self.about, status, text, _retry_after(reply.headers))
         if status // 100 == SUCCESS:

@@ -212,6 +212,7 @@ class App:
         try:
             reaped = self.store.reap(news.now, interval)
         except BackendError:
+            self._reaped_at = news.now  # and not with each turn, nor a line of log for each
             return False
         for queue, key in reaped.dropped:
             log.warning("Job %r of queue %r timed out without retries left: gone", key, queue)

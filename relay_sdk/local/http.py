@@ -163,6 +163,8 @@ class Connection(asyncio.Protocol):
             self._headers[key] = value.decode("latin-1")
         elif key == "prefer":
             self._headers[key] += "," + value.decode("latin-1")
+        elif key == "host":
+            raise _Stop  # which of two was checked is not to be a question
 
     def on_headers_complete(self) -> None:
         self._in_body = True

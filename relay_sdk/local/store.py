@@ -151,6 +151,7 @@ class Store:
     def __init__(self, path: str | os.PathLike[str], *, busy_timeout: float = 5.0) -> None:
         if not os.fspath(path):
             raise ValueError("the database needs a file name, or :memory:")
+        self._busy_timeout = int(busy_timeout * 1000)
         self.path: str | None = None if os.fspath(path) == ":memory:" else os.path.abspath(path)
         try:
             if self.path is not None:
@@ -240,6 +241,15 @@ class Store:
             else:
                 self._roll_back("ROLLBACK TO part", "RELEASE part")
             raise
+
+    @contextmanager
+    def _at_once(self) -> Generator[None]:
+        """Wait for no lock: whoever asks would wait for this, and then for his own."""
+        self.connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            self.connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout}")
 
     def _roll_back(self, *statements: str) -> None:
         # A full disk, say, has made SQLite roll everything back already.
@@ -389,7 +399,7 @@ class Store:
 
     def reap(self, now: int, interval: int = 0) -> Reaped:  # noqa: ARG002  shared by none
         """Put back some of the jobs whose time is over, and drop those without retries left."""
-        with told("Cannot look for jobs that timed out"), self.transaction():
+        with told("Cannot look for jobs that timed out"), self._at_once(), self.transaction():
             execute = self.connection.execute
             dropped: list[tuple[str, str]] = execute(DROP_EXPIRED, (now, REAP)).fetchall()
             if len(dropped) == REAP:

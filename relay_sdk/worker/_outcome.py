@@ -130,7 +130,7 @@ def tell(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
         except (TransportError, ServerBusyError) as error:
             run.log.warning("%s", error)
             waits = waits or iter(AWAY)
-            yield from sleep(max(next(waits), pause_asked_for(error)))
+            yield from sleep(max(next(waits), pause_asked_for(error, AWAY)))
         except RelayError:
             run.log.exception(
                 "the end of %s could not be told; it is left to its timeout", run.where

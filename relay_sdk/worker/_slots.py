@@ -173,7 +173,7 @@ class Slots:
         now = self._clock.monotonic()
         with self._lock:
             queue.failing = True
-            queue.due = now + max(next(queue.away), pause_asked_for(error))
+            queue.due = now + max(next(queue.away), pause_asked_for(error, AWAY))
         passing = isinstance(error, TransportError | ServerBusyError)
         trouble = "cannot reach the server" if passing else "the server refuses this worker"
         level = logging.INFO

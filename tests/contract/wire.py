@@ -189,6 +189,7 @@ class Wire:
             for job in value if isinstance(value, list) else [value]:
                 match job:
                     case {"queue": str(queue), "id": str(key)}:
+                        f"{queue}{key}".encode()  # half a surrogate pair cannot be stored
                         self.stored.add((queue, key))
 
     def _detect(self) -> Flavor:

@@ -72,6 +72,14 @@ class Ledger:
         with self._lock:
             self.done.add(id)
 
+    def summary(self) -> str:
+        """Count it all."""
+        return (
+            f"{len(self.accepted)} accepted, {len(self.unsure)} unsure, "
+            f"{len(self.refused)} refused, {self.runs.total()} runs of {len(self.runs)}, "
+            f"{self.again} enqueued again when done; wrong: {self.wrong}"
+        )
+
     def check(self) -> None:
         """Hold all against each other, when the queue is empty."""
         assert not self.wrong

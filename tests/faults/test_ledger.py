@@ -105,7 +105,7 @@ def test_what_was_accepted_is_done_through_faults_on_a_tenth_of_the_exchanges(
             threads(ledger, proxy.url, api, file)
         else:
             anyio.run(tasks, ledger, proxy.url, api, file, backend=kind)
-    print(f"seed {SEED}: {len(proxy.spoiled)} faults, {ledger}")
+    print(f"seed {SEED}: {len(proxy.spoiled)} faults, {ledger.summary()}")
     ledger.check()
     assert len(ledger.accepted) + len(ledger.unsure) + len(ledger.refused) == JOBS
     assert len(ledger.accepted) > 0.95 * JOBS

@@ -221,7 +221,29 @@ def test_a_reaper_that_fails_stops_nobody(
     assert "disk is full" in caplog.text
 
     on_sqlite.store.connection.execute("DROP TRIGGER full")
+    clock.advance(5)
     assert claim(on_sqlite) == 200
+
+
+def test_a_reaper_waits_for_no_lock(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "relay.db"
+    with App(path, clock=clock) as app:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        statements: list[str] = []
+        app.store.connection.set_trace_callback(statements.append)
+        clock.advance(10)
+        for _ in range(3):
+            assert not exists(app, "a")
+        app.store.connection.set_trace_callback(None)
+        other.close()
+
+        pause, begin, restore = (
+            statements.index(text)
+            for text in ("PRAGMA busy_timeout = 0", "BEGIN IMMEDIATE", "PRAGMA busy_timeout = 5000")
+        )
+        assert pause < begin < restore
+        assert statements.count("BEGIN IMMEDIATE") == 1
 
 
 def test_many_expired_jobs_are_reaped_in_pieces(

@@ -9,6 +9,7 @@ from uuid import RFC_4122, UUID
 import pytest
 
 from relay_sdk.local.answers import JobExistsError
+from relay_sdk.local.operations import Claim, Claimed
 from relay_sdk.local.store import (
     DROP_EXPIRED,
     REQUEUE_EXPIRED,
@@ -46,6 +47,24 @@ def test_looking_for_ready_jobs_reads_one_range_of_their_own_index(store: Store)
 @pytest.mark.parametrize("statement", [DROP_EXPIRED, REQUEUE_EXPIRED])
 def test_reaping_reads_only_leases_that_are_over(store: Store, statement: str) -> None:
     assert "jobs_leased (expires_at<?)" in plan(store, statement, 0, 1)
+
+
+def test_an_empty_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA application_id = 7")
+    with pytest.raises(ValueError, match="database of another program"):
+        Store(path)
+
+
+def test_a_claim_tells_when_the_first_job_that_it_leaves_is_due(store: Store) -> None:
+    store.enqueue([job("a", run_at=1), job("b", run_at=2), job("c", run_at=9)], "unique", 0)
+    for limit, left in ((1, 2), (1, 9), (1, 9)):
+        (claimed,) = store.perform([Claim("q", limit, tell_left=True)], 5)
+        assert isinstance(claimed, Claimed)
+        assert claimed.left == left
+    (claimed,) = store.perform([Claim("empty", 1, tell_left=True)], 5)
+    assert claimed == Claimed([], None)
 
 
 def test_an_idle_poll_costs_the_same_with_many_scheduled_jobs_and_leases(store: Store) -> None:

@@ -70,6 +70,7 @@ def test_a_server_that_hangs_is_noticed_within_the_timeout(clock: Clock) -> None
 
 @pytest.mark.parametrize("cut", [CUT, reply(408), reply(502, "<html>"), reply(504)])
 def test_a_held_request_that_a_proxy_cuts_is_no_failure(cut: Any, clock: Clock) -> None:
+    clock.advance(1000)
     flow = take(policy(clock=clock, retries=0), "emails", 1, hold=True)
     played = Slow(clock).play(flow, (5, cut), (0, reply(204)), (12, held()), (1, held("x")))
     assert played.error is None

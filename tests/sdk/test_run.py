@@ -11,7 +11,7 @@ from relay_sdk import (
     UnexpectedStatusError,
 )
 from relay_sdk._flow import Call, Reply, Sleep
-from relay_sdk._run import Run, take_runs
+from relay_sdk._run import SOON, Run, take_runs
 from relay_sdk.testing import Clock
 
 from .flows import LOST_REPLY, RUN_ID, handed_out, play, policy, received, reply
@@ -249,6 +249,21 @@ def test_a_heartbeat_that_meets_the_end_of_its_run_is_no_loss(automatic: bool, w
     mine.check_kept()
 
 
+def test_after_an_end_that_failed_a_heartbeat_tells_the_loss() -> None:
+    mine = run()
+    assert isinstance(play(mine.complete(), *[reply(503)] * 4).error, ServerBusyError)
+    assert isinstance(play(mine.heartbeat(None), GONE).error, JobLostError)
+    assert mine.lost is not None
+
+
+def test_a_short_interval_is_kept_while_an_older_state_may_arrive(clock: Clock) -> None:
+    mine = run(clock)
+    play(mine.heartbeat(state("1")), *[LOST_REPLY] * 4)
+    mine.state = state("2")
+    assert play(mine.keep_alive(0.3), DONE).result == 0.3
+    assert play(mine.keep_alive(None), DONE).result == SOON
+
+
 def test_a_heartbeat_whose_run_has_ended_meanwhile_is_not_tried_again() -> None:
     mine = run()
     beat = mine.heartbeat(None)
@@ -280,6 +295,16 @@ def test_on_v1_a_lease_that_is_over_is_not_used(clock: Clock, end: str) -> None:
     played = play(flows[end])  # nothing is sent
     assert end == "keep_alive" or isinstance(played.error, JobLostError)
     assert v1.lost is not None
+
+
+def test_on_v1_a_run_that_has_ended_in_time_is_not_lost_later(clock: Clock) -> None:
+    v1 = Run(policy("v1", clock), received(run_id=None), 0.0)
+    assert play(v1.complete(), reply(200)).error is None
+    clock.advance(60)
+    assert play(v1.keep_alive(None)).result is None
+    assert v1.lost is None
+    with pytest.raises(JobLostError, match="this helper has ended its run"):
+        v1.check_ours()
 
 
 def test_on_v2_the_server_decides(clock: Clock) -> None:

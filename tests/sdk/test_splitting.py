@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from relay_sdk import EnqueueMode, Job, RelayError
+from relay_sdk import EnqueueMode, Job, RelayError, UnsupportedError
 from relay_sdk._flow import Call
 from relay_sdk._operations import MAX_BODY, enqueue
 
@@ -72,3 +72,10 @@ def test_a_batch_may_be_anything_that_gives_jobs_once(mode: EnqueueMode) -> None
     for jobs in ((JOBS.job(id, 1) for id in "ab"), {JOBS.job("b", 1), JOBS.job("a", 1)}):
         (call,) = play(enqueue(policy(), jobs, mode), DONE).calls
         assert sorted(ids(call)) == ["a", "b"]
+
+
+def test_api_v1_has_no_transaction_for_two_jobs() -> None:
+    played = play(enqueue(policy("v1"), [JOBS.job("a", 1), JOBS.job("b", 2)], "unique"))
+    assert isinstance(played.error, UnsupportedError)
+    assert "for several jobs" in str(played.error)
+    assert not played.calls

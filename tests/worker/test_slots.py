@@ -173,8 +173,9 @@ def test_nothing_is_held_for_several_queues_when_slots_are_short(
 
 
 def test_a_server_is_left_alone_for_as_long_as_it_wants(
-    make: Callable[..., Slots], clock: Clock
+    make: Callable[..., Slots], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("random.random", lambda: 0.0)
     slots = make(8, "busy", "other")
     busy = ask(slots)
     slots.free(busy)

@@ -21,7 +21,7 @@ class JobV1:
         payload (Any): The JSON as it was enqueued, in value. relay-rs and relay reorder the keys of objects and keep
             the last of equal ones.
         state (Any): The state as last saved, or `null`, for want of one too.
-        run_at (datetime.datetime): In UTC. A year above 9999 has a plus sign before it.
+        run_at (datetime.datetime): In UTC. A year above 9999 has a plus sign before it, one below 0 a minus sign.
         updated_at (datetime.datetime): When the job was last enqueued, claimed or kept alive, in UTC.
     """
 

@@ -24,7 +24,7 @@ class JobV2:
             equal ones.
         state (Any): The state as last saved, or `null`, for want of one too.
         run_id (None | UUID): The current run. `null` exactly when the job is queued.
-        run_at (datetime.datetime): In UTC. A year above 9999 has a plus sign before it.
+        run_at (datetime.datetime): In UTC. A year above 9999 has a plus sign before it, one below 0 a minus sign.
         updated_at (datetime.datetime): When the job was last enqueued, claimed or kept alive, in UTC.
         created_at (datetime.datetime): When the job was first enqueued, in UTC.
     """

@@ -20,12 +20,12 @@ class NewJobV1:
             id (str): The job's id in its queue, of any characters but NUL. relay-rs takes longer ones.
             queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
             timeout (int): Seconds from the claim, or from the last heartbeat, until the job counts as failed. 0 fails it at
-                once. Negative ones are taken for 0.
+                once. Negative ones are taken for 0. `30.0` is no integer.
             payload (Any): Any JSON, `null` included, but not absent. Strings cannot hold NUL.
             max_retries (int | Unset): How many times the job is queued again after a timeout, until it is deleted. Negative
                 is without limit. Absent is 0: the first timeout deletes the job. relay-rs takes larger numbers, relay cuts them
                 to the bound. Default: 0.
-            state (Any | Unset): The state the first run starts with, any JSON.
+            state (Any | Unset): The state the first run starts with, any JSON. Strings cannot hold NUL.
             run_at (datetime.datetime | None | Unset): The job is not handed out before this moment; absent and `null` are
                 now. **What the server cannot read is also now, without an error**: send RFC 3339 with seconds and an offset.
     """

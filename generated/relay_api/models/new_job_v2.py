@@ -23,7 +23,7 @@ class NewJobV2:
         payload (Any): Any JSON, `null` included, but not absent. Strings cannot hold NUL.
         max_retries (int | None | Unset): How many times the job is queued again after a timeout, until it is deleted.
             `null` and absent are without limit (v1 takes an absent one for 0).
-        state (Any | Unset): The state the first run starts with, any JSON.
+        state (Any | Unset): The state the first run starts with, any JSON. Strings cannot hold NUL.
         run_at (datetime.datetime | None | Unset): The job is not handed out before this moment; absent and `null` are
             now. Seconds and an offset are required.
     """

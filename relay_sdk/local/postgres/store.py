@@ -145,6 +145,8 @@ class PostgresStore:
                 last = list(turn.last_statements())  # they may have more to tell
                 sent += [_send(database, each, prepare=False) for each in last]
                 database.execute("COMMIT", prepare=False)
+            # After a ROLLBACK psycopg drops, once, what it prepared before and with the next.
+            self._plans_end = 0.0
         elif len(first) + len(last) > 1:
             with database.pipeline():
                 # Without these two it would be one transaction, too, but psycopg mistakes the

@@ -98,8 +98,8 @@ def sync_detailed(
     type, all with a 202. To keep the state, send it again.
 
     Any v1 heartbeat counts, whoever holds the job. On `relay` a job that exists but is not in
-    flight gets no answer: the connection is closed; and while its database is down every job
-    is 404.
+    flight gets no answer: the connection is closed; and while its database is down or busy
+    every job is 404, though it may be there: v2 tells the two apart.
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
@@ -143,8 +143,8 @@ def sync(
     type, all with a 202. To keep the state, send it again.
 
     Any v1 heartbeat counts, whoever holds the job. On `relay` a job that exists but is not in
-    flight gets no answer: the connection is closed; and while its database is down every job
-    is 404.
+    flight gets no answer: the connection is closed; and while its database is down or busy
+    every job is 404, though it may be there: v2 tells the two apart.
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
@@ -183,8 +183,8 @@ async def asyncio_detailed(
     type, all with a 202. To keep the state, send it again.
 
     Any v1 heartbeat counts, whoever holds the job. On `relay` a job that exists but is not in
-    flight gets no answer: the connection is closed; and while its database is down every job
-    is 404.
+    flight gets no answer: the connection is closed; and while its database is down or busy
+    every job is 404, though it may be there: v2 tells the two apart.
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
@@ -228,8 +228,8 @@ async def asyncio(
     type, all with a 202. To keep the state, send it again.
 
     Any v1 heartbeat counts, whoever holds the job. On `relay` a job that exists but is not in
-    flight gets no answer: the connection is closed; and while its database is down every job
-    is 404.
+    flight gets no answer: the connection is closed; and while its database is down or busy
+    every job is 404, though it may be there: v2 tells the two apart.
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.

@@ -99,8 +99,8 @@ def sync_detailed(
     the body's: they name the job and cannot be changed.
 
     On `relay` a job that does not exist also answers 202, as does any job while its database is
-    down, and nothing happens; a job that is not in flight gets no answer: the connection is
-    closed.
+    down or busy, and nothing happens; a job that is not in flight gets no answer: the connection
+    is closed.
 
     Args:
         body (NewJobV1): A job to enqueue or reschedule over v1. The servers ignore other fields,
@@ -137,8 +137,8 @@ def sync(
     the body's: they name the job and cannot be changed.
 
     On `relay` a job that does not exist also answers 202, as does any job while its database is
-    down, and nothing happens; a job that is not in flight gets no answer: the connection is
-    closed.
+    down or busy, and nothing happens; a job that is not in flight gets no answer: the connection
+    is closed.
 
     Args:
         body (NewJobV1): A job to enqueue or reschedule over v1. The servers ignore other fields,
@@ -170,8 +170,8 @@ async def asyncio_detailed(
     the body's: they name the job and cannot be changed.
 
     On `relay` a job that does not exist also answers 202, as does any job while its database is
-    down, and nothing happens; a job that is not in flight gets no answer: the connection is
-    closed.
+    down or busy, and nothing happens; a job that is not in flight gets no answer: the connection
+    is closed.
 
     Args:
         body (NewJobV1): A job to enqueue or reschedule over v1. The servers ignore other fields,
@@ -208,8 +208,8 @@ async def asyncio(
     the body's: they name the job and cannot be changed.
 
     On `relay` a job that does not exist also answers 202, as does any job while its database is
-    down, and nothing happens; a job that is not in flight gets no answer: the connection is
-    closed.
+    down or busy, and nothing happens; a job that is not in flight gets no answer: the connection
+    is closed.
 
     Args:
         body (NewJobV1): A job to enqueue or reschedule over v1. The servers ignore other fields,

@@ -1,0 +1,36 @@
+"""A worker to be frozen: `python frozen.py API`, with `$RELAY_URL` set.
+
+It takes a job, says so, waits for a line, and says how each thing that it then does with the job
+ends.
+"""
+
+import sys
+from collections.abc import Callable
+
+from relay_sdk import Client, JobHelper, Queue, RelayError
+
+
+def main(api: str) -> None:
+    jobs = Queue("frozen", int, state=str)
+    with Client(api=api) as client:  # type: ignore[arg-type]
+        (helper,) = client.next(jobs)
+        acts: list[Callable[[JobHelper[int, str]], None]] = [
+            lambda helper: helper._beat(),  # type: ignore[arg-type,return-value]  an automatic one
+            lambda helper: helper.heartbeat("of the frozen"),
+            lambda helper: helper.reschedule(state="of the frozen"),
+            lambda helper: helper.complete(),
+        ]
+        print("took", helper.raw.id, flush=True)
+        for _ in sys.stdin:
+            for act in acts:
+                try:
+                    act(helper)
+                    print("done", flush=True)
+                except RelayError as error:
+                    print(type(error).__name__, flush=True)
+            print("lost" if helper.lost else "ours", flush=True)
+            return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
