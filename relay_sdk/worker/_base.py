@@ -154,7 +154,9 @@ class BaseWorker(ABC, Generic[B, H]):
         """Take jobs until told to stop, and let them end."""
         while not self._stopping:
             self._fill()
-            yield Invoke(partial(self._news, min(self._slots.wait(), LONGEST_WAIT)))
+            seconds = min(self._slots.wait(), LONGEST_WAIT)
+            if not (yield Invoke(partial(self._news, seconds))):
+                self._slots.waited(seconds)
         yield from self._end()
 
     def _fill(self) -> None:

@@ -63,12 +63,13 @@ class Slots:
         self._lock = threading.Lock()
         self._queues = [_Queue(name, iter(idle), iter(AWAY)) for name in queues]
         self._called = False
+        self._asked_at = self._reached = -inf
         self._said: tuple[str, float] | None = None
 
     def call(self) -> bool:
         """Tell whether someone is to come and `ask`, whom nobody has called yet."""
         with self._lock:
-            if self._called or self._next(self._clock.monotonic()) is None:
+            if self._called or self._next(self._now()) is None:
                 return False
             self._called = True
             return True
@@ -77,7 +78,7 @@ class Slots:
         """Promise slots to a request that is to be sent now, if there is one."""
         with self._lock:
             self._called = False
-            now = self._clock.monotonic()
+            now = self._now()
             queue = self._next(now)
             if queue is None:
                 return None
@@ -113,10 +114,19 @@ class Slots:
     def wait(self) -> float:
         """Give the seconds until somebody may have to be called again."""
         with self._lock:
-            now = self._clock.monotonic()
+            now = self._now()
+            self._asked_at = now
             if not self._called and self._next(now):
                 return 0.0
             return min((queue.due for queue in self._queues if queue.due > now), default=inf) - now
+
+    def waited(self, seconds: float) -> None:
+        """Note that so much time has passed: a clock of tests stands still while threads wait."""
+        with self._lock:
+            self._reached = self._asked_at + seconds
+
+    def _now(self) -> float:
+        return max(self._clock.monotonic(), self._reached)
 
     def free(self, ask: Ask, jobs: int = 0) -> None:
         """Free the slots that a request was promised and has no jobs for."""
@@ -170,7 +180,7 @@ class Slots:
     def failed(self, ask: Ask, error: RelayError) -> None:
         """Note that a queue could not be asked; say so at first, and now and then."""
         queue = ask.queue
-        now = self._clock.monotonic()
+        now = self._now()
         with self._lock:
             queue.failing = True
             queue.due = now + max(next(queue.away), pause_asked_for(error, AWAY))

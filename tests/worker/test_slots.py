@@ -246,3 +246,15 @@ def test_who_calls_looks_again_at_once_when_something_may_be_asked(
     assert slots.wait() == 0
     assert slots.call()
     assert slots.wait() == inf
+
+
+def test_time_that_was_waited_has_passed_though_the_clock_stands_still(
+    make: Callable[..., Slots],
+) -> None:
+    slots = make(2)
+    answer(slots, ask(slots), 0)
+    assert not slots.call()
+
+    slots.waited(slots.wait())
+
+    assert slots.call()
