@@ -26,7 +26,6 @@ def test_health_refuses_other_methods(wire: Wire, method: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/healthz",
         "/health/",
         "/Health",
