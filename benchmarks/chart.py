@@ -6,7 +6,7 @@ from html import escape
 import goals
 from results import Results, Row
 
-WIDTH, LABEL, LINE, BAR = 800, 350, 22, 14
+WIDTH, LABEL, LINE, BAR = 820, 390, 22, 14
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 .title { font-weight: 600 } .small { font-size: 11px; fill: #59636e }

@@ -2,8 +2,8 @@
 
 python benchmarks/postgres.py [--servers 1 2 4] [--rows 1000 1000000] [--jobs 50000]: it starts a
 PostgreSQL of its own, as the tests do, fills the queue with rows, and adds and drains jobs over raw
-connections; --parts 10 drains them in ten parts, which shows whether dead rows slow it. Where
-others use the machine, the CPU time a job costs says more than the rate.
+connections, and drains some with a worker. --parts 10 drains them in ten parts, which shows whether
+dead rows slow it. Where others use the machine, the CPU time a job costs says more than the rate.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from relay_sdk import AsyncClient, AsyncJobHelper, AsyncWorker
 from relay_sdk.local.postgres.wakeups import Wakeups
 from tests.postgres import Cluster
 
@@ -106,11 +107,11 @@ class Rig:
         )
 
 
-async def add(rig: Rig, jobs: int) -> None:
+async def add(rig: Rig, jobs: int, name: str = "new") -> None:
     bodies = iter(
         json.dumps(
             [
-                {"queue": "q", "id": f"new-{n}", "timeout": 3600, "payload": PAYLOAD}
+                {"queue": "q", "id": f"{name}-{n}", "timeout": 3600, "payload": PAYLOAD}
                 for n in range(first, first + BATCH)
             ]
         ).encode()
@@ -150,6 +151,22 @@ async def drain(rig: Rig, jobs: int) -> None:
     slots = [await rig.connections(SLOTS // groups) for _ in range(groups)]
     with rig.measured(f"drain, {SLOTS} slots", jobs):
         await asyncio.gather(*(work(*each) for each in zip(pollers, slots, strict=True)))
+
+
+async def work(rig: Rig, jobs: int) -> None:
+    """Take and complete with a worker, at the first server."""
+    done = 0
+
+    async def handle(_: AsyncJobHelper) -> None:
+        nonlocal done
+        done += 1
+        if done == jobs:
+            worker.stop()
+
+    async with AsyncClient(f"http://127.0.0.1:{rig.ports[0]}") as relay:
+        worker = AsyncWorker(relay, "q", handle, concurrency=200)
+        with rig.measured("drain, AsyncWorker, 200 at once", jobs):
+            await worker.run()
 
 
 async def idle(rig: Rig) -> None:
@@ -192,6 +209,8 @@ def main() -> None:
                     asyncio.run(add(rig, options.jobs))
                     for _ in range(options.parts):
                         asyncio.run(drain(rig, options.jobs // options.parts))
+                    asyncio.run(add(rig, options.jobs, "more"))
+                    asyncio.run(work(rig, options.jobs))
                     asyncio.run(idle(rig))
                 finally:
                     rig.stop()
