@@ -9,7 +9,6 @@ from itertools import repeat
 from typing import Any
 
 import httpx
-import httpx2
 import pytest
 
 from relay_sdk import Backoff, TransportError
@@ -96,7 +95,7 @@ async def connected(way: str, kind: Kind, connect: Connect, url: str) -> AsyncIt
     if not way.startswith("a client"):
         yield connect(url, **options)
         return
-    library: Any = httpx if way.endswith("httpx") else httpx2
+    library: Any = httpx if way.endswith("httpx") else pytest.importorskip("httpx2")
     make = library.Client if kind == "sync" else library.AsyncClient
     async with entered(make(verify=False)) as own:
         yield connect(url, http_client=own, **options)
