@@ -42,6 +42,9 @@ STEPS = 90
 NAMES = 1000
 """Queues that are counted by name."""
 
+OF_JOBS = {"enqueued", "completed", "retries"}
+"""What is counted for a job that was there."""
+
 OTHERS = "(others)"
 """Stands for all further queues."""
 
@@ -145,12 +148,11 @@ class Counts:
             return counted
 
     def seen(self, now: int) -> set[str]:
-        """Name the queues that had something done lately."""
+        """Name the queues that had jobs lately: to ask for one that is not there is not enough."""
         with self._lock:
             self._go_to(now)
-            return {queue for _, counts in self._steps for _, queue in counts} | {
-                queue for _, queue in self._current
-            }
+            every = [*(counts for _, counts in self._steps), self._current]
+            return {queue for counts in every for kind, queue in counts if kind in OF_JOBS}
 
     def _go_to(self, now: int) -> None:
         step = now // (STEP * 10**6)

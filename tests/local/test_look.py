@@ -149,6 +149,13 @@ def test_an_empty_queue_is_shown_as_long_as_something_was_done_there_lately(look
     assert look.queues() == {}
 
 
+def test_a_queue_that_was_only_asked_for_is_not_shown(look: Looking) -> None:
+    look.app("GET", "/v2/queues/none/jobs/x", {}, b"")
+    look.app("GET", "/v2/queues/none/jobs", {}, b"")
+
+    assert look.queues() == {}
+
+
 def test_what_was_done_is_told_a_minute_and_in_steps(look: Looking) -> None:
     look.enqueue("a", "b", "c")
     first, second, _ = look.claim(3)
