@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable
-from itertools import count
 from time import monotonic
 from typing import Generic, TypeVar
 from weakref import ref
@@ -32,7 +31,8 @@ class Pool(Generic[C]):
         try:
             return self._idle.pop()[1]
         except IndexError:
-            client, key = self._make(), next(_count)
+            client = self._make()
+            key = id(client)
             self._made[key] = ref(client, lambda _: self._made.pop(key, None))
             return client
 
@@ -51,6 +51,3 @@ class Pool(Generic[C]):
         """Give the clients that are idle, and those that are lent."""
         made = [reference() for reference in list(self._made.values())]
         return [client for client in made if client is not None]
-
-
-_count = count()

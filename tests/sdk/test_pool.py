@@ -53,3 +53,11 @@ def test_what_alone_was_unused_for_long_is_taken(time: Time) -> None:
     pool.give(a)
     time.now = 2 * IDLE
     assert pool.take() is a
+
+
+def test_one_client_for_all_exchanges_is_remembered_once() -> None:
+    own = Made()
+    pool = Pool(lambda: own)
+    lent = [pool.take() for _ in range(3)]
+    assert pool.all() == [own]
+    assert all(client is own for client in lent)
