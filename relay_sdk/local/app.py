@@ -190,7 +190,9 @@ class App:
                 return Turn(responses, [], news, reaping=False)
             except Exception:
                 log.exception("Cannot answer any of %d requests", len(work))
-                return Turn([answers.fault() for _ in work], [], news, reaping=False)
+                responses = [answers.fault() for _ in work]
+                self._count_errors(work, responses)
+                return Turn(responses, [], news, reaping=False)
             responses = [each.response for each in asked]
             self._count_errors(work, responses)
             return Turn(responses, [each.response for each in given], news, reaping)

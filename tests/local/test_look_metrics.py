@@ -119,6 +119,17 @@ def test_what_fails_is_counted_by_its_kind(app: App, clock: Clock) -> None:
     }
 
 
+def test_a_fault_of_the_server_is_counted(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app.store, "perform", fail)
+        assert app("GET", "/v2/queues/q/jobs/x", {}, b"").status == 500
+
+    assert metrics(app)['errors{version="v2",endpoint="get",queue="q",type="backend"}'] == 1
+
+
 def test_requests_are_counted_when_they_come() -> None:
     """A request that is held and asked again is still one."""
     with LocalServer() as server, Raw(server.url) as raw:
