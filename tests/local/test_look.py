@@ -751,3 +751,14 @@ def test_postgresql_reads_everything_from_an_index(
 def later_pages(place: str) -> list[tuple[str, dict[str, str]]]:
     statuses = ("ready", "scheduled", "running")
     return [("/local/jobs", {"queue": "q", "status": s, "after": place}) for s in statuses]
+
+
+def test_a_file_that_was_deleted_is_not_made_anew_by_who_looks(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    looking = Looking(str(path))
+    path.unlink()
+
+    assert looking.ask("/local/queues").status == 503
+
+    assert not path.exists()
+    looking.close()

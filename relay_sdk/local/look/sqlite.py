@@ -4,6 +4,7 @@ import re
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -132,8 +133,13 @@ class SqliteReader:
                     yield self._store.connection
                 return
             if self._own is None:
+                # Where the file was deleted, none is made in its place.
                 self._own = sqlite3.connect(
-                    self._store.path, timeout=SECONDS, isolation_level=None, check_same_thread=False
+                    f"{Path(self._store.path).as_uri()}?mode=rw",
+                    uri=True,
+                    timeout=SECONDS,
+                    isolation_level=None,
+                    check_same_thread=False,
                 )
                 self._own.execute("PRAGMA query_only = ON")
             self._own.set_progress_handler(lambda: monotonic() > end, STEPS)
