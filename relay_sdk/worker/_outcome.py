@@ -28,8 +28,11 @@ AWAY = Backoff(0.5, maximum=5.0)
 """Seconds between attempts to reach a server that is away."""
 
 
-class Unfinished(Exception):
-    """The handler was made to leave before it had done its job, or never began; it says which."""
+class Unfinished(BaseException):
+    """The handler was made to leave before it had done its job, or never began; it says which.
+
+    That is no failure of the handler, and so no `Exception`.
+    """
 
 
 @frozen
@@ -54,34 +57,24 @@ def outcome(
     loud, began = logger.isEnabledFor(logging.DEBUG), time.monotonic()
     if loud:
         run.log.debug("%s begins", run.where)
-    watch = Watch.begun(run)
+    watch = None if run.on_event is None else Watch(run.on_event, run, handle)
     try:
-        try:
-            yield Invoke(handle)
-        finally:
-            if watch is not None:
-                watch.left()
+        yield Invoke(watch or handle)
         run.check_kept()
     except Unfinished as why:
         run.log.warning("%s %s; it is put back", run.where, why)
         yield from tell(run, run.release)
     except Exception as error:
-        if watch is not None:
-            watch.error = error
         if run.lost is None:
             run.log.exception("the handler of %s failed", run.where)
         yield from _report(run, failing.on_error, error)
         yield from _retry(run, failing, error)
-    except SystemExit as error:
-        if watch is not None:
-            watch.error = error
+    except SystemExit:
         run.log.exception("the handler of %s exited; it is left to its timeout", run.where)
     except BaseException:
         run.log.warning("%s was cancelled", run.where)
         raise  # to who has cancelled it, and puts it back
     else:
-        if watch is not None:
-            watch.returned = True
         returned()
         yield from tell(run, run.complete)
     finally:

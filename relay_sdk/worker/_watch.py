@@ -1,8 +1,8 @@
 """What an `on_event` is told of a run in a worker."""
 
 import time
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 
 from attrs import evolve
 
@@ -11,38 +11,57 @@ from relay_sdk.events import Event, JobEvent, tell
 
 
 class Watch:
-    """Tells how a run begins and, once it is known, how it has ended."""
+    """Tells how a run begins and, once it is known, how it has ended; stands for its handler."""
 
-    def __init__(self, on_event: Callable[[Event], object], run: Run) -> None:
-        self.error: BaseException | None = None
-        self.returned = False
+    def __init__(
+        self, on_event: Callable[[Event], object], run: Run, handle: Callable[[], object]
+    ) -> None:
         self._on_event = on_event
         self._run = run
+        self._handle = handle
+        self._error: BaseException | None = None
+        self._returned = False
         self._seconds = 0.0
         attempt = run.count.failures + 1
         self._started = JobEvent(kind="started", raw=run.raw, attempt=attempt, _types=run.types)
         tell(on_event, self._started)
         self._began = time.monotonic()
 
-    @classmethod
-    def begun(cls, run: Run) -> Self | None:
-        """Begin to watch a run, if someone wants to be told."""
-        on_event = run.on_event
-        return None if on_event is None else cls(on_event, run)
+    def __call__(self) -> object:
+        """Call the handler, and note how it was left."""
+        try:
+            result = self._handle()
+        except BaseException as error:
+            self._left(error)
+            raise
+        if isawaitable(result):
+            return self._awaited(result)
+        self._left()
+        return result
 
-    def left(self) -> None:
-        """Note that the handler was left."""
+    async def _awaited(self, result: Awaitable[object]) -> None:
+        try:
+            await result
+        except BaseException as error:
+            self._left(error)
+            raise
+        self._left()
+
+    def _left(self, error: BaseException | None = None) -> None:
         self._seconds = time.monotonic() - self._began
+        self._returned = error is None
+        if isinstance(error, Exception | SystemExit):  # else it was made to leave
+            self._error = error
 
     def over(self) -> None:
         """Tell how the run has ended."""
-        run = self._run
-        over = evolve(self._started, seconds=self._seconds, error=self.error)
+        run, failed = self._run, self._error is not None
+        over = evolve(self._started, seconds=self._seconds, error=self._error)
         if run.lost is not None:
             over = evolve(over, kind="lost")
         elif run.released:
-            over = evolve(over, kind="released" if self.error is None else "retried")
-        elif self.error is not None or (self.returned and not run.ended):
+            over = evolve(over, kind="retried" if failed else "released")
+        elif failed or (self._returned and not run.ended):
             over = evolve(over, kind="failed")
         else:  # whoever has cancelled it puts it back
             over = evolve(over, kind="ended" if run.ended else "released")
