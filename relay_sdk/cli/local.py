@@ -6,7 +6,6 @@ from typing import TypeVar
 from urllib.parse import urlencode
 
 import msgspec
-from msgspec import Raw, Struct
 
 from relay_sdk._address import Address
 from relay_sdk._flow import Call, Reply
@@ -20,45 +19,6 @@ from relay_sdk.exceptions import RelayError, ServerBusyError
 T = TypeVar("T")
 
 TIMEOUT = 30.0
-
-
-# As openapi/local.yaml has them; what is not used here may change.
-
-
-class QueueLine(Struct):
-    """A queue: jobs now, and what the server did in the last minute."""
-
-    queue: str
-    ready: int
-    scheduled: int
-    running: int
-    oldest_wait: float | None
-    enqueued: int
-    done: int
-    retried: int
-
-
-class Queues(Struct):
-    """Queues by name; a number of jobs that is `most` means that many or more."""
-
-    now: str
-    shared: bool
-    most: int
-    queues: list[QueueLine]
-    after: str | None
-
-
-class Jobs(Struct):
-    """A page of jobs."""
-
-    jobs: list[Raw]
-
-
-class Purged(Struct):
-    """How many jobs were removed, and the id after which there may be more."""
-
-    removed: int
-    after: str | None
 
 
 class LocalApiError(RelayError):

@@ -3,16 +3,19 @@
 import sys
 import time
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from relay_sdk.cli.local import Jobs, LocalApi, Purged, QueueLine, Queues, local_api
+from relay_sdk.cli.local import LocalApi, local_api
 from relay_sdk.cli.options import Json, QueueName, Token, Url
 from relay_sdk.cli.outcome import NO, Mistake
 from relay_sdk.cli.output import say, show, show_json, tell
 from relay_sdk.exceptions import RelayError, printable
+
+if TYPE_CHECKING:  # with them comes the whole server, for which no other command is to wait
+    from relay_sdk.local.look.shapes import QueueLine, Queues
 
 HEAD = ("queue", "ready", "scheduled", "running", "oldest wait", "done/min", "retried/min")
 LONGEST = 60
@@ -51,6 +54,8 @@ def purge(
     json: Json = False,
 ) -> None:
     """Delete all jobs of a queue of a bundled server, also those that run."""
+    from relay_sdk.local.look.shapes import Jobs
+
     with local_api(url, token) as api:
         there = api.get("/local/jobs", Jobs, queue=queue, limit="1").jobs
         if there and not yes:
@@ -74,11 +79,13 @@ def _ask(queue: str, url: str) -> None:
 
 
 def _purge(api: LocalApi, queue: str) -> int:
+    from relay_sdk.local.look.shapes import PurgedTo
+
     after: str | None = None
     removed = 0
     try:
         while True:
-            step = api.post("/local/purge", {"queue": queue, "after": after}, Purged)
+            step = api.post("/local/purge", {"queue": queue, "after": after}, PurgedTo)
             removed += step.removed
             after = step.after
             if after is None:
@@ -88,8 +95,10 @@ def _purge(api: LocalApi, queue: str) -> int:
         raise
 
 
-def _read(api: LocalApi) -> Queues:
+def _read(api: LocalApi) -> "Queues":
     """Read all queues, page after page."""
+    from relay_sdk.local.look.shapes import Queues
+
     found = api.get("/local/queues", Queues)
     after = found.after
     while after is not None:
@@ -99,7 +108,7 @@ def _read(api: LocalApi) -> Queues:
     return msgspec.structs.replace(found, after=None)
 
 
-def _print(found: Queues, json: bool) -> None:
+def _print(found: "Queues", json: bool) -> None:
     if json:
         show_json(found)
         return
@@ -130,11 +139,11 @@ def _watch(api: LocalApi, interval: float) -> None:
             live.update(Text(trouble, no_wrap=True), refresh=True)
 
 
-def _text(found: Queues) -> str:
+def _text(found: "Queues") -> str:
     return "\n".join([*map(printable, _table(found)), "", f"{found.now}  Ctrl-C ends"])
 
 
-def _table(found: Queues) -> list[str]:
+def _table(found: "Queues") -> list[str]:
     """Align the queues below the names of the columns."""
     rows = [HEAD, *(_cells(line, found.most) for line in found.queues)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(HEAD))]
@@ -146,7 +155,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([row[0].ljust(widths[0]), *cells])
 
 
-def _cells(line: QueueLine, most: int) -> tuple[str, ...]:
+def _cells(line: "QueueLine", most: int) -> tuple[str, ...]:
     name = printable(line.queue)
     counts = (line.ready, line.scheduled, line.running)
     return (
