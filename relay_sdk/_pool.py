@@ -13,7 +13,7 @@ IDLE = 5.0
 
 
 class Pool(Generic[C]):
-    """Clients of httpx with one connection each, as many as there are exchanges at a time.
+    """Clients with one connection each, as many as there are exchanges at a time.
 
     A pool of httpx looks at all its connections for each request, several times over, closes some
     that it has just given to another thread, and has locks, which a fork or a signal may leave

@@ -199,14 +199,12 @@ class Run:
             self._late = self.state, asked + self._policy.timeout
         try:
             state = closed(self.count, self.state)
-            flow = speaking(
-                self._policy,
-                self.raw.queue,
-                self.raw.id,
-                lambda api: api.heartbeat(self.raw, state).ask(within),
-                within,
-            )
             about = self.raw.queue, self.raw.id
+
+            def ask(api: Api) -> Flow[None]:
+                return api.heartbeat(self.raw, state).ask(within)
+
+            flow = speaking(self._policy, *about, ask, within)
             yield from watched(self._policy.on_event, "heartbeat", *about, flow)
         except RelayError as error:
             if not error.sent:

@@ -19,6 +19,12 @@ def test_each_iteration_begins_anew() -> None:
         assert list(islice(backoff, 2)) == [1, 2]
 
 
+def test_waits_grow_from_a_tenth_to_a_second_unless_told_otherwise() -> None:
+    assert list(islice(Backoff(jitter=0), 6)) == pytest.approx(
+        [0.1, 0.175, 0.30625, 0.5359375, 0.937890625, 1]
+    )
+
+
 def test_jitter_only_shortens_and_no_more_than_told() -> None:
     waits = list(islice(Backoff(2, maximum=2, jitter=0.25), 1000))
     assert all(1.5 <= wait <= 2 for wait in waits)
