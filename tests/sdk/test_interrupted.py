@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
@@ -44,18 +45,30 @@ def is_a_lock(frame: FrameType) -> bool:
 
 
 def interrupted(call: Callable[[], object], place: int) -> bool:
-    """Make a call, and interrupt it at a place; tell whether it came so far."""
-    count = 0
+    """Make a call, and interrupt it at a place; tell whether it came so far.
+
+    Each has a thread of its own: a tracer that raises in an `except` leaves Python's record of what
+    is being handled as it is then.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_interrupted, call, place).result()
+
+
+def _interrupted(call: Callable[[], object], place: int) -> bool:
+    count, where = 0, ""
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
-        nonlocal count
+        nonlocal count, where
         count += 1
         if count >= place and not is_a_lock(frame):
             sys.settrace(None)
+            where = f"{frame.f_code.co_filename}:{frame.f_lineno}, {event}"
             raise Interrupt
         return trace
 
-    before = sys.gettrace()
+    before, hook = sys.gettrace(), sys.unraisablehook
+    told: list[object] = []  # what Python can only tell, as while a generator is collected
+    sys.unraisablehook = told.append
     sys.settrace(trace)
     try:
         call()
@@ -63,6 +76,10 @@ def interrupted(call: Callable[[], object], place: int) -> bool:
         return True
     finally:
         sys.settrace(before)
+        sys.unraisablehook = hook
+    if told:
+        return True
+    assert not where, f"what was raised at {where} was swallowed"
     return False
 
 

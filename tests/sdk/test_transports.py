@@ -295,6 +295,20 @@ async def test_content_that_is_too_much_is_an_error(
             assert len((await do(client.send(GET))).content) == 1000
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # httpcore, on trio
+async def test_an_error_is_the_same_while_another_is_handled(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay_sdk._transport.LARGEST", 1000)
+    with ScriptedServer(http("200 OK", bytes(1001))) as server:
+        async with opened(kind, server.url) as client:
+            try:
+                raise KeyError
+            except KeyError:
+                with pytest.raises(TransportError, match="larger than"):
+                    await do(client.send(GET))
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate for the name localhost, with its key."""
