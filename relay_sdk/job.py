@@ -4,11 +4,11 @@
 
 from datetime import UTC, datetime, timedelta
 from math import ceil
+from operator import attrgetter
 from typing import Annotated, Any, Generic, Literal, TypeAlias, overload
 from uuid import UUID
 
 import msgspec
-from attrs import Factory, field, frozen
 from typing_extensions import TypeForm, TypeVar
 
 from relay_sdk._checks import (
@@ -61,8 +61,7 @@ class RawJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retries_remaining: Int32 | None = None
 
 
-@frozen(kw_only=True)
-class Job(Generic[P_co, S_co]):
+class Job(msgspec.Struct, Generic[P_co, S_co], frozen=True, kw_only=True, eq=False):
     """A job. `EMAILS.job(...)` makes one to enqueue; `helper.job` is one that was received.
 
     `timeout` is in seconds: a run that sends no heartbeat for so long loses the job, which is then
@@ -84,12 +83,21 @@ class Job(Generic[P_co, S_co]):
     run_id: UUID | None = None
     retries_remaining: int | None = None
     # What writes payload and state: plain JSON, unless a declared queue made the job.
-    _types: "Queue[Any, Any]" = field(
-        default=Factory(lambda job: Queue(job.queue), takes_self=True),
-        alias="_types",
-        repr=False,
-        eq=False,
-    )
+    _types: "Queue[Any, Any] | None" = None
+
+    def __eq__(self, other: object) -> bool:
+        return _shown(self) == _shown(other) if isinstance(other, Job) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(_shown(self))
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={value!r}" for name, value in zip(SHOWN, _shown(self), strict=True))
+        return f"Job({', '.join(shown)})"
+
+
+SHOWN = tuple(name for name in Job.__struct_fields__ if not name.startswith("_"))
+_shown = attrgetter(*SHOWN)
 
 
 class Queue(Generic[P, S]):
@@ -193,13 +201,14 @@ def check_job(job: Job) -> None:
 def to_raw(job: Job) -> RawJob:
     """Check a job and write it as JSON: `ValueError`, `TypeError` or `PayloadError`."""
     check_job(job)
+    types = job._types or Queue(job.queue)
     return RawJob(
         queue=job.queue,
         id=job.id,
         timeout=job.timeout,
         max_retries=job.max_retries,
-        payload=_write(job._types._payload, "payload", job.queue, job.id, job.payload),
-        state=write_state(job._types, job.id, job.state),
+        payload=_write(types._payload, "payload", job.queue, job.id, job.payload),
+        state=write_state(types, job.id, job.state),
         run_at=job.run_at and job.run_at.astimezone(UTC),
     )
 
@@ -212,7 +221,6 @@ def write_state(queue: Queue[Any, S], id: str, state: S | None) -> msgspec.Raw:
 def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
     """Decode a received job, or raise `PayloadError`."""
     _, state = opened(raw.state)
-    # To call the class with so many keywords takes half as long again as its `__init__`.
     job: Job[P, S] = Job(
         queue=raw.queue,
         id=raw.id,

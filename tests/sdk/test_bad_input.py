@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from relay_sdk import Job, PayloadError, Queue, UnsupportedError
 
@@ -101,7 +101,7 @@ async def test_a_field_out_of_range(
     good = Queue("emails").job("x", 1)
     for send in (relay.enqueue, lambda job: relay.enqueue_batch([good, job])):
         with pytest.raises(error, match="'x' in queue 'emails'"):
-            await do(send(evolve(good, **fields)))
+            await do(send(replace(good, **fields)))
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,9 @@ HelperCall = Callable[[Any], Any]
         (lambda helper: helper.reschedule(state={1}), PayloadError),
         (lambda helper: helper.reschedule(helper.job, state=1), TypeError),
         (lambda helper: helper.reschedule(helper.job, run_at=datetime.now(UTC)), TypeError),
-        (lambda helper: helper.reschedule(evolve(helper.job, timeout=-1)), ValueError),
+        (lambda helper: helper.reschedule(replace(helper.job, timeout=-1)), ValueError),
         (lambda helper: helper.requeue([helper.job, helper.job]), ValueError),
-        (lambda helper: helper.requeue([evolve(helper.job, payload=nan)]), PayloadError),
+        (lambda helper: helper.requeue([replace(helper.job, payload=nan)]), PayloadError),
         (lambda helper: helper.requeue([], mode="all"), ValueError),
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import attrs
+import msgspec
 import pydantic
 import pytest
 
@@ -127,7 +127,7 @@ def test_a_job_comes_back_equal_and_with_its_types(
     back = again(job)
     assert back == job
     with pytest.raises(PayloadError):
-        to_raw(attrs.evolve(back, payload={1, 2}))
+        to_raw(msgspec.structs.replace(back, payload={1, 2}))
 
 
 @pytest.mark.parametrize("again", AGAIN.values(), ids=AGAIN)

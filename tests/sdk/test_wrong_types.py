@@ -7,7 +7,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from relay_sdk import (
     AsyncClient,
@@ -191,7 +191,7 @@ def test_a_job_made_by_hand_is_checked_when_it_is_sent() -> None:
     with pytest.raises(TypeError, match="timeout of job 'x'"):
         from relay_sdk.job import to_raw
 
-        to_raw(evolve(job(), timeout=MINUTE))  # type: ignore[arg-type]
+        to_raw(replace(job(), timeout=MINUTE))  # type: ignore[arg-type]
 
 
 def test_backoffs_are_taken() -> None:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from relay_sdk import JobExistsError, JobLostError, PayloadError, Queue, UnsupportedError
 
@@ -75,7 +75,7 @@ async def test_a_job_is_rescheduled_as_another_version_of_itself(
     relay: AnyClient, queue: str
 ) -> None:
     helper = await taken(relay, queue, "old")
-    await do(helper.reschedule(evolve(helper.job, payload="new", timeout=77, state="s")))
+    await do(helper.reschedule(replace(helper.job, payload="new", timeout=77, state="s")))
     (again,) = await do(relay.next(queue))
     assert (again.job.payload, again.job.timeout, again.job.state) == ("new", 77, "s")
 
