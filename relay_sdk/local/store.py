@@ -117,7 +117,10 @@ REAP = 1000
 """Jobs that one look for expired ones drops, and puts back."""
 
 
-_RETRYABLE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR}
+_RETRYABLE = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+}  # fmt: skip
 
 
 @contextmanager

@@ -178,6 +178,36 @@ def test_a_locked_database_is_worth_a_retry(tmp_path: Path, version: int, status
         assert app.answer([enqueue("a")])[0].status == 202
 
 
+@pytest.mark.parametrize(
+    ("pragma", "healed"),
+    [("max_page_count = 1", "max_page_count = 100000"), ("query_only = 1", "query_only = 0")],
+    ids=["a full disk", "read-only"],
+)
+@pytest.mark.parametrize(("version", "status"), [(1, 429), (2, 503)])
+def test_where_nothing_can_be_written_reads_go_on_until_it_is_over(
+    tmp_path: Path, clock: Clock, version: int, status: int, pragma: str, healed: str
+) -> None:
+    with App(tmp_path / "relay.db", clock=clock) as app:
+        assert app.answer([enqueue("a"), enqueue("b", timeout=0)])[1].status == 202
+        assert claim(app) == claim(app) == 200  # one lease is over soon, and is to be reaped
+        app.store.connection.execute(f"PRAGMA {pragma}")
+        clock.advance(10)
+
+        add = Request("POST", f"/v{version}/queues/jobs", JSON, jobs("c", payload="x" * 100_000))
+        answer = app.answer([add])[0]
+        assert answer.status == status
+        assert answer.body.startswith(b"Backend error: ")
+        assert exists(app, "a")
+        assert exists(app, "b")
+        assert not exists(app, "c")
+
+        app.store.connection.execute(f"PRAGMA {healed}")
+        assert app.answer([add])[0].status == 202
+        clock.advance(10)
+        assert claim(app) == 200
+        assert [exists(app, key) for key in "abc"] == [True] * 3
+
+
 @pytest.mark.parametrize(("version", "status"), [(1, 429), (2, 503)])
 @pytest.mark.skipif(os.name != "posix", reason="an open file cannot be deleted")
 def test_a_file_that_was_deleted_or_replaced_is_noticed(
