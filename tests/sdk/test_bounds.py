@@ -79,7 +79,6 @@ async def test_a_peer_that_does_not_accept_has_seen_nothing(connect: Connect) ->
         await is_late(connect, f"http://127.0.0.1:{address[1]}", sent=False)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # httpx, on trio
 @pytest.mark.parametrize("piece", [0, 500], ids=["not at all", "slowly"])
 async def test_a_request_that_is_not_read_is_late(connect: Connect, piece: int) -> None:
     over = threading.Event()

@@ -16,11 +16,7 @@ from relay_sdk import Backoff, TransportError
 from .both import AnyClient, do, entered
 from .conftest import Connect, Kind
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.timeout(30),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # httpx, on trio
-]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
 ONCE = Backoff(retries=0)
 LARGEST = 1_000_000

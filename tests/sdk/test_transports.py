@@ -276,7 +276,6 @@ async def test_a_reply_that_is_not_http_is_an_error(kind: Kind, answer: bytes) -
     assert got.value.sent
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # httpcore, on trio
 @pytest.mark.parametrize("packed", [True, False])
 async def test_content_that_is_too_much_is_an_error(
     kind: Kind, packed: bool, monkeypatch: pytest.MonkeyPatch
@@ -295,7 +294,6 @@ async def test_content_that_is_too_much_is_an_error(
             assert len((await do(client.send(GET))).content) == 1000
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # httpcore, on trio
 async def test_an_error_is_the_same_while_another_is_handled(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
