@@ -10,7 +10,7 @@ from importlib import resources
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from . import storable
+from . import run_ids, storable
 from .answers import BackendError, JobExistsError
 from .operations import (
     Action,
@@ -136,13 +136,6 @@ def told(what: str) -> Generator[None]:
         kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
         message = f"db error: ERROR: {error}"
         raise BackendError(message, retryable=kind in _RETRYABLE) from None
-
-
-def _run_id() -> str:
-    """Make a random UUID, as text and several times as fast as the module of that name."""
-    digits = os.urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) % 4]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 class Store:
@@ -345,7 +338,7 @@ class Store:
         claimed: list[Job] = []
         size = 0
         for (rowid,) in ready:
-            row = cursor.execute(_CLAIM, (_run_id(), now, rowid)).fetchone()
+            row = cursor.execute(_CLAIM, (run_ids.new(now), now, rowid)).fetchone()
             job = Job._make(row)
             claimed.append(job)
             size += len(job.payload) + len(job.state or "")

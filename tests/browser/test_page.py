@@ -1,6 +1,7 @@
 """The page at `/`, in a real browser."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from math import sin
@@ -94,7 +95,24 @@ def test_it_shows_queues_and_jobs(
     facts = page.locator("#job dl").inner_text()
     assert "running" in facts
     assert "Lease ends\nin " in facts
+    assert re.search(r"Running since\n[\d.]+ s ago, \d{4}-", facts)
+    cells = page.get_by_role("row", name="welcome-000").locator("th, td")
+    began = page.locator("#jobs thead th").all_inner_texts().index("Run began")
+    assert re.fullmatch(r"[\d.]+ s ago", cells.nth(began).inner_text())
     take_picture(page, "dashboard")
+
+
+def test_a_run_of_relay_does_not_tell_since_when(
+    page: Any, server: LocalServer, relay: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay_sdk.local.run_ids.beginning", lambda _: "0b7ce8cb-1a71-4")
+    relay.enqueue(EMAILS.job("a", 1))
+    relay.next("emails")
+
+    page.goto(f"{server.url}/#queue=emails&job=a")
+
+    expect_text(page, "#job dl", "Last heard from")
+    assert "Running since" not in page.locator("#job dl").inner_text()
 
 
 def test_it_follows_what_happens_without_reloading(

@@ -120,7 +120,6 @@ def test_each_v2_claim_has_a_run_id_of_its_own(v2: Api) -> None:
     a, b = v2.taken(2)
     assert a["run_id"] != b["run_id"]
     assert str(UUID(a["run_id"])) == a["run_id"]
-    assert UUID(a["run_id"]).version == 4
 
 
 def test_a_claimed_job_is_not_handed_out_again(api: Api) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
-from relay_sdk.local import App, LocalServer
+from relay_sdk.local import App, LocalServer, run_ids
 from relay_sdk.local.answers import BackendError, Response
 from relay_sdk.local.app import Request
 from relay_sdk.local.look import reader, shapes
@@ -54,6 +54,10 @@ class Looking:
     def complete(self, job: dict[str, Any]) -> None:
         run = f"/v2/queues/{job['queue']}/jobs/{job['id']}/run-id/{job['run_id']}"
         assert self.app("DELETE", run, {}, b"").status == 200
+
+    def heartbeat(self, job: dict[str, Any]) -> None:
+        run = f"/v2/queues/{job['queue']}/jobs/{job['id']}/run-id/{job['run_id']}"
+        assert self.app("PATCH", run, {}, b"").status == 202
 
     def ask(self, path: str, **query: object) -> Response:
         target = f"{path}?{urlencode(query)}" if query else path
@@ -299,6 +303,38 @@ def test_a_list_shows_the_beginning_of_a_payload_and_a_look_at_a_job_all(look: L
     assert json.loads(whole["state"]) == {"saved": 12345678901234567890}
     assert (whole["status"], whole["lease_ends"]) == ("running", "2030-01-01T00:00:30Z")
     assert look.ask("/local/job", queue="q", id="b").status == 404
+
+
+def test_a_job_is_shown_with_since_when_its_run_has_it(look: Looking) -> None:
+    look.enqueue("a", "b")
+    look.advance(1.234567)
+    (held,) = look.claim(1)
+    look.advance(20)
+    look.heartbeat(held)
+
+    lines = {line["id"]: line for line in look.read("/local/jobs", queue="q")["jobs"]}
+    line = lines.pop(held["id"])
+    whole = look.read("/local/job", queue="q", id=held["id"])["job"]
+
+    assert line["running_since"] == whole["running_since"] == "2030-01-01T00:00:01.234Z"
+    assert line["updated_at"] == "2030-01-01T00:00:21.234567Z"
+    assert [other["running_since"] for other in lines.values()] == [None]
+    look.change("/local/requeue", held["id"])
+    assert look.read("/local/job", queue="q", id=held["id"])["job"]["running_since"] is None
+
+
+def test_since_when_a_run_of_relay_has_a_job_is_not_known(
+    look: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_ids, "beginning", lambda _: "0b7ce8cb-1a71-4")  # all random there
+    look.enqueue("a")
+    (held,) = look.claim(1)
+
+    (line,) = look.read("/local/jobs", queue="q")["jobs"]
+
+    assert (line["run_id"], line["status"]) == (held["run_id"], "running")
+    assert line["running_since"] is None
+    assert look.read("/local/job", queue="q", id="a")["job"]["running_since"] is None
 
 
 @pytest.mark.parametrize("name", ["a/b", ".", "..", "?#%", "ä\u2028", "<script>", ""])

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from relay_sdk.local import App
+from relay_sdk.local import App, run_ids
 from relay_sdk.local.answers import BackendError, JobExistsError
 from relay_sdk.local.operations import (
     Claim,
@@ -469,7 +469,7 @@ def fill(url: str, jobs: int) -> None:
 
 def explain(store: PostgresStore, statement: str) -> str:
     parameters = statements.new_jobs([job("a")], NOW) | statements.keys([("q", "a", None)])
-    parameters |= {"limits": "{1}", "most": 1, "size": 1}
+    parameters |= {"limits": "{1}", "most": 1, "size": 1, "beginning": run_ids.beginning(NOW)}
     assert store._open
     rows = store._open.execute(f"EXPLAIN {statement}".encode(), parameters).fetchall()
     return "\n".join(line for (line,) in rows)

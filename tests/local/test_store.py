@@ -3,13 +3,17 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
+from functools import reduce
+from operator import and_, or_
 from pathlib import Path
 from uuid import RFC_4122, UUID
 
 import pytest
 
+from relay_sdk.local import run_ids
 from relay_sdk.local.answers import JobExistsError
-from relay_sdk.local.operations import Claim, Claimed
+from relay_sdk.local.app import open_database
+from relay_sdk.local.operations import Claim, Claimed, Enqueue
 from relay_sdk.local.store import (
     DROP_EXPIRED,
     REQUEUE_EXPIRED,
@@ -132,16 +136,28 @@ def test_a_look_for_expired_jobs_ends_after_some(
     assert [look.complete for look in looks] == [False, False, True, True]
 
 
-def test_run_ids_are_random_uuids(store: Store) -> None:
-    store.enqueue([job(str(n)) for n in range(100)], "unique", 0)
+@pytest.mark.parametrize("now", [0, 1_900_000_000_123_999])
+def test_run_ids_begin_with_the_time_and_are_random_otherwise(database: str, now: int) -> None:
+    with closing(open_database(database)) as store:
+        store.perform([Enqueue([job(str(n)) for n in range(100)], "unique")], now)
+        (claimed,) = store.perform([Claim("q", 100)], now)
+    assert isinstance(claimed, Claimed)
+    texts = {job.run_id for job in claimed.jobs}
+    ids = [UUID(text) for text in texts if text]
 
-    run_ids = {job.run_id for job in store.claim("q", 100, now=0)}
+    assert len(ids) == 100
+    assert {str(id) for id in ids} == texts
+    assert {(id.version, id.variant) for id in ids} == {(7, RFC_4122)}
+    assert {id.int >> 80 for id in ids} == {now // 1000}
+    assert {run_ids.began(str(id)) for id in ids} == {now // 1000 * 1000}
+    # Each of the other bits is set in some and not in others.
+    others = 0xFFF << 64 | (1 << 62) - 1
+    assert reduce(or_, (id.int for id in ids)) & others == others
+    assert reduce(and_, (id.int for id in ids)) & others == 0
 
-    assert len(run_ids) == 100
-    for run_id in run_ids:
-        assert run_id
-        assert (str(UUID(run_id)), UUID(run_id).version) == (run_id, 4)
-        assert UUID(run_id).variant == RFC_4122
+
+def test_a_run_that_began_before_1970_has_an_id_too() -> None:
+    assert run_ids.new(-1).startswith("00000000-0000-7")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs modes of files")

@@ -219,22 +219,22 @@ function jobRow(job) {
   name.append(open);
   const first = element("td");
   first.append(tick);
-  const classes = ["status", "", "", "run", "number", "payload"];
+  const classes = ["status", "", "", "", "number", "payload"];
   row.append(first, name, ...classes.map((each) => element("td", "", each)));
   return row;
 }
 
 function fillJob(row, job, now) {
-  const [tick, , status, due, lease, run, retries, payload] = row.children;
+  const [tick, , status, due, since, lease, retries, payload] = row.children;
   tick.firstChild.checked = ticked.has(job.id);
   status.className = `status ${job.status}`;
   write(status, job.status);
   write(due, moment(job.run_at, now));
   due.title = job.run_at;
+  write(since, moment(job.running_since, now));
+  since.title = job.running_since ?? "";
   write(lease, moment(job.lease_ends, now));
   lease.title = job.lease_ends ?? "";
-  write(run, job.run_id === null ? "" : job.run_id.slice(0, 8));
-  run.title = job.run_id ?? "";
   write(retries, job.retries_remaining === null ? "no limit" : count(job.retries_remaining));
   write(payload, job.payload);
   row.classList.toggle("chosen", job.id === place.job);
@@ -277,7 +277,9 @@ function jobFacts(job, now) {
   const retries = job.max_retries === null ? "no limit" : `${count(job.retries_remaining)} of ${count(job.max_retries)} left`;
   const facts = [["Queue", job.queue], ["Status", job.status], ["Due", both(job.run_at)]];
   if (job.run_id !== null) {
-    facts.push(["Run", job.run_id], ["Last heard from", both(job.updated_at)], ["Lease ends", both(job.lease_ends)]);
+    facts.push(["Run", job.run_id]);
+    if (job.running_since !== null) facts.push(["Running since", both(job.running_since)]);
+    facts.push(["Last heard from", both(job.updated_at)], ["Lease ends", both(job.lease_ends)]);
   }
   facts.push(["Timeout", `${count(job.timeout)} s`], ["Retries", retries], ["Enqueued", both(job.created_at)]);
   if (job.run_id === null) facts.push(["Last changed", both(job.updated_at)]);

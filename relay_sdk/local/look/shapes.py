@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, structs
 
-from relay_sdk.local import dates
+from relay_sdk.local import dates, run_ids
 from relay_sdk.local.operations import Job
 
 from .reader import Status, status
@@ -56,6 +56,7 @@ class JobLine(Struct):
     max_retries: int | None
     retries_remaining: int | None
     run_id: str | None
+    running_since: str | None
     lease_ends: str | None
     run_at: str
     updated_at: str
@@ -113,6 +114,7 @@ class PurgedTo(Struct):
 def line(job: Job, now: int) -> JobLine:
     """Show a job in a list."""
     running = job.run_id is not None and job.expires_at is not None
+    began = None if job.run_id is None else run_ids.began(job.run_id)
     return JobLine(
         queue=job.queue,
         id=job.id,
@@ -122,6 +124,7 @@ def line(job: Job, now: int) -> JobLine:
         max_retries=job.max_retries,
         retries_remaining=job.retries_remaining,
         run_id=job.run_id,
+        running_since=None if began is None else dates.to_text(began),
         lease_ends=dates.to_text(job.expires_at) if running else None,
         run_at=dates.to_text(job.run_at),
         updated_at=dates.to_text(job.updated_at),

@@ -53,6 +53,9 @@ FROM unnest(%(queues)s::text[], %(ids)s::text[], %(run_ids)s::uuid[], %(states)s
     WITH ORDINALITY AS asked(queue, id, run_id, state, n)
 WHERE {_IS_ASKED} AND jobs.in_flight AND {_IS_ITS_RUN} RETURNING asked.n"""
 
+# PostgreSQL before 18 makes UUIDs of version 4 alone: of these the end is taken, which is random.
+_RUN_ID = "overlay(gen_random_uuid()::text PLACING %(beginning)s::text FROM 1)::uuid"
+
 # What is locked is chosen first, once: joined to a plain subquery, more rows could be updated.
 CLAIM = f"""
 WITH ready AS MATERIALIZED (
@@ -71,7 +74,7 @@ WITH ready AS MATERIALIZED (
     ) AS sized
     WHERE sized.before <= %(size)s::int8
 )
-UPDATE jobs SET in_flight = TRUE, run_id = gen_random_uuid(), updated_at = %(now)s::timestamp,
+UPDATE jobs SET in_flight = TRUE, run_id = {_RUN_ID}, updated_at = %(now)s::timestamp,
     expires_at = %(now)s::timestamp + timeout
 FROM ready WHERE jobs.ctid = ready.ctid RETURNING {JOB}"""
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, LiteralString
 
-from relay_sdk.local import dates, storable
+from relay_sdk.local import dates, run_ids, storable
 from relay_sdk.local.answers import BackendError, JobExistsError
 from relay_sdk.local.operations import (
     Change,
@@ -246,6 +246,7 @@ class Claims(Statement):
                 "limits": statements.numbers(self._limits[queue] for queue in queues),
                 "size": CLAIM_SIZE,
                 "now": dates.to_text(now),
+                "beginning": run_ids.beginning(now),
             },
         )
 
