@@ -4,6 +4,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -193,6 +194,19 @@ def test_moments_are_utc_whatever_the_databases_time_zone(
     assert row
     assert abs((row[0].replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()) < 60
     assert "TimeZone America/New_York" in caplog.text
+
+
+@pytest.mark.parametrize("ahead", [0, 10])
+def test_an_answer_that_is_late_sets_no_clock_back(
+    postgres: str, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    clock = f"{statements.CLOCK} + interval '{ahead} s'"
+    monkeypatch.setattr(statements, "CLOCK", clock)
+    with opened(postgres) as store:
+        monkeypatch.setattr(statements, "CLOCK", f"{clock}, pg_sleep(0.6)")
+        store._look_at_the_clock(store._connected())
+        gone = store.clock() - time.time_ns() // 1000 - ahead * 1_000_000
+        assert -200_000 < gone < 200_000  # not half of what it was late
 
 
 @pytest.mark.parametrize("setting", ["synchronous_commit", "fsync"])
