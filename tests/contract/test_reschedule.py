@@ -46,9 +46,9 @@ def test_a_job_rescheduled_to_the_future_waits(v1: Api) -> None:
 def test_a_rescheduled_job_is_no_longer_in_flight(v1: Api) -> None:
     job = v1.claimed()
     assert v1.reschedule(v1.job(run_at=FUTURE)).status == 202
-    # A known fault of relay: the handler panics.
-    expected = {"relay-rs": 404, "relay": DROPPED.status, "local": 404}
-    assert v1.heartbeat(job, state=1).status == expected[v1.flavor]
+    # A known fault of relay: the handler of the release panics; that of builds before it does not.
+    dropped = {DROPPED.status} if v1.flavor == "relay" else set[int]()
+    assert v1.heartbeat(job, state=1).status in {404} | dropped
 
 
 @pytest.mark.parametrize("flavors", [{"relay-rs": 404, "relay": 202, "local": 404}])
@@ -63,10 +63,10 @@ def test_reschedule_of_an_unknown_job_is_404(v1: Api, flavors: dict[str, int]) -
 
 def test_reschedule_of_a_queued_job_is_404(v1: Api) -> None:
     before = v1.stored(payload="old")
-    # A known fault of relay: the handler panics.
-    expected = {"relay-rs": 404, "relay": DROPPED.status, "local": 404}
+    # A known fault of relay: the handler panics, or says 202 and does nothing.
+    expected = {DROPPED.status, 202} if v1.flavor == "relay" else {404}
     answer = v1.reschedule(v1.job(payload="new"))
-    assert answer.status == expected[v1.flavor]
+    assert answer.status in expected
     assert v1.row() == before
 
 

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -137,25 +137,25 @@ def test_a_body_cut_short_stores_nothing(socket_wire: Wire, raw: socket.socket, 
 
 
 ERRORS = [
-    ("GET", "/v1/nope", None, 404),
-    ("OPTIONS", "/health", None, 405),
-    ("GET", "/v1/queues/q/jobs?num_jobs=x", None, 400),
-    ("GET", "/v1/queues/q/jobs/%ff", None, 400),
-    ("POST", "/v1/queues/jobs", b"[", 400),
-    ("POST", "/v1/queues/jobs", b"{}", 422),
-    ("POST", "/v1/nope", b"[1, 2, 3]", 404),
-    ("DELETE", "/v1/queues/jobs", b"[1, 2, 3]", 405),
+    (b"GET", b"/v1/nope", b"", 404),
+    (b"OPTIONS", b"/health", b"", 405),
+    (b"GET", b"/v1/queues/q/jobs?num_jobs=x", b"", 400),
+    (b"GET", b"/v1/queues/q/jobs/%ff", b"", 400),
+    (b"POST", b"/v1/queues/jobs", b"[", 400),
+    (b"POST", b"/v1/queues/jobs", b"{}", 422),
+    (b"POST", b"/v1/nope", b"[1, 2, 3]", 404),
+    (b"DELETE", b"/v1/queues/jobs", b"[1, 2, 3]", 405),
 ]
 
 
-def test_a_connection_outlives_an_error(connection: HTTPConnection) -> None:
-    first = connection.sock
+def test_a_connection_outlives_an_error(raw: socket.socket) -> None:
     for method, target, body, status in ERRORS:
-        connection.request(method, target, body, {"content-type": "application/json"})
-        response: HTTPResponse = connection.getresponse()
-        response.read()
-        assert response.status == status
-        assert connection.sock is first
+        # In one piece: real servers do not wait for content that they have no use for.
+        raw.sendall(
+            b"%b %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            b"content-length: %d\r\n\r\n%b" % (method, target, len(body), body)
+        )
+        assert read(raw)[0] == status
 
 
 def test_pipelined_requests_are_answered_in_order(raw: socket.socket) -> None:

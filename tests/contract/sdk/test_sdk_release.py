@@ -30,9 +30,8 @@ async def test_a_released_job_keeps_its_place_in_the_queue(
     later = Queue(queue).job("later", 1, run_at=wire.now() - timedelta(days=1))
     await do(relay.enqueue(later))
     await do(helper.release())
-    (first, second) = await do(relay.next(queue, 2))
-    assert (first.raw.id, second.raw.id) == ("x", "later")
-    assert first.raw.run_at == helper.raw.run_at
+    (first,) = await do(relay.next(queue))
+    assert (first.raw.id, first.raw.run_at) == ("x", helper.raw.run_at)
 
 
 async def test_a_state_may_be_saved_with_the_release(relay: AnyClient, queue: str) -> None:
