@@ -16,7 +16,7 @@ REQUIRED = _ASKED == "required"
 """Whether tests fail rather than skip where there is no PostgreSQL."""
 
 GIVEN = "" if REQUIRED else _ASKED
-"""The URL of a database in which the tests may make schemas and roles."""
+"""The URL of a database in which the tests may make schemas and roles, and others beside it."""
 
 
 def programs() -> Path | None:

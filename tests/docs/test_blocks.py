@@ -1,10 +1,17 @@
 """What README.md and docs/ show works.
 
-The python blocks of a page are run in order, in one namespace, against a server whose address is in
-`$RELAY_URL`. A block below `<!-- examples/name.py arguments -->` shows that file and is run as a
-program with those arguments; files of tests are run by pytest. A block below `<!-- name.py -->` is
-saved under that name, for the blocks that follow to import. Workers run what is due and return,
-instead of waiting for more. A python block that cannot run stands below `<!-- not run: why -->`.
+The python, sh and sql blocks of a page are run in order, in one folder, against a server whose
+address is in `$RELAY_URL`. One that cannot run stands below `<!-- not run: why -->`.
+
+The python blocks share a namespace. A block below `<!-- examples/name.py arguments -->` shows that
+file and is run as a program with those arguments; files of tests are run by pytest. A block below
+`<!-- name.py -->` is saved under that name, for the blocks that follow to import. Workers run what
+is due and return, instead of waiting for more.
+
+The sh blocks are run by bash, where program.py stands in for what they call. Its `relay-sdk` is the
+real one, but for the Ctrl-C that what runs for ever gets once it is up. The sql blocks, and those
+with PostgreSQL's address, have a database of their own; without a PostgreSQL their page skips.
+
 Blocks in other languages are read by what reads them.
 """
 
@@ -14,7 +21,6 @@ import os
 import re
 import runpy
 import shlex
-import shutil
 import subprocess
 import sys
 import threading
@@ -26,14 +32,16 @@ from typing import Any
 import pytest
 import typer.main
 import yaml
+from attrs import evolve
 
-from relay_sdk import AsyncWorker, Worker
+from relay_sdk import AsyncWorker, Client, Queue, Worker
 from relay_sdk.cli.app import app
 from relay_sdk.local import LocalServer
 from relay_sdk.local.__main__ import command_line
 from relay_sdk.testing import adrain, drain
 
 from .pages import PAGES, ROOT, Block, blocks, every_page, read
+from .shell import POSTGRES, run_shell, run_sql
 
 NOT_RUN = "not run: "
 SAVED = re.compile(r"\w+\.py")
@@ -79,28 +87,59 @@ def modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
             del sys.modules[name]
 
 
+def have_what_readers_have(page: Path, server: LocalServer) -> None:
+    """Where a page speaks of jobs that it does not make itself, let there be one."""
+    job = Queue("emails", payload=str).job("1", "ada@example.org")
+    if page.name in {"command-line.md", "dashboard.md"}:
+        with Client(server.url) as relay:
+            relay.enqueue(job)
+    if page.name == "growing.md":
+        with LocalServer("relay.db") as before, Client(before.url) as relay:
+            relay.enqueue(job)
+
+
+def run_python(block: Block, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    if block.comment.startswith("examples/"):
+        name, *arguments = shlex.split(block.comment)
+        assert block.code == read(ROOT / name), f"{name} has changed"
+        if "/tests/" not in name:
+            monkeypatch.setattr(sys, "argv", [name, *arguments])
+            runpy.run_path(str(ROOT / name), run_name="__main__")
+    elif SAVED.fullmatch(block.comment):
+        Path(block.comment).write_text(block.code, encoding="utf-8")
+    else:
+        code = "\n" * (block.line - 1) + block.code
+        exec(compile(code, str(module.__file__), "exec", dont_inherit=True), module.__dict__)
+
+
 @every_page
-@pytest.mark.usefixtures("server", "workers_end", "modules")
-def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("workers_end", "modules")
+def test_blocks_run(
+    page: Path,
+    server: LocalServer,
+    programs: Path,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     module = ModuleType(f"page_{page.stem}")
     module.__file__ = str(page)
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    have_what_readers_have(page, server)
     for block in blocks(page):
-        if block.language != "python" or block.comment.startswith(NOT_RUN):
+        if block.comment.startswith(NOT_RUN):
             continue
-        if block.comment.startswith("examples/"):
-            name, *arguments = shlex.split(block.comment)
-            assert block.code == read(ROOT / name), f"{name} has changed"
-            if "/tests/" not in name:
-                monkeypatch.setattr(sys, "argv", [name, *arguments])
-                runpy.run_path(str(ROOT / name), run_name="__main__")
-            continue
-        if SAVED.fullmatch(block.comment):
-            (tmp_path / block.comment).write_text(block.code, encoding="utf-8")
-            continue
-        code = "\n" * (block.line - 1) + block.code
-        exec(compile(code, str(page), "exec", dont_inherit=True), module.__dict__)
+        match block.language:
+            case "python":
+                run_python(block, module, monkeypatch)
+            case "sh":
+                if POSTGRES in block.code:
+                    url, _ = request.getfixturevalue("database")
+                    block = evolve(block, code=block.code.replace(POSTGRES, shlex.quote(url)))
+                run_shell(block, programs)
+            case "sql":
+                run_sql(block, *request.getfixturevalue("database"))
 
 
 def test_the_tests_that_are_shown_pass() -> None:
@@ -115,19 +154,9 @@ def test_the_tests_that_are_shown_pass() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def read_shell(block: Block) -> None:
-    if bash := shutil.which("bash"):
-        subprocess.run([bash, "-n"], input=block.code, text=True, check=True)
-    for line in block.code.replace("\\\n", "").splitlines():
-        words = shlex.split(line.removeprefix("$ "), comments=True)
-        if words and words[0] == "relay-sdk":
-            read_command(words[1:])
-
-
 def read_command(words: list[str]) -> None:
     """Read a command of ours as it is read when it is called; nothing is done."""
-    end = next((at for at, word in enumerate(words) if word in {"|", "&&", ">", "<", "&"}), None)
-    name, *arguments = words[:end]
+    name, *arguments = words
     if name == "serve":
         command_line().parse_args(arguments)
     elif not name.startswith("-"):
@@ -169,8 +198,8 @@ READERS: dict[str, Callable[[Block], object]] = {
     "ini": read_ini,
     "json": lambda block: json.loads(block.code),
     "python": lambda block: compile(block.code, "a page", "exec"),
-    "sh": read_shell,
-    "sql": lambda _: None,
+    "sh": lambda _: None,  # run above
+    "sql": lambda _: None,  # run above
     "text": lambda _: None,  # what something prints
     "yaml": read_yaml,
     "{eval-rst}": lambda _: None,  # Sphinx reads it
