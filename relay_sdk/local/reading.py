@@ -153,6 +153,8 @@ class Reader:
             self._undecodable(error)
         except ValueError:
             self.syntax("expected value")
+        if self.text[self.at - 1].isdigit():
+            self._check_number_ends()
         return self.text[start : self.at]
 
     def end(self) -> None:
@@ -231,10 +233,13 @@ class Reader:
 
     def _check_number(self, literal: str) -> None:
         """Refuse a literal that goes on, or is larger than any number."""
-        if self.text[self.at : self.at + 1] in tuple(".0123456789eE"):
-            self.syntax("invalid number")
+        self._check_number_ends()
         if isinf(float(literal)):
             self.syntax("number out of range")
+
+    def _check_number_ends(self) -> None:
+        if self.text[self.at : self.at + 1] in tuple(".0123456789eE"):
+            self.syntax("invalid number")
 
     def _word(self, word: str) -> None:
         if not self.text.startswith(word, self.at):
