@@ -61,7 +61,7 @@ class RawJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retries_remaining: Int32 | None = None
 
 
-class Job(msgspec.Struct, Generic[P_co, S_co], frozen=True, kw_only=True, eq=False):
+class Job(msgspec.Struct, Generic[P_co, S_co], frozen=True, kw_only=True, eq=False, weakref=True):
     """A job. `EMAILS.job(...)` makes one to enqueue; `helper.job` is one that was received.
 
     `timeout` is in seconds: a run that sends no heartbeat for so long loses the job, which is then
