@@ -68,7 +68,7 @@ class Job(msgspec.Struct, Generic[P_co, S_co], frozen=True, kw_only=True, eq=Fal
     queued again. `max_retries` is how often that may happen before the job is deleted; `None` means
     without limit. `run_at` is when the job may first run; `None` means at once. The last four
     fields are set by the server. They are `None` on a job that was not received, and API v1 sends
-    only `updated_at`.
+    only `updated_at`. `msgspec.structs.replace` makes a changed copy.
     """
 
     queue: str
