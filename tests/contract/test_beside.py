@@ -200,7 +200,8 @@ def test_random_requests_are_answered_alike(
             )
             for wire in (ours, theirs)
         ]
-        if theirs.flavor == "relay" and method == "PUT" and answers[0].status == 404:
+        is_lost = answers[0].status == 404 and (method, target) == ("PUT", "/v1/queues/jobs")
+        if is_lost and theirs.flavor == "relay":
             return  # a known fault: it says 202 and does nothing, or closes the connection
         said = [(each.status, each.content_type, prefix(each)) for each in answers]
         assert said[0] == said[1], (method, target + query, content_type, body, answers)
