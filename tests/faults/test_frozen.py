@@ -23,7 +23,7 @@ def test_a_frozen_worker_changes_nothing_and_learns_that_the_job_is_lost(
 ) -> None:
     jobs = Queue("frozen", int, state=str)
     with LocalServer(reap_interval=0.1) as server, Client(server.url, api=api) as client:
-        client.enqueue(jobs.job("x", 1, timeout=1, state="at first"))
+        client.enqueue(jobs.job("x", 1, timeout=2, state="at first"))
         program = subprocess.Popen(
             [sys.executable, PROGRAM, api],
             env=os.environ | {"RELAY_URL": server.url},
@@ -39,8 +39,9 @@ def test_a_frozen_worker_changes_nothing_and_learns_that_the_job_is_lost(
                 (helper,) = client.next(jobs, timeout=20)
                 helper.heartbeat("of the next")
                 client.enqueue(jobs.job("other", 2))
-                program.send_signal(signal.SIGCONT)
-                said, _ = program.communicate("go on\n", timeout=60)
+                with helper.heartbeat_auto(interval=0.25):
+                    program.send_signal(signal.SIGCONT)
+                    said, _ = program.communicate("go on\n", timeout=60)
             finally:
                 program.kill()
 
