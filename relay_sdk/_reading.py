@@ -20,10 +20,10 @@ HEAD = 100 * 1024
 CUT = "the server closed the connection before the end of its reply"
 
 Ts = TypeVarTuple("Ts")
-Found = Callable[["Reading", *Ts], None]
+Callback = Callable[["Reading", *Ts], None]
 
 
-def _remembered(found: Found[*Ts]) -> Found[*Ts]:
+def _remembered(callback: Callback[*Ts]) -> Callback[*Ts]:
     """Remember what is raised while the parser calls, also by the handler of a signal.
 
     The parser raises an error of its own, whose context is the cause; but not if the call is made
@@ -32,7 +32,7 @@ def _remembered(found: Found[*Ts]) -> Found[*Ts]:
 
     def call(self: "Reading", /, *args: *Ts) -> None:
         try:
-            found(self, *args)
+            callback(self, *args)
         except BaseException as error:
             self.raised = error
             raise

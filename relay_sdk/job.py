@@ -92,12 +92,12 @@ class Job(msgspec.Struct, Generic[P_co, S_co], frozen=True, kw_only=True, eq=Fal
         return hash(_shown(self))
 
     def __repr__(self) -> str:
-        shown = (f"{name}={value!r}" for name, value in zip(SHOWN, _shown(self), strict=True))
+        shown = (f"{name}={value!r}" for name, value in zip(_SHOWN, _shown(self), strict=True))
         return f"Job({', '.join(shown)})"
 
 
-SHOWN = tuple(name for name in Job.__struct_fields__ if not name.startswith("_"))
-_shown = attrgetter(*SHOWN)
+_SHOWN = tuple(name for name in Job.__struct_fields__ if not name.startswith("_"))
+_shown = attrgetter(*_SHOWN)
 
 
 class Queue(Generic[P, S]):

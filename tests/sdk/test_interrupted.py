@@ -16,8 +16,11 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from httptools import HttpParserCallbackError
 
 from relay_sdk import Client, Queue
+from relay_sdk._flow import Call
+from relay_sdk._reading import Reading
 from relay_sdk.local import LocalServer
 
 # Sockets that are left to the garbage collector are closed by it, which Python may warn of.
@@ -30,6 +33,9 @@ pytestmark = [
 STEPS = {"httptools": 3, "httpx": 29}
 """Which part of the places is tried: all of them take ten seconds."""
 EVERY = os.environ.get("RELAY_INTERRUPT_EVERY") == "1"
+
+
+REPLY = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx"
 
 
 class Interrupt(BaseException):
@@ -81,6 +87,23 @@ def _interrupted(call: Callable[[], object], place: int) -> bool:
         return True
     assert not where, f"what was raised at {where} was swallowed"
     return False
+
+
+class Unremembered(Reading):
+    """As when a signal comes before the first line of a callback."""
+
+    def on_body(self, data: bytes) -> None:
+        raise Interrupt
+
+
+def test_what_comes_before_a_callback_has_begun_is_not_swallowed() -> None:
+    with pytest.raises(Interrupt):
+        Unremembered(Call("GET", "/")).feed(REPLY)
+    try:
+        raise KeyError
+    except KeyError:
+        with pytest.raises(HttpParserCallbackError):  # what came cannot be known then
+            Unremembered(Call("GET", "/")).feed(REPLY)
 
 
 def sockets() -> int:
