@@ -15,9 +15,6 @@ test-oldest: .venv/dev  ## quick tests of the wheel, with the oldest dependencie
 test-newest: .venv/dev  ## the command line's tests, with the newest dependencies there are
 	$(BIN)/python tests/matrix.py --python $(BIN)/python --dependencies newest tests/cli
 
-test-httpx: .venv/dev  ## the SDK over a socket, as if httptools were not installed
-	RELAY_TEST_TRANSPORT=httpx $(BIN)/python -m pytest -n auto tests/contract/sdk -k "socket and not trio"
-
 test-matrix: .venv/dev  ## on each Python here, with the oldest and the newest dependencies
 	$(BIN)/python tests/matrix.py
 
@@ -83,5 +80,5 @@ FROM = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	touch $@
 
-.PHONY: demo test soak test-oldest test-newest test-httpx test-matrix coverage check $(CHECKS:%=check-%) \
+.PHONY: demo test soak test-oldest test-newest test-matrix coverage check $(CHECKS:%=check-%) \
 	bench bench-peers generate docs dist release clean

@@ -37,13 +37,8 @@ def relay_server() -> "Iterator[LocalServer]":
     """Relay server on a socket, empty for each test, in real time: `relay_server.url`."""
     from relay_sdk.local import LocalServer
 
-    server = LocalServer(reap_interval=0.1)
-    try:
-        server.start()
-    except ImportError as error:
-        pytest.fail(str(error), pytrace=False)
-    yield server
-    server.stop()
+    with LocalServer(reap_interval=0.1) as server:
+        yield server
 
 
 @pytest.fixture

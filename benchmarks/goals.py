@@ -65,35 +65,26 @@ def of(what: str, who: str = "relay-job-sdk") -> Pick:
     return lambda row: row.what.startswith(what) and row.who.startswith(who)
 
 
-FAST, PLAIN = "relay-job-sdk, fast", "relay-job-sdk, httpx"
-ASYNC = best("drain", of("AsyncWorker", FAST))
+ASYNC = best("drain", of("AsyncWorker"))
 
 GOALS = [
     Goal(
-        "drain, AsyncWorker with `fast`, over pgqueuer at its best batch",
+        "drain, AsyncWorker, over pgqueuer at its best batch",
         ratio(ASYNC, best("drain", of("", "pgqueuer"))),
         1.1,
         " times",
     ),
-    Goal("drain, AsyncWorker with `fast`", ASYNC, 10_000, " jobs/s"),
-    Goal("drain, Worker with `fast`", best("drain", of("Worker", FAST)), 6_000, " jobs/s"),
+    Goal("drain, AsyncWorker", ASYNC, 10_000, " jobs/s"),
+    Goal("drain, Worker", best("drain", of("Worker")), 6_000, " jobs/s"),
     Goal(
-        "drain, AsyncWorker without, 50 at once",
-        best("drain", of("AsyncWorker, 50", PLAIN)),
-        1_800,
-        " jobs/s",
-    ),
-    Goal(
-        "drain, AsyncWorker without, 50 at once over 10 at once",
-        ratio(
-            best("drain", of("AsyncWorker, 50", PLAIN)), best("drain", of("AsyncWorker, 10", PLAIN))
-        ),
+        "drain, AsyncWorker, 50 at once over 10 at once",
+        ratio(best("drain", of("AsyncWorker, 50")), best("drain", of("AsyncWorker, 10"))),
         0.95,
         " times",
     ),
     Goal(
-        "enqueue one by one, 32 tasks with `fast`",
-        best("enqueue", of("one by one, 32", FAST)),
+        "enqueue one by one, 32 tasks",
+        best("enqueue", of("one by one, 32")),
         8_000,
         " jobs/s",
     ),

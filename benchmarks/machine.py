@@ -16,7 +16,6 @@ from children import HERE
 PACKAGES = (
     "relay-job-sdk",
     "httpx",
-    "httpcore",
     "anyio",
     "msgspec",
     "httptools",

@@ -27,25 +27,19 @@ PAYLOAD = {"to": "ada@example.org", "subject": "Hello"}
 
 @frozen
 class Variant:
-    """How the SDK is installed in the programs that are its clients."""
+    """Which event loop the programs have that are the SDK's clients."""
 
-    name: str
-    without: str = ""  # a package that they are not to find
-    loop: str = "asyncio"  # or uvloop
+    loop: str
 
     @property
     def who(self) -> str:
-        return f"relay-job-sdk, {self.name}"
+        return "relay-job-sdk on uvloop" if self.loop == "uvloop" else "relay-job-sdk"
 
     def env(self, url: str) -> dict[str, str]:
-        return {"RELAY_URL": url, "WITHOUT": self.without, "LOOP": self.loop}
+        return {"RELAY_URL": url, "LOOP": self.loop}
 
 
-VARIANTS = [
-    Variant("httpx", without="httptools"),
-    Variant("fast"),
-    Variant("fast on uvloop", loop="uvloop"),
-]
+VARIANTS = [Variant("asyncio"), Variant("uvloop")]
 
 
 def runs(kind: str) -> list[Variant]:
@@ -87,7 +81,7 @@ def measures(bench: Bench) -> list[Measure]:
 
 
 def drain(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -> Iterator[Sample]:
-    queue, jobs = f"drain-{variant.name}-{kind}-{at_once}", bench.size.jobs
+    queue, jobs = f"drain-{variant.loop}-{kind}-{at_once}", bench.size.jobs
     emails = Queue(queue, payload=dict[str, str])
     with Client(url) as relay:
         for first in range(0, jobs, BATCH):
@@ -106,7 +100,7 @@ def drain(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -> 
 
 
 def enqueue(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -> Iterator[Sample]:
-    queue = f"enqueue-{variant.name}-{kind}-{at_once}"
+    queue = f"enqueue-{variant.loop}-{kind}-{at_once}"
     command = program("enqueue", queue, kind, at_once)
     seconds = bench.size.enqueue_seconds
     done = bench.call(
@@ -118,7 +112,7 @@ def enqueue(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -
 
 def batches(bench: Bench, variant: Variant, url: str) -> Iterator[Sample]:
     jobs = 5 * bench.size.jobs
-    command = program("batches", f"batches-{variant.name}", "threads", min(BATCH, jobs))
+    command = program("batches", f"batches-{variant.loop}", "threads", min(BATCH, jobs))
     done = bench.call(*command, "--jobs", f"{jobs}", "--seconds", "10", env=variant.env(url))
     yield Sample("enqueue", f"batches of {BATCH:,}", variant.who, one(done))
 

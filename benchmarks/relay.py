@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -12,10 +11,7 @@ from pathlib import Path
 import loads
 from marks import Marks, writer
 
-for package in os.environ.get("WITHOUT", "").split():
-    sys.modules[package] = None  # type: ignore[assignment]  # it is not found when it is imported
-
-from relay_sdk import (  # noqa: E402
+from relay_sdk import (
     AsyncClient,
     AsyncJobHelper,
     AsyncWorker,

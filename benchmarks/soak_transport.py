@@ -1,6 +1,6 @@
 """Exchanges for some seconds, under what may happen to them; then memory and files are compared.
 
-    python benchmarks/soak_transport.py --seconds 60 --kind async
+    python benchmarks/soak_transport.py --seconds 60 --kind asyncio
 
 The server is restarted twice a second, tasks are cancelled at any moment, and processes are forked.
 A reply that is not the one to its request ends the run, and so does an error that is no
@@ -18,7 +18,9 @@ import socket
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+
+import anyio
+from anyio.lowlevel import checkpoint
 
 from relay_sdk import TransportError
 from relay_sdk._address import Address
@@ -103,37 +105,38 @@ def soak_threads(http: Http, end: float) -> None:
         thread.join()
 
 
-async def soak_tasks(http: AsyncHttp, end: float, forks: bool = True) -> None:
+async def soak_tasks(http: AsyncHttp, end: float, backend: str) -> None:
     async def one() -> None:
         number = random.randrange(10**12)
         try:
             check(number, (await http.send(Call("GET", f"/{number}", within=1))).content)
         except TransportError as error:
             counts["sent" if error.sent else "not sent"] += 1
-            await asyncio.sleep(0.001)
+            await anyio.sleep(0.001)
 
     async def go() -> None:
         while time.monotonic() < end:
-            task = asyncio.ensure_future(one())
-            if random.random() < 0.1:
-                for _ in range(random.randrange(12)):
-                    await asyncio.sleep(0)
-                task.cancel()
-                counts["cancelled"] += 1
-            with suppress(asyncio.CancelledError):
-                await task
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(one)
+                if random.random() < 0.1:
+                    for _ in range(random.randrange(12)):
+                        await checkpoint()
+                    tasks.cancel_scope.cancel()
+                    counts["cancelled"] += 1
 
     async def fork_now_and_then() -> None:
         while time.monotonic() < end:
-            await asyncio.sleep(1)
-            await asyncio.to_thread(fork, in_a_child)
+            await anyio.sleep(1)
+            await anyio.to_thread.run_sync(fork, in_a_child)
 
     def in_a_child() -> None:
-        asyncio.run(soak_tasks(http, min(end, time.monotonic() + 0.3), False))
+        anyio.run(soak_tasks, http, min(end, time.monotonic() + 0.3), "", backend=backend)
 
-    await asyncio.gather(
-        *[go() for _ in range(AT_ONCE)], *[fork_now_and_then() for _ in range(forks)]
-    )
+    async with anyio.create_task_group() as tasks:
+        for _ in range(AT_ONCE):
+            tasks.start_soon(go)
+        if backend:  # a child has no children
+            tasks.start_soon(fork_now_and_then)
 
 
 def fork(function: object) -> None:
@@ -162,13 +165,8 @@ def state() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--kind", choices=["sync", "async", "uvloop"], default="async")
-    parser.add_argument("--httpx", action="store_true", help="as if httptools were not there")
+    parser.add_argument("--kind", choices=["sync", "asyncio", "uvloop", "trio"], default="asyncio")
     options = parser.parse_args()
-    if options.httpx:
-        import relay_sdk._http
-
-        relay_sdk._http.has_httptools = lambda: False
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = multiprocessing.Process(target=serve, args=[port, options.seconds + 5])
@@ -180,22 +178,19 @@ def main() -> None:
         if options.kind == "sync":
             http = Http(address, None)
             soak_threads(http, time.monotonic() + seconds)
-            print(http.describe(), state(), flush=True)
+            print(state(), flush=True)
             http.close()
             return
 
         async def tasks() -> None:
             http = AsyncHttp(address, None)
-            await soak_tasks(http, time.monotonic() + seconds)
-            print(http.describe(), state(), flush=True)
+            await soak_tasks(http, time.monotonic() + seconds, backend)
+            print(state(), flush=True)
             await http.aclose()
 
-        if options.kind == "uvloop":
-            import uvloop
-
-            uvloop.run(tasks())
-        else:
-            asyncio.run(tasks(), debug=False)
+        backend = "trio" if options.kind == "trio" else "asyncio"
+        use = {"use_uvloop": True} if options.kind == "uvloop" else {}
+        anyio.run(tasks, backend=backend, backend_options=use)
 
     for _ in range(4):
         part(options.seconds / 4)

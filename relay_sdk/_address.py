@@ -3,7 +3,6 @@
 import os
 import re
 import ssl
-from base64 import b64encode
 from collections.abc import Mapping
 
 import httpx
@@ -11,6 +10,7 @@ import httpx
 from relay_sdk._checks import check_type
 from relay_sdk._flow import Call
 from relay_sdk._process import process
+from relay_sdk._proxy import Proxy, basic, find_proxy
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 """Where `relay-sdk serve` listens, and Relay too, unless they are told otherwise."""
@@ -71,16 +71,17 @@ class Address:
         if url.userinfo:
             for name in logins:
                 del self.headers[name]
-            login = b64encode(f"{url.username}:{url.password}".encode()).decode()
-            self.headers["Authorization"] = f"Basic {login}"
+            self.headers["Authorization"] = basic(url)
             given = str(url.copy_with(username="", password=""))
         self.url: str = given.rstrip("/")
         self.scheme: str = url.scheme
         self.host: str = url.raw_host.decode()
-        self.port: int | None = url.port  # when it is not the usual one
+        self.port: int = url.port or (443 if url.scheme == "https" else 80)
+        self.proxy: Proxy | None = None
+        self._netloc = url.netloc.decode()
         self._path = url.raw_path.rstrip(b"/")
         self._tls: dict[int, ssl.SSLContext] = {}
-        self._fields = _fields({"Host": url.netloc.decode()} | USUAL) | _fields(self.headers)
+        self._fields = _fields({"Host": self._netloc} | USUAL) | _fields(self.headers)
         self._heads: dict[tuple[tuple[str, str], ...], bytes] = {}
 
     def target(self, call: Call) -> bytes:
@@ -89,26 +90,34 @@ class Address:
             raise ValueError(f"{call.target!r} is not percent-encoded")
         return self._path + call.target.encode()
 
-    def fields(self, call: Call) -> list[tuple[bytes, bytes]]:
-        """Give all headers of a call."""
-        fields = self._fields | _fields(call.headers)
-        if _has_content(call):
-            length = b"%d" % len(call.content or b"")
-            fields["content-length"] = (b"Content-Length", length)
-        return list(fields.values())
-
     def request(self, call: Call) -> bytes:
         """Give a whole request; what is in its head besides target and length is written once."""
         key = (*call.headers.items(),)
         lines = self._heads.get(key)
         if lines is None:
-            fields = self._fields | _fields(call.headers)
-            lines = b"".join(b"%b: %b\r\n" % field for field in fields.values())
+            lines = _lines(self._fields | _fields(call.headers))
             self._heads[key] = lines  # they are few: ours, and not of the job
         method, target, content = call.method.encode(), self.target(call), call.content or b""
         if _has_content(call):
             lines += b"Content-Length: %d\r\n" % len(content)
         return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines) + content
+
+    def prepare(self) -> None:
+        """Read what the environment says of certificates and proxies, and refuse what is wrong."""
+        self.tls()
+        self.proxy = find_proxy(self.scheme, self.host, self.port)
+        if self.proxy and self.scheme == "http":  # the proxy is told the whole URL
+            self._path = b"http://%b%b" % (self._netloc.encode(), self._path)
+            self._fields |= _fields(self.proxy.login)
+
+    @property
+    def tunnel(self) -> bytes | None:
+        """What asks a proxy for a connection, where TLS is spoken through it."""
+        if self.proxy is None or self.scheme == "http":
+            return None
+        place = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        lines = _lines(_fields({"Host": place} | self.proxy.login))
+        return b"CONNECT %b HTTP/1.1\r\n%b\r\n" % (place.encode(), lines)
 
     def tls(self) -> ssl.SSLContext:
         """Give what this process shares between its connections; making it takes 20 ms."""
@@ -144,6 +153,10 @@ def _token(given: str | None) -> tuple[str, str | None]:
 def _fields(headers: Mapping[str, str]) -> dict[str, tuple[bytes, bytes]]:
     """Give headers as they are sent, by what makes two of them the same."""
     return {name.lower(): (name.encode(), value.encode()) for name, value in headers.items()}
+
+
+def _lines(fields: Mapping[str, tuple[bytes, bytes]]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % field for field in fields.values())
 
 
 def _can_be_sent(value: str) -> bool:

@@ -3,25 +3,13 @@
 import threading
 from collections.abc import Iterator, Mapping
 from time import monotonic
-from typing import Self
 
 PHASES = ("pool", "connect", "write", "read")
 LONGEST = 1_000_000.0
 """Seconds, some days: sockets refuse more than 24 days."""
 
 
-class Left(float):
-    """Seconds that were left of a bound when a phase began."""
-
-    bound: "Bound"
-
-    def __new__(cls, bound: "Bound") -> Self:
-        left = super().__new__(cls, max(0.0, bound.ends - monotonic()))
-        left.bound = bound
-        return left
-
-
-class Bound(Mapping[str, Left]):
+class Bound(Mapping[str, float]):
     """What is left of an exchange's time, in the form of httpx's timeouts.
 
     A transport asks for a timeout as its phase begins, so that none begins with more than what is
@@ -36,16 +24,19 @@ class Bound(Mapping[str, Left]):
         self._begun = False
         self._written = False
 
-    def __getitem__(self, phase: str) -> Left:
+    def __getitem__(self, phase: str) -> float:
         if phase not in PHASES:
             raise KeyError(phase)
         self._note(phase)
-        return Left(self)
+        return max(0.0, self.ends - monotonic())
 
     def begin(self, phase: str) -> float:
-        """Note that a phase begins, and give the seconds that are left."""
+        """Note that a phase begins, and give the seconds that are left, if there are any."""
         self._note(phase)
-        return max(0.0, self.ends - monotonic())
+        left = self.ends - monotonic()
+        if left <= 0:
+            raise TimeoutError("the time of the exchange is over")
+        return left
 
     def _note(self, phase: str) -> None:
         self._begun = True

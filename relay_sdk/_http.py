@@ -12,6 +12,7 @@ from anyio.lowlevel import RunVar
 from attrs import frozen
 
 from relay_sdk._address import Address
+from relay_sdk._blocking import Connection
 from relay_sdk._bound import Bound
 from relay_sdk._flow import Call, Reply
 from relay_sdk._own import AsyncHttpClient, AsyncOwn, HttpClient, Own
@@ -21,30 +22,15 @@ from relay_sdk._transport import AsyncTransport, Transport
 from relay_sdk._trouble import first_cause, names_of, why_no_reply
 from relay_sdk.exceptions import RelayError, TransportError, UnusableClientError
 
-if TYPE_CHECKING:  # they are loaded when the first call is made, with what they need
+if TYPE_CHECKING:  # it is loaded where it runs
     import asyncio
 
-    from relay_sdk._fast import AsyncFastConnection, FastConnection
-    from relay_sdk._httpx import AsyncConnection, Connection
-
 LATE = {"TimeoutError", "TimeoutException"}
-FAILURES = LATE | {
-    "Broken", "HTTPError", "NetworkError", "ProtocolError", "ProxyError", "SSLError",
-    "UnsupportedProtocol",
-}  # fmt: skip
+FAILURES = LATE | {"Broken", "ConnectError", "HTTPError", "ReadError"}
 U = TypeVar("U", Own, AsyncOwn)
 
 NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
 """Nothing was sent when the connection, or a place in the pool, could not be had."""
-
-
-def has_httptools() -> bool:
-    """Look whether the extra `fast` is installed."""
-    try:
-        import httptools  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    except ImportError:
-        return False
-    return True
 
 
 class _Open(Generic[U]):
@@ -57,7 +43,7 @@ class _Open(Generic[U]):
         self._pid: int | None = None  # of the process that first used the user's own client
         self._own: U | None = own  # around the user's own client
         if own is None:
-            address.tls()  # what is wrong with SSL_CERT_FILE is said now
+            address.prepare()
 
     def _begin(self, call: Call, stop: threading.Event | None = None) -> Bound:
         """Begin the time that an exchange may take, if there can be one."""
@@ -86,7 +72,12 @@ class _Open(Generic[U]):
         late = bool(names & LATE) or bound.over
         address = self._address
         text = why_no_reply(
-            error, address.url, bound.seconds, late=late, default=address.is_default
+            error,
+            address.url,
+            bound.seconds,
+            late=late,
+            default=address.is_default,
+            proxy=address.proxy.name if address.proxy else None,
         )
         return TransportError(text, sent=bound.sent and not names & NOT_SENT)
 
@@ -107,12 +98,10 @@ class Http(_Open[Own]):
 
     def __init__(self, address: Address, client: HttpClient | None) -> None:
         super().__init__(address, None if client is None else Own(address, client))
+        own = self._own
+        self._make: Callable[[], Transport] = (lambda: own) if own else partial(Connection, address)
         # The parent's stay here, untouched: what is closed here would be closed there as well.
         self._pools: dict[int, Pool[Transport]] = {}
-
-    def describe(self) -> str:
-        """Name the library that carries the calls, with its version."""
-        return _named(self._own.library if self._own else self._kind().library)
 
     def send(self, call: Call, stop: threading.Event | None = None) -> Reply:
         """Send a call and wait for its reply, or raise `TransportError`.
@@ -123,7 +112,7 @@ class Http(_Open[Own]):
         bound = self._begin(call, stop)
         pool = self._pools.get(process())
         if pool is None:
-            pool = self._pools.setdefault(process(), Pool(self._make()))
+            pool = self._pools.setdefault(process(), Pool(self._make))
         transport = pool.take()
         try:
             reply = transport.exchange(call, bound)
@@ -137,19 +126,6 @@ class Http(_Open[Own]):
         if unused is not None:
             unused.close()
         return reply
-
-    def _make(self) -> Callable[[], Transport]:
-        own = self._own
-        return partial(self._kind(), self._address) if own is None else lambda: own
-
-    def _kind(self) -> "type[Connection | FastConnection]":
-        from relay_sdk._httpx import Connection, is_direct
-
-        if has_httptools() and is_direct(self._address):
-            from relay_sdk._fast import FastConnection
-
-            return FastConnection
-        return Connection
 
     def close(self) -> None:
         """Close the connections, unless the client is the user's, and refuse further calls."""
@@ -167,10 +143,6 @@ class AsyncHttp(_Open[AsyncOwn]):
         super().__init__(address, own)
         self._only: Pool[AsyncTransport] | None = None if own is None else Pool(lambda: own)
         self._last: tuple[asyncio.AbstractEventLoop, _Here] | None = None
-
-    def describe(self) -> str:
-        """Name the library that carries the calls in this event loop, with its version."""
-        return _named(self._own.library if self._own else self._kind().library)
 
     async def send(self, call: Call) -> Reply:
         """Send a call and await its reply, or raise `TransportError`."""
@@ -195,15 +167,6 @@ class AsyncHttp(_Open[AsyncOwn]):
             return last[1].pool
         return None
 
-    def _kind(self) -> "type[AsyncConnection | AsyncFastConnection]":
-        from relay_sdk._httpx import AsyncConnection, is_direct
-
-        if _asyncio_loop() and has_httptools() and is_direct(self._address):
-            from relay_sdk._fast import AsyncFastConnection
-
-            return AsyncFastConnection
-        return AsyncConnection
-
     async def _here(self) -> "_Here":
         """Give what this process has in this event loop."""
         all_here = _all_here.get(None)
@@ -211,7 +174,7 @@ class AsyncHttp(_Open[AsyncOwn]):
             _all_here.set(all_here := WeakKeyDictionary())
         here = all_here.get(self)
         if here is None or here.pid != process():
-            pool = Pool[AsyncTransport](partial(self._kind(), self._address))
+            pool = Pool(partial(_kind(), self._address))
             all_here[self] = here = _Here(process(), pool, _until_the_end(pool))
             await anext(here.end)
         loop = _asyncio_loop()
@@ -251,10 +214,15 @@ async def _until_the_end(pool: Pool[AsyncTransport]) -> AsyncGenerator[None]:
                     await transport.aclose()
 
 
-def _named(library: str) -> str:
-    from importlib.metadata import version  # slow to load
+def _kind() -> Callable[[Address], AsyncTransport]:
+    """Give what makes connections in this event loop, loaded only where it runs."""
+    if _asyncio_loop():
+        from relay_sdk._asyncio import AsyncioConnection
 
-    return f"{library} {version(library)}"
+        return AsyncioConnection
+    from relay_sdk._trio import TrioConnection
+
+    return TrioConnection
 
 
 def _asyncio_loop() -> "asyncio.AbstractEventLoop | None":

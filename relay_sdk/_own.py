@@ -9,7 +9,10 @@ import anyio
 from relay_sdk._address import Address
 from relay_sdk._bound import Bound
 from relay_sdk._flow import Call, Reply
-from relay_sdk._transport import SLACK, Content
+from relay_sdk._transport import Content
+
+SLACK = 0.1
+"""Seconds for httpcore's own timeouts to come first: some sockets it leaves open when cancelled."""
 
 
 class HttpResponse(Protocol):
@@ -62,7 +65,7 @@ class Own:
     """All connections of the user's own client."""
 
     def __init__(self, address: Address, client: HttpClient) -> None:
-        self.library: str = _library(client, "Client", "close")
+        _check_kind(client, "Client", "close")
         _check_login(address, client)
         self.client = client
         self._address = address
@@ -88,7 +91,7 @@ class AsyncOwn:
     """The same for tasks."""
 
     def __init__(self, address: Address, client: AsyncHttpClient) -> None:
-        self.library: str = _library(client, "AsyncClient", "aclose")
+        _check_kind(client, "AsyncClient", "aclose")
         _check_login(address, client)
         self.client = client
         self._address = address
@@ -109,12 +112,9 @@ class AsyncOwn:
         """It is the user's."""
 
 
-def _library(client: HttpClient | AsyncHttpClient, kind: str, closing: str) -> str:
-    """Tell which library made a client, or the class that it is derived from."""
+def _check_kind(client: HttpClient | AsyncHttpClient, kind: str, closing: str) -> None:
     if not (hasattr(client, "stream") and hasattr(client, closing)):
         raise TypeError(f"http_client must be an httpx.{kind}, not {client!r}")
-    modules = [kind.__module__.partition(".")[0] for kind in type(client).__mro__]
-    return "httpx2" if "httpx2" in modules else "httpx"
 
 
 def _check_login(address: Address, client: HttpClient | AsyncHttpClient) -> None:

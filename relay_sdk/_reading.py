@@ -11,13 +11,11 @@ from httptools import (
     HttpResponseParser,
 )
 
-from relay_sdk._flow import Call, Reply
-from relay_sdk._transport import Broken, Content, NotHttp, make_reply
+from relay_sdk._flow import Reply
+from relay_sdk._transport import CUT, Broken, Content, NotHttp, make_reply
 
 HEAD = 100 * 1024
 """Bytes before the content at most, as httpx has it."""
-
-CUT = "the server closed the connection before the end of its reply"
 
 Ts = TypeVarTuple("Ts")
 Callback = Callable[["Reading", *Ts], None]
@@ -43,13 +41,13 @@ def _remembered(callback: Callback[*Ts]) -> Callback[*Ts]:
 class Reading:
     """What the parser finds; `reply` is there when it is whole."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, method: str) -> None:
         self.reply: Reply | None = None
         self.keep = False  # whether the connection can be used again
         self.raised: BaseException | None = None  # while the parser called
         self._headers: list[tuple[bytes, bytes]] = []
         self._content = Content()
-        self._has_content = call.method != "HEAD"
+        self._has_content = method not in ("HEAD", "CONNECT")
         self._head: int | None = 0  # bytes of it so far, until it is whole
         self._parser = HttpResponseParser(self)
 

@@ -1,7 +1,9 @@
 """The seam that every request passes: what makes one exchange at a time."""
 
+import select
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 from relay_sdk._bound import Bound
@@ -10,9 +12,7 @@ from relay_sdk._flow import Call, Reply
 LARGEST = 1 << 28
 """Bytes of a reply's content, also when it is unpacked."""
 
-
-SLACK = 0.1
-"""Seconds for httpcore's own timeouts to come first: some sockets it leaves open when cancelled."""
+CUT = "the server closed the connection before the end of its reply"
 
 
 class Broken(Exception):
@@ -23,13 +23,27 @@ class NotHttp(Broken):
     """A reply that is not HTTP."""
 
 
+class ReadError(Exception):
+    """The connection broke before the reply."""
+
+
+class ConnectError(Exception):
+    """There is no connection, so nothing was sent."""
+
+
+class ConnectTimeout(ConnectError, TimeoutError):
+    """There is no connection in time."""
+
+
+class ProxyError(ConnectError):
+    """The proxy gives no connection."""
+
+
 class Transport(Protocol):
     """Makes exchanges by blocking. What it raises is told by `relay_sdk._http`."""
 
-    library: str
-
     def exchange(self, call: Call, bound: Bound) -> Reply:
-        """Send a call and wait for its reply."""
+        """Send a call and wait for its reply; after an error, close it."""
         ...
 
     def close(self) -> None:
@@ -40,8 +54,6 @@ class Transport(Protocol):
 class AsyncTransport(Protocol):
     """Makes exchanges by awaiting. Whatever ends one early, it leaves nothing behind."""
 
-    library: str
-
     async def exchange(self, call: Call, bound: Bound) -> Reply:
         """Send a call and await its reply."""
         ...
@@ -49,6 +61,36 @@ class AsyncTransport(Protocol):
     async def aclose(self) -> None:
         """Close the connection, also while another task uses it."""
         ...
+
+
+@contextmanager
+def connecting() -> Generator[None]:
+    """Tell what fails before anything is sent from what fails later."""
+    try:
+        yield
+    except ConnectError:
+        raise
+    except TimeoutError as error:
+        raise ConnectTimeout(str(error)) from error
+    except (OSError, UnicodeError, Broken, ReadError) as error:
+        raise ConnectError(str(error)) from error
+
+
+class Peek:
+    """Looks whether anything came on a connection that nobody uses: its end, maybe not yet read."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._poll = select.poll() if hasattr(select, "poll") else None
+        if self._poll is not None and number >= 0:
+            self._poll.register(number, select.POLLIN)
+
+    def is_quiet(self) -> bool:
+        if self._number < 0:  # another thread has closed it
+            return False
+        if self._poll is None:
+            return not select.select([self._number], [], [], 0)[0]
+        return not self._poll.poll(0)
 
 
 class Content:

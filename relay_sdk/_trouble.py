@@ -3,7 +3,6 @@
 import socket
 import ssl
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 
 def names_of(error: BaseException) -> set[str]:
@@ -29,10 +28,13 @@ def _cause(error: BaseException) -> BaseException | None:
     return error.__cause__
 
 
-def why_no_reply(error: Exception, url: str, seconds: float, *, late: bool, default: bool) -> str:
+def why_no_reply(
+    error: Exception, url: str, seconds: float, *, late: bool, default: bool, proxy: str | None
+) -> str:
     """Explain an error of the network.
 
-    `late` tells that the time, in seconds, was up, and `default` that nobody has chosen the URL.
+    `late` tells that the time, in seconds, was up, `default` that nobody has chosen the URL, and
+    `proxy` what names the proxy that is between.
     """
     parts = urlsplit(url)
     place = f"{parts.hostname} port {parts.port or (443 if parts.scheme == 'https' else 80)}"
@@ -40,8 +42,8 @@ def why_no_reply(error: Exception, url: str, seconds: float, *, late: bool, defa
     sentences = [why if why.endswith("?") else f"{why}."]
     if default:
         sentences.append(f"RELAY_URL is not set, so this is the default, {url}.")
-    if parts.scheme in getproxies() and not proxy_bypass(parts.hostname or ""):
-        sentences.append(f"Requests go through the proxy that {parts.scheme.upper()}_PROXY names.")
+    if proxy is not None:
+        sentences.append(f"Requests go through the proxy that {proxy} names.")
     return " ".join(sentences).removesuffix(".")
 
 
@@ -52,6 +54,8 @@ def _why(error: Exception, place: str, scheme: str, seconds: float, *, late: boo
             f"no connection to {place} within {seconds:g} s: is the host right, is a firewall "
             "between?"
         )
+    if "ProxyError" in names:
+        return f"the proxy gave no connection to {place}: {error}"
     if late:
         return f"no whole reply within {seconds:g} s from {place}"
     match cause:

@@ -1,9 +1,7 @@
 """What all tests share."""
 
-import os
 import signal
 from collections.abc import Iterator
-from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -18,10 +16,6 @@ settings.load_profile("relay")
 # that; those of these tests are to be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-# The SDK takes httptools where it is installed. With this it is tested as if it were not.
-if os.environ.get("RELAY_TEST_TRANSPORT") == "httpx":
-    patch("relay_sdk._http.has_httptools", return_value=False).start()
 
 
 def pytest_report_header() -> str:

@@ -66,18 +66,6 @@ class TestOtherClock:
         assert relay.get("numbers", "1").run_at == datetime(1999, 12, 31, tzinfo=UTC)
 """
 
-NO_SERVER = """
-import sys
-
-sys.modules["httptools"] = None
-
-def test_on_a_socket(relay_server):
-    pass
-
-def test_in_process(relay):
-    assert not relay.exists("numbers", "1")
-"""
-
 
 def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a user's tests with these plugins alone: ours, and that of anyio."""
@@ -108,14 +96,6 @@ def test_the_fixtures_are_what_they_say(tmp_path: Path) -> None:
     done = run_pytest(tmp_path)
     assert done.returncode == 0, done.stdout
     assert "8 passed" in done.stdout  # the async one on asyncio and on trio
-
-
-def test_the_server_on_a_socket_says_what_it_lacks(tmp_path: Path) -> None:
-    (tmp_path / "test_user.py").write_text(NO_SERVER)
-    done = run_pytest(tmp_path)
-    assert "1 passed, 1 error" in done.stdout
-    assert "pip install 'relay-job-sdk[server]'" in done.stdout
-    assert "Traceback" not in done.stdout
 
 
 def test_the_fixtures_tell_what_they_are(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from relay_sdk._log import logger
 from relay_sdk.backoff import Backoff
 from relay_sdk.cli import tour
-from relay_sdk.cli.outcome import Mistake
 from relay_sdk.cli.output import show
 from relay_sdk.client import Client
 from relay_sdk.exceptions import JobExistsError
@@ -41,18 +40,14 @@ def demo() -> None:
     """
     from relay_sdk.local import LocalServer
 
-    try:
-        server = LocalServer().start()
-    except ImportError as error:
-        raise Mistake(str(error)) from error
     # A failure is part of it, and told in words.
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        _tour(server.url)
+        with LocalServer() as server:
+            _tour(server.url)
     finally:
         logger.setLevel(level)
-        server.stop()
 
 
 def _tour(url: str) -> None:

@@ -5,7 +5,6 @@ from typing import Annotated
 import attrs
 import typer
 
-from relay_sdk._http import has_httptools
 from relay_sdk.cli.options import Json, Token, Url, check_option
 from relay_sdk.cli.outcome import NO, mistakes
 from relay_sdk.cli.output import show_json, show_table
@@ -37,7 +36,9 @@ def doctor(
 
 
 def _rows(report: Report) -> list[tuple[str, str]]:
-    rows = [("server", report.url), ("transport", _transport(report.transport))]
+    rows = [("server", report.url)]
+    if report.proxy is not None:
+        rows.append(("proxy", report.proxy))
     if report.latency is not None:
         rows.append(("latency", f"{report.latency * 1000:.1f} ms"))
     if report.clock_difference is not None:
@@ -47,11 +48,3 @@ def _rows(report: Report) -> list[tuple[str, str]]:
     if report.database is not None:
         rows.append(("database", "answers" if report.database else "does not answer"))
     return rows + [("problem", printable(problem)) for problem in report.problems or ["none"]]
-
-
-def _transport(name: str) -> str:
-    if name.startswith("httptools"):
-        return name
-    if has_httptools():
-        return f"{name}, since a proxy is between"
-    return f"{name}; pip install 'relay-job-sdk[fast]' makes requests cost a fifth"

@@ -26,7 +26,7 @@ class Report:
     """What was found out. `problems` are what is wrong, and what to do about it."""
 
     url: str
-    transport: str
+    proxy: str | None = None
     latency: float | None = None
     api: list[str] = field(factory=list[str])
     database: bool | None = None
@@ -39,7 +39,10 @@ def examine(url: str | None, token: str | None, timeout: float) -> Report:
     """Ask a server how it is. Nothing is changed there, and no job is taken."""
     address = Address(url, timeout, None, token)
     http = Http(address, None)
-    report = Report(without_login(address.url), http.describe())
+    proxy = address.proxy
+    report = Report(
+        without_login(address.url), f"{proxy.host} port {proxy.port}" if proxy else None
+    )
     try:
         if _is_alive(http, report):
             _find_versions(http, report, has_token=address.has_token)

@@ -9,16 +9,16 @@ from contextlib import suppress
 from datetime import datetime
 from threading import Event, Thread
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from .app import App, utc_now
 from .connections import Connections
 from .guard import Guard
+from .http import Connection, Exchange
 from .look.desk import Desk
+from .look.lookers import Lookers
 from .look.page import PATHS
-
-if TYPE_CHECKING:
-    from .http import Exchange
+from .turns import Turns
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 
@@ -114,16 +114,6 @@ class LocalServer:
 
 class _Running:
     def __init__(self, app: App, host: str, port: int, guard: Guard, desk: Desk) -> None:
-        try:
-            from . import http, turns
-            from .look import lookers
-        except ImportError as error:
-            raise ImportError(
-                "the local server needs httptools: pip install 'relay-job-sdk[server]'"
-            ) from error
-        self._http = http
-        self._turns = turns
-        self._lookers = lookers
         self.app = app
         self.ended = Event()
         self._guard = guard
@@ -156,11 +146,11 @@ class _Running:
             self.ended.set()
 
     async def _serve(self) -> None:
-        turns = self._turns.Turns(self.app)
-        lookers = self._lookers.Lookers(self._desk)
+        turns = Turns(self.app)
+        lookers = Lookers(self._desk)
         connections = Connections(_most_connections())
 
-        def take(exchange: "Exchange") -> None:
+        def take(exchange: Exchange) -> None:
             request = exchange.request
             if refusal := self._guard.refusal(request.target, request.headers):
                 exchange.answer(refusal)
@@ -170,7 +160,7 @@ class _Running:
                 turns.take(exchange)
 
         server = await self._loop.create_server(
-            lambda: self._http.Connection(connections, take), sock=self._listener, backlog=BACKLOG
+            lambda: Connection(connections, take), sock=self._listener, backlog=BACKLOG
         )
         try:
             await self._stop.wait()

@@ -107,7 +107,7 @@ class BaseWorker(ABC, Generic[B, H]):
             raise ValueError(f"{place(queue)} has a handler already")
         self._routes[queue] = task
 
-    def _begin(self, url: str, transport: str) -> None:
+    def _begin(self, url: str) -> None:
         """Refuse to run twice, or in a child of the process that made the worker."""
         check_whole("concurrency", self.concurrency, 1, MOST_JOBS)
         if os.getpid() != self._process:
@@ -118,8 +118,7 @@ class BaseWorker(ABC, Generic[B, H]):
         queues = list(self._routes)
         self._slots = Slots(self.concurrency, queues, self._policy.next_backoff, self._policy.clock)
         names = ", ".join(map(repr, queues))
-        text = "working on %s at %s, %d at a time, over %s"
-        logger.info(text, names, url, self.concurrency, transport)
+        logger.info("working on %s at %s, %d at a time", names, url, self.concurrency)
 
     def _signalled(self) -> None:
         """Stop, as a signal asks for."""

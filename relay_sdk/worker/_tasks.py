@@ -97,7 +97,7 @@ class AsyncWorker(BaseWorker[AsyncBeat, AsyncJobHelper[Any, Any]]):
 
     async def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were put back."""
-        self._begin(self._session.url, self._session.http.describe())
+        self._begin(self._session.url)
         self._make_scope = type(CancelScope())  # this loop's own, not looked for with each job
         try:
             async with BlockingPortal() as portal, create_task_group() as beats:

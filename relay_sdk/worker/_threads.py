@@ -83,7 +83,7 @@ class Worker(BaseWorker[Beat, JobHelper[Any, Any]]):
 
     def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were put back."""
-        self._begin(self._session.url, self._session.http.describe())
+        self._begin(self._session.url)
         try:
             with self._beats, stop_on_signals(self._signalled):
                 self._session.run(self._life())

@@ -60,17 +60,3 @@ def _block(text: str, start: str, end: str) -> str:
     indent = re.match(" *", next(filter(None, lines)))
     assert indent
     return "\n".join(line.removeprefix(indent[0]) for line in lines) + "\n"
-
-
-def test_without_the_server_it_says_what_to_install(
-    offline: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def start(_: LocalServer) -> LocalServer:
-        raise ImportError("the local server needs httptools")
-
-    monkeypatch.setattr(LocalServer, "start", start)
-
-    result = offline("demo")
-
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "relay-sdk: the local server needs httptools\n"

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from relay_sdk import local
 from relay_sdk.local import LocalServer, server
 
 JSON = {"Content-Type": "application/json"}
@@ -213,16 +212,3 @@ def test_a_server_that_does_not_run_has_no_url() -> None:
 def test_a_server_is_started_once(running: LocalServer) -> None:
     with pytest.raises(RuntimeError, match="running already"):
         running.start()
-
-
-def test_without_the_extra_the_error_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "httptools", None)
-    monkeypatch.delitem(__import__("sys").modules, "relay_sdk.local.http", raising=False)
-    monkeypatch.delitem(__import__("sys").modules, "relay_sdk.local.turns", raising=False)
-    monkeypatch.delattr(local, "http", raising=False)
-    monkeypatch.delattr(local, "turns", raising=False)
-
-    with pytest.raises(ImportError, match=r"pip install 'relay-job-sdk\[server\]'"):
-        LocalServer().start()

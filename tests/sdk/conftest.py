@@ -1,6 +1,9 @@
 """Each world in turn, and clients of it that need no network."""
 
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -25,14 +28,6 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 @pytest.fixture
 def anyio_backend(kind: Kind) -> str:
     return "trio" if kind == "trio" else "asyncio"
-
-
-@pytest.fixture(params=["httptools", "httpx"])
-def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each of the libraries that carry calls, in turn."""
-    library: str = request.param
-    monkeypatch.setattr("relay_sdk._http.has_httptools", lambda: library == "httptools")
-    return library
 
 
 @pytest.fixture
@@ -74,3 +69,21 @@ def app(clock: Clock) -> Iterator[App]:
     """The bundled server in this process, on the virtual clock."""
     with App(clock=clock.now) as app:
         yield app
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for the name localhost, with its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl for a certificate")
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout",
+            "both", "-out", "cert", "-subj", "/CN=localhost", "-addext",
+            "subjectAltName=DNS:localhost",
+        ],
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    with (tmp_path / "both").open("ab") as both:
+        both.write((tmp_path / "cert").read_bytes())
+    return tmp_path / "both"

@@ -21,7 +21,7 @@ from .both import AnyClient, do
 from .conftest import Connect
 from .scripted import ScriptedServer, http
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("library")]
+pytestmark = pytest.mark.anyio
 
 HTML = b"<html><h1>Welcome</h1></html>"
 ONCE = Backoff(retries=0)

@@ -22,7 +22,6 @@ from .scripted import ScriptedServer, http
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.timeout(30),
-    pytest.mark.usefixtures("library"),
 ]
 
 ONCE = Backoff(retries=0)

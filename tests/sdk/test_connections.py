@@ -13,7 +13,7 @@ from .both import AnyClient, do, entered
 from .conftest import Connect, Kind
 from .scripted import ScriptedServer, http
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("library")]
+pytestmark = pytest.mark.anyio
 
 YES = http("200 OK")
 

@@ -18,7 +18,6 @@ from relay_sdk.local import LocalServer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
-    pytest.mark.usefixtures("library"),
 ]
 
 JOBS = Queue("numbers", payload=int)

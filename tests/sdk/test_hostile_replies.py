@@ -77,11 +77,10 @@ def answering(head: bytes, rest: Iterable[bytes]) -> Iterator[str]:
             thread.join()
 
 
-@pytest.fixture(params=["httptools", "httpx", "a client of httpx", "a client of httpx2"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(params=["ours", "a client of httpx", "a client of httpx2"])
+def way(request: pytest.FixtureRequest) -> str:
     """What carries the calls."""
     way: str = request.param
-    monkeypatch.setattr("relay_sdk._http.has_httptools", lambda: way == "httptools")
     return way
 
 

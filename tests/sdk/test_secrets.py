@@ -109,7 +109,6 @@ async def test_a_token_is_sent_with_every_request_and_not_shown(
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    library: str,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with ScriptedServer(http("401 Unauthorized", b"No."), http("200 OK")) as server:
@@ -139,9 +138,7 @@ async def test_an_empty_environment_is_no_token_and_a_given_one_comes_first(
 
 
 @pytest.mark.parametrize("own", [False, True])
-async def test_a_token_goes_to_no_other_host(
-    connect: Connect, library: str, kind: str, own: bool
-) -> None:
+async def test_a_token_goes_to_no_other_host(connect: Connect, kind: str, own: bool) -> None:
     with ScriptedServer(http("200 OK")) as other:
         away = http("307 Temporary Redirect", b"", f"location: {other.url}/v2/queues/q/jobs/x")
         with ScriptedServer(away) as server:

@@ -113,10 +113,18 @@ def test_both_clients_and_both_helpers_offer_the_same() -> None:
 
 
 NO_PART = {"dateutil", "pydantic", "relay_api.api", "relay_sdk.cli", "relay_sdk.local",
-           "relay_sdk.testing", "sqlite3", "httptools"}  # fmt: skip
+           "relay_sdk.testing", "sqlite3"}  # fmt: skip
 """What only a part of the package needs, or an extra brings."""
 NO_WORKER = NO_PART | {"relay_sdk.worker"}
-NO_HTTP = NO_WORKER | {"anyio", "asyncio", "httpx", "relay_api", "relay_sdk.client", "ssl"}
+NO_HTTP = NO_WORKER | {
+    "anyio",
+    "asyncio",
+    "httptools",
+    "httpx",
+    "relay_api",
+    "relay_sdk.client",
+    "ssl",
+}
 
 
 @pytest.mark.parametrize(

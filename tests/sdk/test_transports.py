@@ -1,21 +1,14 @@
-"""What an exchange means is the same, whichever library carries it."""
+"""What an exchange means is the same for threads, on asyncio and on trio."""
 
 import gzip
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import anyio
 import anyio.lowlevel
-import httpx
 import pytest
 
 from relay_sdk import Client, TransportError
@@ -26,103 +19,16 @@ from relay_sdk._http import AsyncHttp, Http
 
 from .both import do
 from .conftest import Kind
+from .keeping import Keeping, opened
 from .scripted import ScriptedServer, http
 
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.timeout(30),
-    pytest.mark.usefixtures("library"),
 ]
 
 GET = Call("GET", "/")
 EMPTY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
-
-AnyHttp = Http | AsyncHttp
-
-
-class Keeping:
-    """A server on loopback that keeps its connections; with `None` for an answer it closes one."""
-
-    def __init__(self, *answers: bytes | None, tls: ssl.SSLContext | None = None) -> None:
-        self._tls = tls
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self._answers = list(answers)
-        self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._threads = [threading.Thread(target=self._accept)]
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self._open.append(connection)
-                self.connections += 1
-                self._threads.append(threading.Thread(target=self._talk, args=[connection]))
-                self._threads[-1].start()
-
-    def _talk(self, connection: socket.socket) -> None:
-        with ExitStack() as stack, suppress(OSError):
-            stack.enter_context(connection)
-            if self._tls:
-                connection = stack.enter_context(self._tls.wrap_socket(connection, True))
-            received = stack.enter_context(connection.makefile("rb"))
-            while True:
-                request, length = b"", 0
-                while (line := received.readline()) not in (b"\r\n", b""):
-                    request += line
-                    if line.lower().startswith(b"content-length:"):
-                        length = int(line.split(b":")[1])
-                if not request:
-                    return
-                self.requests.append(request + line + received.read(length))
-                answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-                if answer is None:
-                    connection.shutdown(socket.SHUT_RDWR)
-                    return
-                connection.sendall(answer)
-
-    def hang_up(self) -> None:
-        """Close the connections."""
-        for connection in self._open:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        self._open.clear()
-
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self.hang_up()
-        for thread in self._threads:
-            thread.join()
-
-
-@asynccontextmanager
-async def opened(kind: Kind, url: str, timeout: float = 5) -> AsyncIterator[AnyHttp]:
-    address = Address(url, timeout, {"X-Own": "1"})
-    if kind == "sync":
-        http = Http(address, None)
-        try:
-            yield http
-        finally:
-            http.close()
-    else:
-        ahttp = AsyncHttp(address, None)
-        try:
-            yield ahttp
-        finally:
-            await ahttp.aclose()
 
 
 async def ask(
@@ -220,10 +126,8 @@ async def test_a_reply_to_head_has_no_content(kind: Kind, end: bytes) -> None:
 
 @pytest.mark.parametrize("more", [b"x", EMPTY])
 async def test_what_comes_after_a_reply_is_no_reply_to_the_next_call(
-    kind: Kind, library: str, more: bytes
+    kind: Kind, more: bytes
 ) -> None:
-    if kind == "trio" or library == "httpx":
-        pytest.skip("documented: httpcore takes it for the next reply")
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none"
     reply, server = await ask(kind, answer + more, times=3)
     assert reply.content == b"one"
@@ -307,24 +211,6 @@ async def test_an_error_is_the_same_while_another_is_handled(
                     await do(client.send(GET))
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate for the name localhost, with its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl for a certificate")
-    subprocess.run(
-        [
-            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout",
-            "both", "-out", "cert", "-subj", "/CN=localhost", "-addext",
-            "subjectAltName=DNS:localhost",
-        ],
-        cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
-    with (tmp_path / "both").open("ab") as both:
-        both.write((tmp_path / "cert").read_bytes())
-    return tmp_path / "both"
-
-
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_a_server_is_trusted_by_its_certificate(
     kind: Kind, trusted: bool, certificate: Path, monkeypatch: pytest.MonkeyPatch
@@ -350,34 +236,6 @@ async def test_a_server_is_trusted_by_its_certificate(
                 await do(client.send(GET))
     if trusted:
         assert server.connections == 2
-
-
-@pytest.fixture
-def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
-    for name in ("HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with ScriptedServer(http("200 OK", b"proxy")) as server:
-        monkeypatch.setenv("HTTP_PROXY", server.url)
-        yield server
-
-
-async def test_a_proxy_of_the_environment_is_used(kind: Kind, proxy: ScriptedServer) -> None:
-    async with opened(kind, "http://relay.invalid/a") as client:
-        assert (await do(client.send(Call("GET", "/%2E")))).content == b"proxy"
-        assert client.describe().startswith("httpx ")
-    assert proxy.requests[0].startswith(b"GET http://relay.invalid/a/%2E HTTP/1.1\r\n")
-
-
-async def test_no_proxy_is_used_for_what_is_exempt(
-    kind: Kind, proxy: ScriptedServer, monkeypatch: pytest.MonkeyPatch, library: str
-) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with Keeping(EMPTY) as server:
-        async with opened(kind, server.url) as client:
-            assert (await do(client.send(GET))).content == b""
-            expected = "httpx " if kind == "trio" else library
-            assert client.describe().startswith(expected)
-    assert proxy.requests == []
 
 
 ANYIO = tuple(map(int, version("anyio").split(".")[:2]))
@@ -440,13 +298,6 @@ def test_only_a_request_that_the_server_may_hold_is_stopped(kind: Kind) -> None:
             session.wait(Call("GET", "/", wait=12), stop)
 
 
-@pytest.mark.parametrize("kind", ["sync"])
-def test_a_client_of_ones_own_is_described(kind: Kind) -> None:
-    with httpx.Client() as own:
-        http = Http(Address("http://a", 1, None), own)
-        assert http.describe() == f"httpx {httpx.__version__}"
-
-
 @pytest.mark.parametrize("kind", ["sync", "asyncio"])
 async def test_a_client_of_httpx2_can_be_ones_own(kind: Kind) -> None:
     httpx2 = pytest.importorskip("httpx2")
@@ -456,7 +307,6 @@ async def test_a_client_of_httpx2_can_be_ones_own(kind: Kind) -> None:
                 relay = Client(server.url, http_client=own, api="v2")
                 assert relay.exists("emails", "x")
                 http_ = Http(Address(server.url, 1, None), own)
-                assert http_.describe() == f"httpx2 {httpx2.__version__}"
                 with pytest.raises(TransportError) as got:
                     http_.send(GET)
         else:
