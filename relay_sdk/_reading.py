@@ -51,7 +51,7 @@ class Reading:
         self._head: int | None = 0  # bytes of it so far, until it is whole
         self._parser = HttpResponseParser(self)
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Read some bytes; none are the end of the connection."""
         if not data:
             self._end()
