@@ -15,6 +15,8 @@ P = ParamSpec("P")
 NO = 1
 MISTAKE = 2
 AWAY = 3
+UNUSABLE = 78
+"""That of a supervised process whose worker cannot be imported; a handler may end one with 2."""
 INTERRUPTED = 130
 
 
@@ -23,6 +25,8 @@ class Mistake(Exception):
 
     `trace` are lines that show where in their code it happened.
     """
+
+    status = MISTAKE
 
     def __init__(self, text: str, trace: Sequence[str] = ()) -> None:
         super().__init__(text)
@@ -48,7 +52,7 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
         except Mistake as error:
             tell(error.trace)
             say(str(error))
-            raise typer.Exit(MISTAKE) from error
+            raise typer.Exit(error.status) from error
         except UnwritableError as error:
             say(str(error))
             raise typer.Exit(NO) from error

@@ -36,6 +36,8 @@ def tell(lines: Iterable[str]) -> None:
     """Write lines to a person, above the progress bar if there is one: it watches `sys.stderr`."""
     text = "".join(f"{printable(without_login(line))}\n" for line in lines)
     # A person who cannot be told anything is no reason to stop.
+    if sys.stderr is None:  # it was closed when Python started
+        return
     with suppress(OSError):
         sys.stderr.write(text)
         sys.stderr.flush()

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TypeAlias
 
 from relay_sdk.backoff import Backoff
-from relay_sdk.cli.outcome import MISTAKE
+from relay_sdk.cli.outcome import MISTAKE, UNUSABLE
 from relay_sdk.cli.output import say
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -156,7 +156,7 @@ class Supervisor:
             else:
                 say(f"process {process.number} {_end(code)}; it starts again with the next change")
             return
-        if code == MISTAKE and process.starts == 1:
+        if code == UNUSABLE and process.starts == 1:
             # It has said what; no restart puts that right.
             self._stop(MISTAKE)
             return
@@ -194,7 +194,9 @@ class Supervisor:
             # This may interrupt whoever holds a lock; putting into this queue needs none.
             self._news.put(signal.Signals(number))
 
-        before = {number: signal.signal(number, caught) for number in SIGNALS}
+        # What is ignored when it starts stays so, such as SIGINT behind the `&` of a script.
+        heard = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, caught) for number in heard}
         try:
             yield
         finally:
@@ -203,6 +205,8 @@ class Supervisor:
 
 
 def _end(code: int) -> str:
+    if code == UNUSABLE:
+        return "has no worker"
     if code >= 0:
         return f"ended with status {code}"
     try:

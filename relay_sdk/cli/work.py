@@ -13,7 +13,7 @@ import typer
 
 from relay_sdk.cli.imports import find, users_code
 from relay_sdk.cli.options import Token, Verbose, check_option
-from relay_sdk.cli.outcome import Mistake
+from relay_sdk.cli.outcome import UNUSABLE, Mistake
 from relay_sdk.cli.output import start_log
 from relay_sdk.cli.reload import watching
 from relay_sdk.worker import AsyncWorker, Worker
@@ -79,7 +79,11 @@ def work(
         with watching(supervisor.reload) if reload else nullcontext():
             status = supervisor.run()
         raise typer.Exit(status)
-    worker = _load(target)
+    try:
+        worker = _load(target)
+    except Mistake as error:
+        error.status = UNUSABLE if supervised else error.status
+        raise
     # After the import: a module that sets up its own logging keeps it.
     start_log(verbose)
     if concurrency is not None:
@@ -123,10 +127,16 @@ def _is_factory(found: Callable[..., object]) -> bool:
 
 
 def _stop_when_left_alone() -> None:
-    """Stop as by SIGTERM when the supervisor's end of stdin is closed: it wants so, or has died."""
+    """Stop as by SIGTERM when the supervisor's end of stdin is closed: it wants so, or has died.
+
+    Handlers, and what they start, find an empty stdin instead, which they may read.
+    """
+    supervisor = os.dup(0)
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
 
     def wait() -> None:
-        os.read(0, 1)
+        os.read(supervisor, 1)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="relay_sdk supervised", daemon=True).start()
