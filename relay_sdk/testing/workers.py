@@ -1,12 +1,10 @@
 """Run workers step by step, in the thread or task of the test."""
 
 from relay_sdk._flow import Invoke, Step, arun, run
-from relay_sdk._keeper import AsyncBeat, B, Beat
 from relay_sdk._operations import take
 from relay_sdk._run import Run
 from relay_sdk.worker import AsyncWorker, Worker
-from relay_sdk.worker._base import Task
-from relay_sdk.worker._outcome import outcome
+from relay_sdk.worker._outcome import Task, outcome
 
 LIMIT = 1000
 
@@ -47,7 +45,7 @@ ENDLESS = (
 )
 
 
-def _next_task(worker: Worker) -> Task[Beat] | None:
+def _next_task(worker: Worker) -> Task | None:
     for queue, task in worker._routes.items():
         jobs, asked = worker._session.run(take(worker._once, queue, 1))
         for job in jobs:
@@ -55,7 +53,7 @@ def _next_task(worker: Worker) -> Task[Beat] | None:
     return None
 
 
-async def _next_async_task(worker: AsyncWorker) -> Task[AsyncBeat] | None:
+async def _next_async_task(worker: AsyncWorker) -> Task | None:
     for queue, task in worker._routes.items():
         jobs, asked = await worker._session.run(take(worker._once, queue, 1))
         for job in jobs:
@@ -63,7 +61,7 @@ async def _next_async_task(worker: AsyncWorker) -> Task[AsyncBeat] | None:
     return None
 
 
-def _run(worker: Worker, task: Task[Beat]) -> None:
+def _run(worker: Worker, task: Task) -> None:
     raised: list[BaseException] = []
 
     def wait(step: Step) -> object:
@@ -73,12 +71,12 @@ def _run(worker: Worker, task: Task[Beat]) -> None:
             _note(step, task, error, raised)
             raise
 
-    run(outcome(task.run, task.handle, task.failing), wait)
+    run(outcome(task, worker._failing), wait)
     for error in raised:
         raise error
 
 
-async def _arun(worker: AsyncWorker, task: Task[AsyncBeat]) -> None:
+async def _arun(worker: AsyncWorker, task: Task) -> None:
     raised: list[BaseException] = []
 
     async def wait(step: Step) -> object:
@@ -88,12 +86,12 @@ async def _arun(worker: AsyncWorker, task: Task[AsyncBeat]) -> None:
             _note(step, task, error, raised)
             raise
 
-    await arun(outcome(task.run, task.handle, task.failing), wait)
+    await arun(outcome(task, worker._failing), wait)
     for error in raised:
         raise error
 
 
-def _note(step: Step, task: Task[B], error: BaseException, raised: list[BaseException]) -> None:
+def _note(step: Step, task: Task, error: BaseException, raised: list[BaseException]) -> None:
     """Keep what the handler raised: the worker survives it, but the test must see it."""
     if isinstance(step, Invoke) and step.function is task.handle:
         raised.append(error)

@@ -7,9 +7,10 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from relay_sdk._flow import Flow, Invoke, sleep
+from relay_sdk._keeper import Lease
 from relay_sdk._log import logger
 from relay_sdk._operations import pause_asked_for
 from relay_sdk._run import Run
@@ -37,29 +38,37 @@ class Unfinished(BaseException):
 
 @frozen
 class Failing:
-    """What happens when a handler raises. The reports are given the exception."""
+    """What happens when a handler raises."""
 
     retry: Backoff | None
-    on_error: Callable[[Exception], object] | None
-    on_give_up: Callable[[Exception], object] | None
+    on_error: Callable[[Any, Exception], object] | None
+    on_give_up: Callable[[Any, Exception], object] | None
+
+
+@define(eq=False)
+class Task(Lease):
+    """A job in a slot, with its helper, and with what calls its handler."""
+
+    helper: JobHelper[Any, Any] | AsyncJobHelper[Any, Any] = field(kw_only=True)
+    handle: Callable[[], object] = field(kw_only=True)
+    returned: bool = field(default=False, kw_only=True)
+    """Whether the handler has returned, and its slot was freed."""
 
 
 def outcome(
-    run: Run,
-    handle: Callable[[], object],
-    failing: Failing,
-    returned: Callable[[], object] = lambda: None,
+    task: Task, failing: Failing, returned: Callable[[], object] = lambda: None
 ) -> Flow[None]:
     """Call the handler, and tell the server what came of it, unless the handler has.
 
     `returned` is called when the handler has, and nothing is left but to tell that.
     """
+    run = task.run
     loud, began = logger.isEnabledFor(logging.DEBUG), time.monotonic()
     if loud:
         run.log.debug("%s begins", run.where)
-    watch = None if run.on_event is None else Watch(run.on_event, run, handle)
+    watch = None if run.on_event is None else Watch(run.on_event, run, task.handle)
     try:
-        yield Invoke(watch or handle)
+        yield Invoke(watch or task.handle)
         run.check_kept()
     except Unfinished as why:
         run.log.warning("%s %s; it is put back", run.where, why)
@@ -67,8 +76,8 @@ def outcome(
     except Exception as error:
         if run.lost is None:
             run.log.exception("the handler of %s failed", run.where)
-        yield from _report(run, failing.on_error, error)
-        yield from _retry(run, failing, error)
+        yield from _report(task, failing.on_error, error)
+        yield from _retry(task, failing, error)
     except SystemExit:
         run.log.exception("the handler of %s exited; it is left to its timeout", run.where)
     except BaseException:
@@ -87,8 +96,9 @@ def outcome(
     run.left = True  # so that a helper which outlives its run does no harm
 
 
-def _retry(run: Run, failing: Failing, error: Exception) -> Flow[None]:
+def _retry(task: Task, failing: Failing, error: Exception) -> Flow[None]:
     """Put a failed job back after a wait, or give it up. Without `retry` its timeout does that."""
+    run = task.run
     if failing.retry is None or run.over:
         return
     failures, limit = run.count.failures, failing.retry.retries or 0
@@ -99,17 +109,19 @@ def _retry(run: Run, failing: Failing, error: Exception) -> Flow[None]:
         yield from tell(run, partial(run.release, delay=wait, costs_retry=True))
         return
     run.log.error("%s is given up", run.where)
-    if (yield from _report(run, failing.on_give_up, error)):
+    if (yield from _report(task, failing.on_give_up, error)):
         yield from tell(run, run.complete)
 
 
-def _report(run: Run, report: Callable[[Exception], object] | None, error: Exception) -> Flow[bool]:
+def _report(
+    task: Task, report: Callable[[Any, Exception], object] | None, error: Exception
+) -> Flow[bool]:
     """Tell the user's function of an exception; what it raises is logged."""
     try:
         if report is not None:
-            yield Invoke(partial(report, error))
+            yield Invoke(partial(report, task.helper, error))
     except Exception:
-        run.log.exception("the report about %s failed", run.where)
+        task.run.log.exception("the report about %s failed", task.run.where)
         return False
     return True
 

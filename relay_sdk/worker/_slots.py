@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 
 from attrs import define, frozen
@@ -42,6 +42,7 @@ class Ask:
     jobs: int
     hold: bool
     sent: float
+    cut: Callable[[], object]
 
 
 class Slots:
@@ -74,8 +75,8 @@ class Slots:
             self._called = True
             return True
 
-    def ask(self) -> Ask | None:
-        """Promise slots to a request that is to be sent now, if there is one."""
+    def ask(self, cut: Callable[[], object] = lambda: None) -> Ask | None:
+        """Promise slots to a request that is to be sent now, if there is one; `cut` ends it."""
         with self._lock:
             self._called = False
             now = self._now()
@@ -93,7 +94,7 @@ class Slots:
             self._queues.append(queue)
             queue.asks += 1
             self._free -= jobs
-            ask = Ask(queue, jobs, hold, now)
+            ask = Ask(queue, jobs, hold, now, cut)
             self.asks.add(ask)
             return ask
 
