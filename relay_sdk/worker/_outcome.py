@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -15,15 +15,17 @@ from relay_sdk._log import logger
 from relay_sdk._operations import pause_asked_for
 from relay_sdk._run import Run
 from relay_sdk.backoff import Backoff
+from relay_sdk.events import JobEvent, tell
 from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
 from relay_sdk.helper import AsyncJobHelper, JobHelper
-from relay_sdk.worker._watch import Watch
 
 Report: TypeAlias = Callable[[JobHelper[Any, Any], Exception], object]
 """What a `Worker` tells of a handler's exception."""
 
 AsyncReport: TypeAlias = Callable[[AsyncJobHelper[Any, Any], Exception], Awaitable[object]]
 """What an `AsyncWorker` tells of a handler's exception."""
+
+Kind: TypeAlias = Literal["started", "ended", "failed", "lost", "retried", "released"]
 
 AWAY = Backoff(0.5, maximum=5.0)
 """Seconds between attempts to reach a server that is away."""
@@ -63,36 +65,43 @@ def outcome(
     `returned` is called when the handler has, and nothing is left but to tell that.
     """
     run = task.run
-    loud, began = logger.isEnabledFor(logging.DEBUG), time.monotonic()
-    if loud:
+    if loud := logger.isEnabledFor(logging.DEBUG):
         run.log.debug("%s begins", run.where)
-    watch = None if run.on_event is None else Watch(run.on_event, run, task.handle)
+    _tell(run, "started")
+    raised: BaseException | None = None
+    done, seconds, began = False, 0.0, time.monotonic()
     try:
-        yield Invoke(watch or task.handle)
+        try:
+            yield Invoke(task.handle)
+            done = True
+        finally:
+            seconds = time.monotonic() - began
         run.check_kept()
     except Unfinished as why:
         run.log.warning("%s %s; it is put back", run.where, why)
-        yield from tell(run, run.release)
+        yield from _end(run, run.release)
     except Exception as error:
+        raised = None if done else error
         if run.lost is None:
             run.log.exception("the handler of %s failed", run.where)
         yield from _report(task, failing.on_error, error)
         yield from _retry(task, failing, error)
-    except SystemExit:
+    except SystemExit as error:
+        raised = error
         run.log.exception("the handler of %s exited; it is left to its timeout", run.where)
     except BaseException:
         run.log.warning("%s was cancelled", run.where)
         raise  # to who has cancelled it, and puts it back
     else:
         returned()
-        yield from tell(run, run.complete)
+        yield from _end(run, run.complete)
     finally:
         if run.lost is not None:
             run.log.warning("%s was lost while it ran: %s", run.where, run.lost)
         if loud:
             run.log.debug("%s has ended after %.3f s", run.where, time.monotonic() - began)
-        if watch is not None:
-            watch.over()
+        _tell(run, _kind(run, done=done, failed=raised is not None), seconds, raised)
+        raised = None  # whose traceback holds this frame
     run.left = True  # so that a helper which outlives its run does no harm
 
 
@@ -106,11 +115,11 @@ def _retry(task: Task, failing: Failing, error: Exception) -> Flow[None]:
         limit = min(limit, run.raw.max_retries)
     if failures < limit:
         wait = next(islice(failing.retry, failures, None))
-        yield from tell(run, partial(run.release, delay=wait, costs_retry=True))
+        yield from _end(run, partial(run.release, delay=wait, costs_retry=True))
         return
     run.log.error("%s is given up", run.where)
     if (yield from _report(task, failing.on_give_up, error)):
-        yield from tell(run, run.complete)
+        yield from _end(run, run.complete)
 
 
 def _report(
@@ -126,7 +135,7 @@ def _report(
     return True
 
 
-def tell(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
+def _end(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
     """Tell the server how the run ends, as long as the job is ours."""
     waits: Iterator[float] | None = None  # most need none
     while not run.over:
@@ -141,3 +150,24 @@ def tell(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
                 "the end of %s could not be told; it is left to its timeout", run.where
             )
             return
+
+
+def _kind(run: Run, *, done: bool, failed: bool) -> Kind:
+    """Give the kind of event that tells of the run's end; `done` is a handler that has returned."""
+    if run.lost is not None:
+        return "lost"
+    if run.released:
+        return "retried" if failed else "released"
+    if failed or (done and not run.ended):
+        return "failed"
+    return "ended" if run.ended else "released"  # by whoever has cancelled it
+
+
+def _tell(run: Run, kind: Kind, seconds: float = 0.0, error: BaseException | None = None) -> None:
+    """Tell `on_event`, if there is one."""
+    if run.on_event is not None:
+        attempt = run.count.failures + 1
+        event = JobEvent(
+            kind=kind, raw=run.raw, attempt=attempt, seconds=seconds, error=error, _types=run.types
+        )
+        tell(run.on_event, event)
