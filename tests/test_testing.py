@@ -341,9 +341,12 @@ def test_drain_raises_what_the_handler_raised_also_where_events_are_told(server:
     events: list[Event] = []
     http = httpx.Client(transport=transport(server))
     server.client().enqueue(NUMBERS.job("1", 1))
-    with Client(
-        "http://relay", http_client=http, clock=server.clock, on_event=events.append
-    ) as relay, pytest.raises(LookupError):
+    with (
+        Client(
+            "http://relay", http_client=http, clock=server.clock, on_event=events.append
+        ) as relay,
+        pytest.raises(LookupError),
+    ):
         drain(Worker(relay, NUMBERS, handle))
     kinds = [event.kind for event in events if isinstance(event, JobEvent)]
     assert kinds == ["started", "failed"]

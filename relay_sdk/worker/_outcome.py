@@ -165,9 +165,9 @@ def _kind(run: Run, *, done: bool, failed: bool) -> Kind:
 
 def _tell(run: Run, kind: Kind, seconds: float = 0.0, error: BaseException | None = None) -> None:
     """Tell `on_event`, if there is one."""
-    if run.on_event is not None:
+    if run.policy.on_event is not None:
         attempt = run.count.failures + 1
         event = JobEvent(
             kind=kind, raw=run.raw, attempt=attempt, seconds=seconds, error=error, _types=run.types
         )
-        tell(run.on_event, event)
+        tell(run.policy.on_event, event)
