@@ -7,12 +7,7 @@ from inspect import isawaitable, iscoroutinefunction
 from math import inf
 from typing import Any, Self
 
-from anyio import (
-    CancelScope,
-    CapacityLimiter,
-    create_task_group,
-    get_cancelled_exc_class,
-)
+from anyio import CancelScope, CapacityLimiter, create_task_group, get_cancelled_exc_class
 from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal
 from anyio.to_thread import run_sync
@@ -87,9 +82,9 @@ class AsyncWorker(BaseWorker):
 
         def task(run: Run) -> Task:
             helper = AsyncJobHelper(self._lanes, run, declared)
-            threads = self._threads if plain else None
-            call = _Handler(run, partial(handler, helper), self._make_scope(), threads)
-            return Task(run, helper._beat, call.cancel, helper=helper, handle=call)
+            call, scope = partial(handler, helper), self._make_scope()
+            handle = partial(_handle, run, call, scope, self._threads if plain else None)
+            return Task(run, helper._beat, scope.cancel, helper=helper, handle=handle)
 
         self._route(declared.name, task)
         return self
@@ -152,50 +147,27 @@ class AsyncWorker(BaseWorker):
         self._spawn(arun, self._work(task), self._lanes.wait)
 
 
-class _Handler:
-    """The call of a handler, which can be cancelled, unless it is in a thread."""
-
-    def __init__(
-        self,
-        run: Run,
-        call: Callable[[], object],
-        scope: CancelScope,
-        threads: CapacityLimiter | None,
-    ) -> None:
-        self._run = run
-        self._call = call
-        self._threads = threads
-        self._scope = scope
-        self._in_thread = False
-
-    def cancel(self) -> None:
-        if not self._in_thread:
-            self._scope.cancel()
-
-    async def __call__(self) -> None:
-        with self._scope:
-            try:
-                result = self._call() if self._threads is None else await self._from_thread()
-                if isawaitable(result):
-                    await result
-            except get_cancelled_exc_class() as error:
-                if cancelled():
-                    raise
-                raise RuntimeError("the handler was cancelled by what it waited for") from error
-        # A coroutine that has swallowed its cancellation is no more done than one that has not.
-        if self._scope.cancel_called and not self._run.over:
-            raise Unfinished("was cancelled")
-
-    async def _from_thread(self) -> object:
-        self._in_thread = True
-        # Hidden in a list: trio takes no awaitable from a thread.
-        (result,) = await run_sync(
-            lambda: [self._call()], abandon_on_cancel=True, limiter=self._threads
-        )
-        self._in_thread = False
-        if isawaitable(result) and (self._run.lost is not None or self._run.stopping):
-            self._scope.cancel()
-        return result
+async def _handle(
+    run: Run, call: Callable[[], object], scope: CancelScope, threads: CapacityLimiter | None
+) -> None:
+    """Call a handler; the scope cancels what can be cancelled, which a thread cannot."""
+    try:
+        if threads is None:
+            result = call()
+        else:
+            # Hidden in a list: trio takes no awaitable from a thread.
+            (result,) = await run_sync(lambda: [call()], abandon_on_cancel=True, limiter=threads)
+        if not isawaitable(result):
+            return
+        with scope:
+            await result
+    except get_cancelled_exc_class() as error:
+        if cancelled():
+            raise
+        raise RuntimeError("the handler was cancelled by what it waited for") from error
+    # A coroutine that has swallowed its cancellation is no more done than one that has not.
+    if scope.cancel_called and not run.over:
+        raise Unfinished("was cancelled")
 
 
 def _sole(group: BaseExceptionGroup[Any]) -> Any:
