@@ -11,7 +11,7 @@ from typing import Self
 
 from anyio import create_task_group
 from anyio.abc import TaskGroup
-from attrs import define
+from attrs import define, field
 
 from relay_sdk._clock import AsyncNews, Clock, News
 from relay_sdk._flow import Flow, Invoke
@@ -35,49 +35,7 @@ class Lease:
     beat: Callable[[float | None], float | None | Awaitable[float | None]]
     cancel: Callable[[], object] = lambda: None
     interval: float | None = None
-
-
-class _Due:
-    """Leases by the moment of their next heartbeat."""
-
-    def __init__(self) -> None:
-        self._count = count()
-        self._numbers: dict[Lease, int] = {}
-        self._waiting: dict[int, Lease] = {}
-        self._heap: list[tuple[float, int]] = []  # holds on to no lease that was dropped
-        self._lane = Lane()
-
-    def add(self, lease: Lease) -> None:
-        self._numbers[lease] = next(self._count)
-
-    def drop(self, lease: Lease) -> None:
-        self._waiting.pop(self._numbers.pop(lease, -1), None)
-        if len(self._heap) > 2 * len(self._waiting) + 100:
-            self._heap = [entry for entry in self._heap if entry[1] in self._waiting]
-            heapq.heapify(self._heap)
-
-    def push(self, moment: float, lease: Lease) -> None:
-        if lease in self._numbers:
-            number = self._numbers[lease]
-            self._waiting[number] = lease
-            heapq.heappush(self._heap, (moment, number))
-
-    def first(self) -> float:
-        """Give the moment at which the next heartbeat may be sent."""
-        while self._heap and self._heap[0][1] not in self._waiting:
-            heapq.heappop(self._heap)
-        if not self._heap:
-            return inf
-        return max(self._heap[0][0], self._lane.opens())
-
-    def take(self, now: float, sent: Lease | None = None) -> Lease | None:
-        """Take a lease whose heartbeat is sent now, if any; the one of `sent` was answered."""
-        self._lane.leave(sent)
-        if self.first() > now:
-            return None
-        lease = self._waiting.pop(heapq.heappop(self._heap)[1])
-        self._lane.enter(lease, now)
-        return lease
+    number: int = field(default=-1, init=False)
 
 
 class BaseKeeper(ABC):
@@ -86,39 +44,60 @@ class BaseKeeper(ABC):
     def __init__(self, clock: Clock, news: News | AsyncNews) -> None:
         self._clock = clock
         self._news = news
-        self._due = _Due()
         self._lock = threading.Lock()
+        self._count = count()
+        self._kept: dict[int, Lease] = {}
+        self._due: list[tuple[float, int]] = []  # a heap, which holds on to no lease
+        self._lane = Lane()
         self._until = inf
         self._closed = False
 
     def add(self, lease: Lease) -> None:
         """Keep a lease alive; its first heartbeat is due after an interval."""
         with self._lock:
-            self._due.add(lease)
+            lease.number = next(self._count)
+            self._kept[lease.number] = lease
             self._push(lease, lease.run.interval(lease.interval))
 
     def drop(self, lease: Lease) -> None:
         """Forget a lease."""
         with self._lock:
-            self._due.drop(lease)
+            self._kept.pop(lease.number, None)
+            if len(self._due) > 2 * len(self._kept) + 100:
+                self._due = [entry for entry in self._due if entry[1] in self._kept]
+                heapq.heapify(self._due)
 
     @abstractmethod
     def _start(self, lease: Lease) -> None:
         """Run `_beat` beside all else."""
 
     def _push(self, lease: Lease, wait: float | None) -> None:
-        if wait is not None:
-            self._due.push(self._clock.monotonic() + wait, lease)
-        if self._due.first() < self._until:
+        if wait is not None and lease.number in self._kept:
+            heapq.heappush(self._due, (self._clock.monotonic() + wait, lease.number))
+        if self._next() < self._until:
             self._news.tell()
+
+    def _next(self) -> float:
+        """Give the moment at which the next heartbeat may be sent."""
+        while self._due and self._due[0][1] not in self._kept:
+            heapq.heappop(self._due)
+        return max(self._due[0][0], self._lane.opens()) if self._due else inf
+
+    def _take(self, now: float) -> Lease | None:
+        """Take a lease whose heartbeat is sent now, if any."""
+        if self._next() > now:
+            return None
+        lease = self._kept[heapq.heappop(self._due)[1]]
+        self._lane.enter(lease, now)
+        return lease
 
     def _keep(self) -> Flow[None]:
         """Send heartbeats when they are due."""
         while not self._closed:
             with self._lock:
                 now = self._clock.monotonic()
-                lease = self._due.take(now)
-                self._until = self._due.first()
+                lease = self._take(now)
+                self._until = self._next()
             if lease is not None:
                 self._start(lease)
                 continue
@@ -136,7 +115,8 @@ class BaseKeeper(ABC):
             if again is None and run.lost is not None:
                 lease.cancel()
             with self._lock:
-                beaten, lease = lease, self._due.take(self._clock.monotonic(), lease)
+                self._lane.leave(lease)
+                beaten, lease = lease, self._take(self._clock.monotonic())
                 self._push(beaten, again)
 
 
