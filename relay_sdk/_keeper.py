@@ -140,11 +140,7 @@ class Keeper(BaseKeeper):
 
     def _start(self, lease: Lease) -> None:
         beat = partial(self._session.run, self._beat(lease))
-        try:
-            self._threads.start("relay_sdk heartbeat", beat)
-        except RuntimeError as error:
-            lease.run.log.warning("no thread for a heartbeat: %s", error)
-            beat()
+        self._threads.start_or_run("relay_sdk heartbeat", beat)
 
 
 class AsyncKeeper(BaseKeeper):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 from types import NoneType
+from typing import Self
 
 from attrs import evolve
 
@@ -80,13 +81,14 @@ class BaseWorker(ABC):
         self._stopping = True
         self._news.tell()
 
-    def _route(self, queue: str, task: Callable[[Run], Task]) -> None:
+    def _route(self, queue: str, task: Callable[[Run], Task]) -> Self:
         """Work on a queue."""
         if self._begun:
             raise RuntimeError("add queues before the worker runs")
         if queue in self._routes:
             raise ValueError(f"{place(queue)} has a handler already")
         self._routes[queue] = task
+        return self
 
     def _begin(self) -> None:
         """Refuse to run twice, or in a child of the process that made the worker."""

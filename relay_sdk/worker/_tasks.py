@@ -86,8 +86,7 @@ class AsyncWorker(BaseWorker):
             handle = partial(_handle, run, call, scope, self._threads if plain else None)
             return Task(run, helper._beat, scope.cancel, helper=helper, handle=handle)
 
-        self._route(declared.name, task)
-        return self
+        return self._route(declared.name, task)
 
     async def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were put back."""

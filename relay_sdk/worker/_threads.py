@@ -77,8 +77,7 @@ class Worker(BaseWorker):
             call = partial(_call, handler, helper)
             return Task(run, helper._beat, helper=helper, handle=call)
 
-        self._route(declared.name, task)
-        return self
+        return self._route(declared.name, task)
 
     def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were put back."""
@@ -113,11 +112,7 @@ class Worker(BaseWorker):
             self._failure = error
 
     def _start_asking(self) -> None:
-        try:
-            self._threads.start("relay_sdk next", self._asking)
-        except RuntimeError as error:
-            logger.warning("no thread for a request: %s", error)
-            self._asking()
+        self._threads.start_or_run("relay_sdk next", self._asking)
 
     def _asking(self) -> None:
         try:
