@@ -12,25 +12,12 @@ from typing import Any
 
 import msgspec
 
+from relay_sdk import _operations as operations
 from relay_sdk._checks import check_moment, moment_after, place
 from relay_sdk._failures import NONE, Count, closed, opened
 from relay_sdk._flow import Flow, sleep
 from relay_sdk._log import logger
-from relay_sdk._operations import (
-    MAX_BODY,
-    are_there,
-    asking,
-    complete,
-    exists,
-    pause_asked_for,
-    remove,
-    retrying,
-    speaking,
-    take,
-    to_raws,
-)
 from relay_sdk._policy import Policy
-from relay_sdk._wire.api import Api
 from relay_sdk.events import watched
 from relay_sdk.exceptions import (
     JobExistsError,
@@ -105,8 +92,8 @@ class Run:
 
     def _check_fence(self) -> None:
         """Count the job as lost once its lease is over, where only time tells runs apart."""
-        over = self.policy.clock.monotonic() >= self._ours_until
-        if self.raw.run_id is None and over and self.lost is None:
+        past = self.policy.clock.monotonic() >= self._ours_until
+        if self.raw.run_id is None and past and not self.over:
             self.lost = f"its timeout of {self.raw.timeout} s has passed since it was kept alive"
 
     def check_kept(self) -> None:
@@ -118,15 +105,15 @@ class Run:
         """Keep the job for another timeout, with a new state or the known one."""
         self.check_ours()
         before, state = self.state, self.state if new_state is None else new_state
-        if len(state) > MAX_BODY:
+        if len(state) > operations.MAX_BODY:
             reason = f"{len(state)} bytes, of which the server would keep nothing"
             raise PayloadError(self.raw.queue, self.raw.id, "state", reason, None)
         self.state = state
         try:
-            yield from retrying(self.policy, self._beat)
+            yield from operations.retrying(self.policy, self._beat)
             if self._unsure:
                 yield from sleep(SOON)
-                yield from retrying(self.policy, self._beat)
+                yield from operations.retrying(self.policy, self._beat)
         except RequestRejectedError:
             if self.state is state:
                 self.state = before
@@ -137,8 +124,7 @@ class Run:
 
         One that fails is tried again until the job's timeout has passed; then the job is lost.
         """
-        if not self.over:
-            self._check_fence()
+        self._check_fence()
         if self.over:
             return None
         usual = self.interval(interval)
@@ -161,7 +147,7 @@ class Run:
             backoff = self.policy.retry_backoff
             self._retries = self._retries or iter(backoff)
             wait = next(self._retries, backoff.maximum)
-            return min(usual, left, max(wait, pause_asked_for(error, backoff)))
+            return min(usual, left, max(wait, operations.pause_asked_for(error, backoff)))
         self._retries = None
         return min(usual, SOON) if self._unsure else usual
 
@@ -186,11 +172,9 @@ class Run:
         try:
             state = closed(self.count, self.state)
             about = self.raw.queue, self.raw.id
-
-            def ask(api: Api) -> Flow[None]:
-                return api.heartbeat(self.raw, state).ask(within)
-
-            flow = speaking(self.policy, *about, ask, within)
+            flow = operations.speaking(
+                self.policy, *about, lambda api: api.heartbeat(self.raw, state).ask(within), within
+            )
             yield from watched(self.policy.on_event, "heartbeat", *about, flow)
         except RelayError as error:
             if not error.sent:
@@ -229,7 +213,7 @@ class Run:
 
     def complete(self) -> Flow[None]:
         """End the run and the job."""
-        return self._end(complete(self.policy, self.raw))
+        return self._end(operations.complete(self.policy, self.raw))
 
     def again(self, run_at: datetime | None, new_state: msgspec.Raw | None = None) -> Flow[None]:
         """End the run and queue the same job anew, its payload untouched."""
@@ -260,16 +244,16 @@ class Run:
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         """End the run and enqueue jobs in its place, all in one transaction."""
-        return self._requeue(to_raws(jobs), mode)
+        return self._requeue(operations.to_raws(jobs), mode)
 
     def remove(self) -> Flow[None]:
         """Delete the job, whoever holds it."""
-        flow = remove(self.policy, self.raw.queue, self.raw.id, self.raw)
+        flow = operations.remove(self.policy, self.raw.queue, self.raw.id, self.raw)
         return self._end(flow, ours=False)
 
     def exists(self) -> Flow[bool]:
         """Look whether the job is still there, whoever holds it."""
-        return exists(self.policy, self.raw.queue, self.raw.id)
+        return operations.exists(self.policy, self.raw.queue, self.raw.id)
 
     def _queue_again(
         self, run_at: datetime | None, new_state: msgspec.Raw | None, count: Count = NONE
@@ -279,11 +263,10 @@ class Run:
         return self._requeue([job], "replace")
 
     def _requeue(self, jobs: list[RawJob], mode: EnqueueMode) -> Flow[None]:
-        def ask(api: Api) -> Flow[None]:
-            return api.requeue(self.raw, jobs, mode).ask()
-
-        about = self.raw.queue, self.raw.id
-        flow = asking(self.policy, *about, ask, partial(self._settle, jobs))
+        about, settle = (self.raw.queue, self.raw.id), partial(self._settle, jobs)
+        flow = operations.asking(
+            self.policy, *about, lambda api: api.requeue(self.raw, jobs, mode).ask(), settle
+        )
         return self._end(watched(self.policy.on_event, "requeue", *about, flow))
 
     def _end(self, flow: Flow[None], *, ours: bool = True) -> Flow[None]:
@@ -304,7 +287,7 @@ class Run:
         # ended, API v2 answers every further one with success.
         if isinstance(error, JobExistsError):
             raise error
-        if not (yield from are_there(self.policy, jobs, error)):
+        if not (yield from operations.are_there(self.policy, jobs, error)):
             raise error
 
 
@@ -312,5 +295,5 @@ def take_runs(
     policy: Policy, queue: str, num_jobs: int, timeout: float | None, *, hold: bool = False
 ) -> Flow[list[Run]]:
     """Wait for jobs and take up to `num_jobs` of them; none after `timeout` seconds."""
-    jobs, asked = yield from take(policy, queue, num_jobs, timeout, hold=hold)
+    jobs, asked = yield from operations.take(policy, queue, num_jobs, timeout, hold=hold)
     return [Run(policy, job, asked) for job in jobs]
