@@ -42,6 +42,7 @@ class _Line(Lane):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
+        self._watched = False
         self._waiting = OrderedDict[Event | asyncio.Event, None]()
 
     def turn_now(self) -> object | None:
@@ -57,7 +58,8 @@ class _Line(Lane):
         """Wait for what a request is to `pass_on`."""
         turn = Event() if asyncio_task() is None else asyncio.Event()  # which costs a fifth
         self._waiting[turn] = None
-        if self.spawn is not None and len(self._waiting) == 1:
+        if self.spawn is not None and not self._watched:
+            self._watched = True
             self.spawn(self._watch)
         try:
             await turn.wait()
@@ -84,3 +86,4 @@ class _Line(Lane):
         while self._waiting:
             await self._clock.asleep(self.opens() - self._clock.monotonic())
             self._admit()
+        self._watched = False
