@@ -15,6 +15,7 @@ from relay_sdk._run import Run
 from relay_sdk._threads import Threads
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import Client
+from relay_sdk.exceptions import TransportError
 from relay_sdk.helper import JobHelper
 from relay_sdk.job import P, Queue, S, as_queue
 from relay_sdk.worker._base import BaseWorker
@@ -112,7 +113,13 @@ class Worker(BaseWorker):
             self._failure = error
 
     def _start_asking(self) -> None:
-        self._threads.start_or_run("relay_sdk next", self._asking)
+        try:
+            self._threads.start("relay_sdk next", self._asking)
+        except RuntimeError as error:
+            if ask := self._slots.ask():
+                self._slots.free(ask)
+                self._slots.failed(ask, TransportError(f"no thread for it: {error}", sent=False))
+            self._news.tell()
 
     def _asking(self) -> None:
         try:
@@ -125,13 +132,7 @@ class Worker(BaseWorker):
 
     def _start(self, task: Task) -> None:
         work = partial(run, self._work(task), self._wait)
-        try:
-            self._threads.start(f"relay_sdk {task.run.raw.id:.40}", work)
-        except RuntimeError:
-            log = task.run.log
-            log.exception("no thread for %s; it is left to its timeout", task.run.where)
-            task.run.left = True
-            self._ended(task)
+        self._threads.start_or_run(f"relay_sdk {task.run.raw.id:.40}", work)
 
     def _wait(self, step: Step) -> object:
         """Do a step of a flow; what may last raises `Stopped` when the worker leaves.
