@@ -28,6 +28,9 @@ from relay_sdk.worker._outcome import AsyncReport, Failing, Task, Unfinished
 from relay_sdk.worker._signals import stop_on_signals
 from relay_sdk.worker._spawn import Spawn, cancelled, spawning
 
+PAUSE = 1.0
+"""Seconds that a job keeps its slot which found no thread."""
+
 # Clients and helpers show their parts to workers only.
 # pyright: reportPrivateUsage=false
 
@@ -151,11 +154,7 @@ async def _handle(
 ) -> None:
     """Call a handler; the scope cancels what can be cancelled, which a thread cannot."""
     try:
-        if threads is None:
-            result = call()
-        else:
-            # Hidden in a list: trio takes no awaitable from a thread.
-            (result,) = await run_sync(lambda: [call()], abandon_on_cancel=True, limiter=threads)
+        result = call() if threads is None else await _in_thread(run, call, threads)
         if not isawaitable(result):
             return
         with scope:
@@ -167,6 +166,25 @@ async def _handle(
     # A coroutine that has swallowed its cancellation is no more done than one that has not.
     if scope.cancel_called and not run.over:
         raise Unfinished("was cancelled")
+
+
+async def _in_thread(run: Run, call: Callable[[], object], threads: CapacityLimiter) -> object:
+    """Call a plain function in a thread; where the system has none for it, it never begins."""
+    began = False
+
+    def work() -> list[object]:
+        nonlocal began
+        began = True
+        return [call()]  # hidden in a list: trio takes no awaitable from a thread
+
+    try:
+        (result,) = await run_sync(work, abandon_on_cancel=True, limiter=threads)
+    except RuntimeError as error:
+        if began:
+            raise
+        await run.policy.clock.asleep(PAUSE)
+        raise Unfinished(f"found no thread ({error})") from error
+    return result
 
 
 def _sole(group: BaseExceptionGroup[Any]) -> Any:
