@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 from types import NoneType
-from typing import Self
+from typing import Any, Self
 
 from attrs import evolve
 
@@ -50,9 +50,14 @@ class BaseWorker(ABC):
     _cancellation: type[BaseException] | tuple[()] = ()
 
     def __init__(
-        self, session: Session | AsyncSession, concurrency: int, grace: float, failing: Failing
+        self,
+        session: Session | AsyncSession,
+        concurrency: int,
+        grace: float,
+        retry: Backoff | None,
+        on_error: Callable[[Any, Exception], object] | None,
+        on_give_up: Callable[[Any, Exception], object] | None,
     ) -> None:
-        retry = failing.retry
         check_whole("concurrency", concurrency, 1, MOST_JOBS)
         check_seconds("grace", grace)
         check_type(
@@ -65,7 +70,7 @@ class BaseWorker(ABC):
         self._http = session.http
         self._once = evolve(session.policy, next_backoff=ONCE, retry_backoff=ONCE)
         self._grace = grace
-        self._failing = failing
+        self._failing = Failing(retry, on_error, on_give_up)
         self._routes: dict[str, Callable[[Run], Task]] = {}
         self._running: set[Task] = set()
         self._stopping = False

@@ -24,7 +24,7 @@ from relay_sdk.helper import AsyncJobHelper
 from relay_sdk.job import P, Queue, S, as_queue
 from relay_sdk.worker._base import LAST_REPLY, BaseWorker
 from relay_sdk.worker._lanes import Lanes
-from relay_sdk.worker._outcome import AsyncReport, Failing, Task, Unfinished
+from relay_sdk.worker._outcome import AsyncReport, Task, Unfinished
 from relay_sdk.worker._signals import stop_on_signals
 from relay_sdk.worker._spawn import Spawn, cancelled, spawning
 
@@ -65,8 +65,7 @@ class AsyncWorker(BaseWorker):
         check_type(
             "AsyncWorker takes an AsyncClient", client, AsyncClient, "for a Client, use Worker"
         )
-        failing = Failing(retry, on_error, on_give_up)
-        super().__init__(client._session, concurrency, grace, failing)
+        super().__init__(client._session, concurrency, grace, retry, on_error, on_give_up)
         self._session = client._session
         self._keeper = self._beats = AsyncKeeper(self._session)
         self._news = AsyncNews(self._policy.clock)

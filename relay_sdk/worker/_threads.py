@@ -19,7 +19,7 @@ from relay_sdk.exceptions import TransportError
 from relay_sdk.helper import JobHelper
 from relay_sdk.job import P, Queue, S, as_queue
 from relay_sdk.worker._base import BaseWorker
-from relay_sdk.worker._outcome import Failing, Report, Task
+from relay_sdk.worker._outcome import Report, Task
 from relay_sdk.worker._signals import stop_on_signals
 
 # Clients and helpers show their parts to workers only.
@@ -56,8 +56,7 @@ class Worker(BaseWorker):
         on_give_up: Report | None = None,
     ) -> None:
         check_type("Worker takes a Client", client, Client, "for an AsyncClient, use AsyncWorker")
-        failing = Failing(retry, on_error, on_give_up)
-        super().__init__(client._session, concurrency, grace, failing)
+        super().__init__(client._session, concurrency, grace, retry, on_error, on_give_up)
         self._session = client._session
         self._keeper = self._beats = Keeper(self._session)
         self._news = News(self._policy.clock)
