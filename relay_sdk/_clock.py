@@ -50,3 +50,43 @@ class SystemClock:
 
     async def asleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
+
+
+class News:
+    """A wait in a thread that other threads may end."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._came = threading.Event()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait some seconds at most; tell whether news came."""
+        try:
+            self._clock.sleep(seconds, self._came)
+        except Stopped:
+            self._came.clear()
+            return True
+        return False
+
+    def tell(self) -> None:
+        """End the wait, or the next one."""
+        self._came.set()
+
+
+class AsyncNews:
+    """A wait in a task that other tasks may end."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._waiting: anyio.CancelScope | None = None
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait some seconds at most; tell whether news came."""
+        with anyio.CancelScope() as self._waiting:
+            await self._clock.asleep(seconds)
+        return self._waiting.cancel_called
+
+    def tell(self) -> None:
+        """End the wait, if there is one."""
+        if self._waiting is not None:
+            self._waiting.cancel()

@@ -5,33 +5,20 @@ the flows, and no end waits for a heartbeat.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from relay_sdk._checks import check_moment, in_seconds, moment_after, place
+from relay_sdk import _operations as operations
+from relay_sdk._checks import check_moment, moment_after, place
 from relay_sdk._failures import NONE, Count, closed, opened
 from relay_sdk._flow import Flow, sleep
 from relay_sdk._log import logger
-from relay_sdk._operations import (
-    MAX_BODY,
-    are_there,
-    asking,
-    complete,
-    exists,
-    pause_asked_for,
-    remove,
-    retrying,
-    speaking,
-    take,
-    to_raws,
-)
 from relay_sdk._policy import Policy
-from relay_sdk._wire.api import Api
-from relay_sdk.events import Event, watched
+from relay_sdk.events import watched
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -66,16 +53,15 @@ class Run:
     stopping: bool = False
     types: Queue[Any, Any] | None = None
     _ending: bool = False
-    _failing: bool = False
     _late: tuple[msgspec.Raw, float] | None = None
-    _retries: Iterator[float] = iter(())
+    _retries: Iterator[float] | None = None
 
     def __init__(self, policy: Policy, raw: RawJob, asked: float) -> None:
         self.raw = raw
         self.count: Count
         self.state: msgspec.Raw
         self.count, self.state = opened(raw.state)
-        self._policy = policy
+        self.policy = policy
         self._asked = asked
         self._ours_until = asked + raw.timeout
 
@@ -92,11 +78,6 @@ class Run:
         return logging.LoggerAdapter(logger, extra | {"attempt": self.count.failures + 1})
 
     @property
-    def on_event(self) -> Callable[[Event], object] | None:
-        """Who is told of the run."""
-        return self._policy.on_event
-
-    @property
     def over(self) -> bool:
         """Whether nothing can be done with the job any more."""
         return self.ended or self.left or self.lost is not None
@@ -105,78 +86,69 @@ class Run:
         """Raise `JobLostError` when nothing can be done with the job any more."""
         if self.ended or self.left:
             who = "this helper" if self.ended else "the worker"
-            raise self._lost_error(f"{who} has ended its run")
+            raise JobLostError(self.raw.queue, self.raw.id, f"{who} has ended its run")
         self._check_fence()
         self.check_kept()
 
     def _check_fence(self) -> None:
         """Count the job as lost once its lease is over, where only time tells runs apart."""
-        over = self._policy.clock.monotonic() >= self._ours_until
-        if self.raw.run_id is None and over and self.lost is None:
+        past = self.policy.clock.monotonic() >= self._ours_until
+        if self.raw.run_id is None and past and not self.over:
             self.lost = f"its timeout of {self.raw.timeout} s has passed since it was kept alive"
 
     def check_kept(self) -> None:
         """Raise `JobLostError` when the job was lost."""
         if self.lost is not None and not self.ended:
-            raise self._lost_error(self.lost)
+            raise JobLostError(self.raw.queue, self.raw.id, self.lost)
 
     def heartbeat(self, new_state: msgspec.Raw | None) -> Flow[None]:
         """Keep the job for another timeout, with a new state or the known one."""
         self.check_ours()
         before, state = self.state, self.state if new_state is None else new_state
-        if len(bytes(state)) > MAX_BODY:
-            reason = f"{len(bytes(state))} bytes, of which the server would keep nothing"
+        if len(state) > operations.MAX_BODY:
+            reason = f"{len(state)} bytes, of which the server would keep nothing"
             raise PayloadError(self.raw.queue, self.raw.id, "state", reason, None)
         self.state = state
         try:
-            yield from retrying(self._policy, self._beat)
+            yield from operations.retrying(self.policy, self._beat)
             if self._unsure:
                 yield from sleep(SOON)
-                yield from retrying(self._policy, self._beat)
+                yield from operations.retrying(self.policy, self._beat)
         except RequestRejectedError:
             if self.state is state:
                 self.state = before
             raise
-        except JobLostError as error:
-            if not (self._ending or self.ended):
-                self.lost = error.reason
-                raise
 
     def keep_alive(self, interval: float | None) -> Flow[float | None]:
         """Send one automatic heartbeat; give the seconds until the next, `None` at the end.
 
         One that fails is tried again until the job's timeout has passed; then the job is lost.
         """
-        if not self.over:
-            self._check_fence()
+        self._check_fence()
         if self.over:
             return None
         usual = self.interval(interval)
         try:
             yield from self._beat()
         except JobLostError as error:
-            if self._ending or self.ended:
-                return usual  # the trace of an end whose reply is on its way, or was lost
-            self.lost = error.reason
             self.log.warning("%s", error)
             return None
         except UnusableClientError as error:
             self.lost = str(error)
             return None
         except RelayError as error:
-            left = self._ours_until - self._policy.clock.monotonic()
+            left = self._ours_until - self.policy.clock.monotonic()
             if left <= 0:
                 self.lost = f"no heartbeat arrived within its timeout of {self.raw.timeout} s"
                 self.log.warning("%s is lost: %s", self.where, error)
                 return None
-            first, self._failing = not self._failing, True
-            level = logging.WARNING if first else logging.INFO
+            level = logging.WARNING if self._retries is None else logging.INFO
             self.log.log(level, "%s; the job is ours for another %.1f s", error, left)
-            if first:
-                self._retries = iter(self._policy.retry_backoff)
-            wait = next(self._retries, self._policy.retry_backoff.maximum)
-            return min(usual, left, max(wait, pause_asked_for(error, self._policy.retry_backoff)))
-        self._failing = False
+            backoff = self.policy.retry_backoff
+            self._retries = self._retries or iter(backoff)
+            wait = next(self._retries, backoff.maximum)
+            return min(usual, left, max(wait, operations.pause_asked_for(error, backoff)))
+        self._retries = None
         return min(usual, SOON) if self._unsure else usual
 
     @property
@@ -185,33 +157,35 @@ class Run:
         if self._late is None:
             return False
         state, until = self._late
-        return state != self.state and self._policy.clock.monotonic() < until
+        return state != self.state and self.policy.clock.monotonic() < until
 
     def _beat(self) -> Flow[None]:
         """Send the known state once. The lease counts from now, not from the reply."""
         if self.ended:
             return
-        asked = self._policy.clock.monotonic()
+        asked = self.policy.clock.monotonic()
         patience = max((self._ours_until - asked) / 3, SHORTEST_PATIENCE)
-        within = min(patience, self._policy.timeout)
+        within = min(patience, self.policy.timeout)
         before = self._late
         if not self._unsure:
-            self._late = self.state, asked + self._policy.timeout
+            self._late = self.state, asked + self.policy.timeout
         try:
             state = closed(self.count, self.state)
             about = self.raw.queue, self.raw.id
-
-            def ask(api: Api) -> Flow[None]:
-                return api.heartbeat(self.raw, state).ask(within)
-
-            flow = speaking(self._policy, *about, ask, within)
-            yield from watched(self._policy.on_event, "heartbeat", *about, flow)
+            flow = operations.speaking(
+                self.policy, *about, lambda api: api.heartbeat(self.raw, state).ask(within), within
+            )
+            yield from watched(self.policy.on_event, "heartbeat", *about, flow)
         except RelayError as error:
             if not error.sent:
                 self._late = before
-            if isinstance(error, ServerBusyError):
+            if isinstance(error, JobLostError):
+                if self._ending or self.ended:
+                    return  # the trace of an end whose reply is on its way, or was lost
+                self.lost = error.reason
+            elif isinstance(error, ServerBusyError):
                 # The next one has to arrive in time, whatever the server asks for.
-                left = self._ours_until - self._policy.clock.monotonic()
+                left = self._ours_until - self.policy.clock.monotonic()
                 error.retry_after = min(error.retry_after, max(left / 3, 0.0))
             raise
         self._late = before
@@ -232,19 +206,18 @@ class Run:
 
     def _now(self) -> datetime:
         """Tell the time by the server's clock: this machine's may be wrong, or set meanwhile."""
-        clock, given_out = self._policy.clock, self.raw.updated_at
+        clock, given_out = self.policy.clock, self.raw.updated_at
         if given_out is None:
             return clock.now()
         return given_out + timedelta(seconds=clock.monotonic() - self._asked)
 
     def complete(self) -> Flow[None]:
         """End the run and the job."""
-        return self._end(complete(self._policy, self.raw))
+        return self._end(operations.complete(self.policy, self.raw))
 
     def again(self, run_at: datetime | None, new_state: msgspec.Raw | None = None) -> Flow[None]:
         """End the run and queue the same job anew, its payload untouched."""
-        moment = check_moment(f"run_at of {self.where}", run_at)
-        yield from self._queue_again(moment, self.state if new_state is None else new_state)
+        return self._queue_again(check_moment(f"run_at of {self.where}", run_at), new_state)
 
     def release(
         self,
@@ -256,10 +229,9 @@ class Run:
 
         One that costs a retry, and has none left, is removed, as after a timeout.
         """
-        in_seconds(f"delay of {self.where}", delay)
-        count, run_at = self.count, self.raw.run_at
+        later, count, run_at = self.later(delay), self.count, self.raw.run_at
         if delay:
-            run_at = self.later(delay)
+            run_at = later
             count = Count(count.failures, count.due or self.raw.run_at)
         if costs_retry:
             count = Count(count.failures + 1, count.due)
@@ -267,35 +239,35 @@ class Run:
                 self.log.warning("%s has no retries left, and is removed", self.where)
                 yield from self.complete()
                 return
-        yield from self._queue_again(run_at, self.state if new_state is None else new_state, count)
+        yield from self._queue_again(run_at, new_state, count)
         self.released = True
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         """End the run and enqueue jobs in its place, all in one transaction."""
-        return self._requeue(to_raws(jobs), mode)
+        return self._requeue(operations.to_raws(jobs), mode)
 
     def remove(self) -> Flow[None]:
         """Delete the job, whoever holds it."""
-        flow = remove(self._policy, self.raw.queue, self.raw.id, self.raw)
+        flow = operations.remove(self.policy, self.raw.queue, self.raw.id, self.raw)
         return self._end(flow, ours=False)
 
     def exists(self) -> Flow[bool]:
         """Look whether the job is still there, whoever holds it."""
-        return exists(self._policy, self.raw.queue, self.raw.id)
+        return operations.exists(self.policy, self.raw.queue, self.raw.id)
 
     def _queue_again(
-        self, run_at: datetime | None, state: msgspec.Raw, count: Count = NONE
+        self, run_at: datetime | None, new_state: msgspec.Raw | None, count: Count = NONE
     ) -> Flow[None]:
+        state = self.state if new_state is None else new_state
         job = msgspec.structs.replace(self.raw, run_at=run_at, state=closed(count, state))
         return self._requeue([job], "replace")
 
     def _requeue(self, jobs: list[RawJob], mode: EnqueueMode) -> Flow[None]:
-        def ask(api: Api) -> Flow[None]:
-            return api.requeue(self.raw, jobs, mode).ask()
-
-        about = self.raw.queue, self.raw.id
-        flow = asking(self._policy, *about, ask, partial(self._settle, jobs))
-        return self._end(watched(self._policy.on_event, "requeue", *about, flow))
+        about, settle = (self.raw.queue, self.raw.id), partial(self._settle, jobs)
+        flow = operations.asking(
+            self.policy, *about, lambda api: api.requeue(self.raw, jobs, mode).ask(), settle
+        )
+        return self._end(watched(self.policy.on_event, "requeue", *about, flow))
 
     def _end(self, flow: Flow[None], *, ours: bool = True) -> Flow[None]:
         if ours:
@@ -315,16 +287,13 @@ class Run:
         # ended, API v2 answers every further one with success.
         if isinstance(error, JobExistsError):
             raise error
-        if not (yield from are_there(self._policy, jobs, error)):
+        if not (yield from operations.are_there(self.policy, jobs, error)):
             raise error
-
-    def _lost_error(self, reason: str) -> JobLostError:
-        return JobLostError(self.raw.queue, self.raw.id, reason)
 
 
 def take_runs(
     policy: Policy, queue: str, num_jobs: int, timeout: float | None, *, hold: bool = False
 ) -> Flow[list[Run]]:
     """Wait for jobs and take up to `num_jobs` of them; none after `timeout` seconds."""
-    jobs, asked = yield from take(policy, queue, num_jobs, timeout, hold=hold)
+    jobs, asked = yield from operations.take(policy, queue, num_jobs, timeout, hold=hold)
     return [Run(policy, job, asked) for job in jobs]

@@ -20,7 +20,6 @@ class Session:
     def __init__(self, policy: Policy, http: Http) -> None:
         self.policy = policy
         self.http = http
-        self.url: str = http.url
 
     def run(self, flow: Flow[R], stop: threading.Event | None = None) -> R:
         """Run a flow; `stop`, when it is set, ends its waits and held requests with `Stopped`."""
@@ -51,7 +50,6 @@ class AsyncSession:
     def __init__(self, policy: Policy, http: AsyncHttp) -> None:
         self.policy = policy
         self.http = http
-        self.url: str = http.url
 
     async def run(self, flow: Flow[R]) -> R:
         """Run a flow."""

@@ -36,6 +36,14 @@ class Threads:
                 self._threads.add(thread)
             self._work.put((name, function))
 
+    def start_or_run(self, name: str, function: Callable[[], object]) -> None:
+        """Run a function in a thread, or in this one where the system has none for it."""
+        try:
+            self.start(name, function)
+        except RuntimeError as error:
+            logger.warning("no thread for %s: %s", name, error)
+            function()
+
     def close(self) -> None:
         """Let the threads end as soon as they are idle. One that is busy is not waited for."""
         with self._lock:

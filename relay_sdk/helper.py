@@ -145,9 +145,9 @@ class JobHelper(_Helper[P, S]):
 
     @contextmanager
     def _kept(self, interval: float | None) -> Generator[None]:
-        with Keeper(self._session.policy.clock) as keeper:
-            lease = Lease(self._run, lambda: self._beat(interval))
-            keeper.add(lease, self._run.interval(interval))
+        with Keeper(self._session) as keeper:
+            lease = Lease(self._run, self._beat, interval=interval)
+            keeper.add(lease)
             try:
                 yield
             finally:
@@ -272,10 +272,9 @@ class AsyncJobHelper(_Helper[P, S]):
     @asynccontextmanager
     async def _kept(self, interval: float | None) -> AsyncGenerator[None]:
         failure: BaseException | None = None
-        keeper = AsyncKeeper(self._session.policy.clock)
+        keeper = AsyncKeeper(self._session)
         async with anyio.create_task_group() as group:
-            lease = Lease(self._run, lambda: self._beat(interval), group.cancel_scope.cancel)
-            keeper.add(lease, self._run.interval(interval))
+            keeper.add(Lease(self._run, self._beat, group.cancel_scope.cancel, interval))
             group.start_soon(keeper.run)
             try:
                 yield

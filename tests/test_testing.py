@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import anyio
+import httpx
 import pytest
 
 from relay_sdk import (
     AsyncJobHelper,
     AsyncWorker,
     Backoff,
+    Client,
+    Event,
+    JobEvent,
     JobHelper,
     JobLostError,
     Queue,
@@ -20,7 +24,7 @@ from relay_sdk import (
 )
 from relay_sdk._policy import ApiChoice
 from relay_sdk.local import Response
-from relay_sdk.testing import Clock, Idle, InProcessServer, adrain, drain
+from relay_sdk.testing import Clock, Idle, InProcessServer, adrain, drain, transport
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 NUMBERS = Queue("numbers", payload=int, state=int)
@@ -328,6 +332,24 @@ def test_jobs_after_a_failure_are_left_for_the_next_drain(server: Server) -> Non
     server.clock.advance(31)
     with pytest.raises(AssertionError):
         drain(worker)
+
+
+def test_drain_raises_what_the_handler_raised_also_where_events_are_told(server: Server) -> None:
+    def handle(helper: JobHelper[int, int]) -> None:
+        raise LookupError
+
+    events: list[Event] = []
+    http = httpx.Client(transport=transport(server))
+    server.client().enqueue(NUMBERS.job("1", 1))
+    with (
+        Client(
+            "http://relay", http_client=http, clock=server.clock, on_event=events.append
+        ) as relay,
+        pytest.raises(LookupError),
+    ):
+        drain(Worker(relay, NUMBERS, handle))
+    kinds = [event.kind for event in events if isinstance(event, JobEvent)]
+    assert kinds == ["started", "failed"]
 
 
 def test_drain_lets_a_handler_end_the_test(server: Server) -> None:

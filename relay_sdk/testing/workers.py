@@ -1,12 +1,15 @@
 """Run workers step by step, in the thread or task of the test."""
 
-from relay_sdk._flow import Invoke, Step, arun, run
-from relay_sdk._keeper import AsyncBeat, B, Beat
+from attrs import evolve
+
+from relay_sdk._flow import Flow, arun, run
 from relay_sdk._operations import take
+from relay_sdk._policy import Policy
 from relay_sdk._run import Run
+from relay_sdk.events import Event, JobEvent
 from relay_sdk.worker import AsyncWorker, Worker
-from relay_sdk.worker._base import Task
-from relay_sdk.worker._outcome import outcome
+from relay_sdk.worker._base import BaseWorker
+from relay_sdk.worker._outcome import Task, outcome
 
 LIMIT = 1000
 
@@ -23,77 +26,41 @@ def drain(worker: Worker, *, limit: int = LIMIT) -> int:
     handler that moves the clock beyond the timeout loses its job. More than `limit` jobs raise
     `RuntimeError`.
     """
-    for count in range(limit):
-        task = _next_task(worker)
-        if task is None:
-            return count
-        _run(worker, task)
-    raise RuntimeError(ENDLESS.format(limit=limit))
+    return run(_drained(worker, limit), worker._session.wait)
 
 
 async def adrain(worker: AsyncWorker, *, limit: int = LIMIT) -> int:
     """Do what `drain` does, in this task."""
+    return await arun(_drained(worker, limit), worker._session.wait)
+
+
+def _drained(worker: BaseWorker, limit: int) -> Flow[int]:
+    raised: list[BaseException] = []
+
+    def note(event: Event) -> None:
+        """Keep what the handler raised: the worker survives it, but the test must see it."""
+        if isinstance(event, JobEvent) and event.error is not None:
+            raised.append(event.error)
+        if worker._policy.on_event is not None:
+            worker._policy.on_event(event)
+
+    policy = evolve(worker._policy, on_event=note)
     for count in range(limit):
-        task = await _next_async_task(worker)
+        task = yield from _next_task(worker, policy)
         if task is None:
             return count
-        await _arun(worker, task)
-    raise RuntimeError(ENDLESS.format(limit=limit))
+        yield from outcome(task, worker._failing)
+        for error in raised:
+            raise error
+    raise RuntimeError(
+        f"{limit} jobs were run and more may be due. Does a handler keep queueing its job for now? "
+        "If this many are right, pass a higher limit"
+    )
 
 
-ENDLESS = (
-    "{limit} jobs were run and more may be due. Does a handler keep queueing its job for now? If "
-    "this many are right, pass a higher limit"
-)
-
-
-def _next_task(worker: Worker) -> Task[Beat] | None:
+def _next_task(worker: BaseWorker, policy: Policy) -> Flow[Task | None]:
     for queue, task in worker._routes.items():
-        jobs, asked = worker._session.run(take(worker._once, queue, 1))
+        jobs, asked = yield from take(worker._once, queue, 1)
         for job in jobs:
-            return task(Run(worker._policy, job, asked))
+            return task(Run(policy, job, asked))
     return None
-
-
-async def _next_async_task(worker: AsyncWorker) -> Task[AsyncBeat] | None:
-    for queue, task in worker._routes.items():
-        jobs, asked = await worker._session.run(take(worker._once, queue, 1))
-        for job in jobs:
-            return task(Run(worker._policy, job, asked))
-    return None
-
-
-def _run(worker: Worker, task: Task[Beat]) -> None:
-    raised: list[BaseException] = []
-
-    def wait(step: Step) -> object:
-        try:
-            return worker._session.wait(step)
-        except BaseException as error:
-            _note(step, task, error, raised)
-            raise
-
-    run(outcome(task.run, task.handle, task.failing), wait)
-    for error in raised:
-        raise error
-
-
-async def _arun(worker: AsyncWorker, task: Task[AsyncBeat]) -> None:
-    raised: list[BaseException] = []
-
-    async def wait(step: Step) -> object:
-        try:
-            return await worker._session.wait(step)
-        except BaseException as error:
-            _note(step, task, error, raised)
-            raise
-
-    await arun(outcome(task.run, task.handle, task.failing), wait)
-    for error in raised:
-        raise error
-
-
-def _note(step: Step, task: Task[B], error: BaseException, raised: list[BaseException]) -> None:
-    """Keep what the handler raised: the worker survives it, but the test must see it."""
-    if isinstance(step, Invoke) and step.function is task.handle:
-        raised.append(error)

@@ -2,28 +2,27 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from math import inf
 from types import NoneType
-from typing import Generic, TypeVar
+from typing import Any, Self
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from relay_sdk._checks import check_seconds, check_type, check_whole, place
+from relay_sdk._clock import AsyncNews, News, Stopped
 from relay_sdk._flow import Flow, Invoke, bounded, sleep
-from relay_sdk._keeper import B, Keeps, Lease
+from relay_sdk._keeper import BaseKeeper
 from relay_sdk._log import logger
 from relay_sdk._operations import take
-from relay_sdk._policy import Policy
 from relay_sdk._run import Run
+from relay_sdk._session import AsyncSession, Session
 from relay_sdk.backoff import Backoff
 from relay_sdk.exceptions import RelayError, UnusableClientError
 from relay_sdk.job import RawJob
-from relay_sdk.worker._outcome import Failing, Unfinished
+from relay_sdk.worker._outcome import Failing, Task, Unfinished, outcome
 from relay_sdk.worker._slots import Ask, Slots
-
-H = TypeVar("H")
 
 ONCE = Backoff(retries=0)
 MOST_JOBS = 1_000_000
@@ -42,30 +41,22 @@ HELD = 0.25
 """Seconds after which the server holds a request that it may hold: no jobs are on their way."""
 
 
-@define(eq=False)
-class Task(Lease[B]):
-    """A job in a slot, with what calls its handler."""
-
-    handle: Callable[[], object] = field(kw_only=True)
-    failing: Failing = field(kw_only=True)
-    returned: bool = field(default=False, kw_only=True)
-    """Whether the handler has returned, and its slot was freed."""
-
-
-class BaseWorker(ABC, Generic[B, H]):
+class BaseWorker(ABC):
     """The settings and the flows of a worker."""
 
-    _keeper: Keeps[B]
+    _keeper: BaseKeeper
+    _news: News | AsyncNews
     _slots: Slots
+    _cancellation: type[BaseException] | tuple[()] = ()
 
     def __init__(
         self,
-        policy: Policy,
+        session: Session | AsyncSession,
         concurrency: int,
         grace: float,
         retry: Backoff | None,
-        on_error: Callable[[H, Exception], object] | None,
-        on_give_up: Callable[[H, Exception], object] | None,
+        on_error: Callable[[Any, Exception], object] | None,
+        on_give_up: Callable[[Any, Exception], object] | None,
     ) -> None:
         check_whole("concurrency", concurrency, 1, MOST_JOBS)
         check_seconds("grace", grace)
@@ -75,39 +66,36 @@ class BaseWorker(ABC, Generic[B, H]):
         if retry is not None and not (retry.retries and retry.retries <= MOST_RETRIES):
             raise ValueError(f"retry needs a number of retries, from 1 to {MOST_RETRIES}")
         self.concurrency: int = concurrency
-        self._policy = policy
-        self._once = evolve(policy, next_backoff=ONCE, retry_backoff=ONCE)
+        self._policy = session.policy
+        self._http = session.http
+        self._once = evolve(session.policy, next_backoff=ONCE, retry_backoff=ONCE)
         self._grace = grace
-        self._retry = retry
-        self._silent = Failing(retry, None, None)
-        self._on_error = on_error
-        self._on_give_up = on_give_up
-        self._routes: dict[str, Callable[[Run], Task[B]]] = {}
-        self._running: set[Task[B]] = set()
+        self._failing = Failing(retry, on_error, on_give_up)
+        self._routes: dict[str, Callable[[Run], Task]] = {}
+        self._running: set[Task] = set()
         self._stopping = False
         self._begun = False
         self._hint = ""
         self._process = os.getpid()
 
-    def _failing(self, helper: H) -> Failing:
-        """Decide what happens when the handler of a job raises."""
-        if self._on_error is self._on_give_up is None:
-            return self._silent
-        return Failing(
-            self._retry,
-            self._on_error and partial(self._on_error, helper),
-            self._on_give_up and partial(self._on_give_up, helper),
-        )
+    def stop(self) -> None:
+        """Ask the worker to stop, from any thread; `run` returns when it has.
 
-    def _route(self, queue: str, task: Callable[[Run], Task[B]]) -> None:
+        An `AsyncWorker` is asked from a task.
+        """
+        self._stopping = True
+        self._news.tell()
+
+    def _route(self, queue: str, task: Callable[[Run], Task]) -> Self:
         """Work on a queue."""
         if self._begun:
             raise RuntimeError("add queues before the worker runs")
         if queue in self._routes:
             raise ValueError(f"{place(queue)} has a handler already")
         self._routes[queue] = task
+        return self
 
-    def _begin(self, url: str) -> None:
+    def _begin(self) -> None:
         """Refuse to run twice, or in a child of the process that made the worker."""
         check_whole("concurrency", self.concurrency, 1, MOST_JOBS)
         if os.getpid() != self._process:
@@ -118,7 +106,7 @@ class BaseWorker(ABC, Generic[B, H]):
         queues = list(self._routes)
         self._slots = Slots(self.concurrency, queues, self._policy.next_backoff, self._policy.clock)
         names = ", ".join(map(repr, queues))
-        logger.info("working on %s at %s, %d at a time", names, url, self.concurrency)
+        logger.info("working on %s at %s, %d at a time", names, self._http.url, self.concurrency)
 
     def _signalled(self) -> None:
         """Stop, as a signal asks for."""
@@ -126,35 +114,19 @@ class BaseWorker(ABC, Generic[B, H]):
         self.stop()
 
     @abstractmethod
-    def stop(self) -> None:
-        """Ask the worker to stop."""
-
-    @abstractmethod
-    def _start(self, task: Task[B]) -> None:
-        """Run a job beside the others."""
+    def _start(self, task: Task) -> None:
+        """Run `_work` for a job, beside the others."""
 
     @abstractmethod
     def _start_asking(self) -> None:
-        """Run `_ask` for each of the slots' requests, beside the jobs, until there is none."""
-
-    @abstractmethod
-    def _news(self, seconds: float) -> bool | Awaitable[bool]:
-        """Wait for news, some seconds at most; tell whether it came."""
-
-    @abstractmethod
-    def _wake(self) -> None:
-        """Give news to who waits for it."""
-
-    @abstractmethod
-    def _cut(self, *, held: bool) -> None:
-        """End the requests for jobs that the server holds, or all that can be ended."""
+        """Run `_take_jobs`, beside the jobs."""
 
     def _life(self) -> Flow[None]:
         """Take jobs until told to stop, and let them end."""
         while not self._stopping:
             self._fill()
             seconds = min(self._slots.wait(), LONGEST_WAIT)
-            if not (yield Invoke(partial(self._news, seconds))):
+            if not (yield Invoke(partial(self._news.wait, seconds))):
                 self._slots.waited(seconds)
         yield from self._end()
 
@@ -163,14 +135,17 @@ class BaseWorker(ABC, Generic[B, H]):
         if not self._stopping and self._slots.call():
             self._start_asking()
 
-    def _next_ask(self) -> Flow[Ask | None]:
-        """Give the request to send now, if there is one."""
-        if self._slots.few and not self._stopping:
-            yield from sleep(LINGER)
-        ask = None if self._stopping else self._slots.ask()
-        if ask is not None:
+    def _take_jobs(self, cut: Callable[[], object]) -> Flow[None]:
+        """Send the slots' requests until there is none; `cut` ends the one that is on its way."""
+        more = True
+        while more:
+            if self._slots.few and not self._stopping:
+                yield from sleep(LINGER)
+            ask = None if self._stopping else self._slots.ask(cut)
+            if ask is None:
+                return
             self._fill()  # there may be slots for another
-        return ask
+            more = yield from self._ask(ask)
 
     def _ask(self, ask: Ask) -> Flow[bool]:
         """Ask for jobs once, and start them; tell whether to go on with the next request."""
@@ -187,29 +162,44 @@ class BaseWorker(ABC, Generic[B, H]):
         finally:
             self._slots.free(ask, len(jobs))
             if self._stopping or not jobs:
-                self._wake()
+                self._news.tell()
         for job in jobs:
             task = self._routes[ask.queue.name](Run(self._policy, job, asked))
             if self._stopping:
-                task = evolve(task, handle=_too_late)
+                task.handle = _too_late
             self._running.add(task)
+            self._keeper.add(task)
             self._start(task)
         return self._slots.call()
 
-    def _returned(self, task: Task[B]) -> None:
+    def _work(self, task: Task) -> Flow[None]:
+        """Run a job to its end."""
+        try:
+            yield from outcome(task, self._failing, partial(self._returned, task))
+        except Stopped:
+            task.run.log.warning("the end of %s could not be told", task.run.where)
+            task.run.left = True
+        except BaseException as error:
+            # Whoever has cancelled it puts it back.
+            task.run.left = not isinstance(error, self._cancellation)
+            raise
+        finally:
+            self._ended(task)
+
+    def _returned(self, task: Task) -> None:
         """Free the slot of a job whose handler has returned, before the server has heard of it."""
         task.returned = self._slots.returned()
         if task.returned:
             self._fill()
 
-    def _ended(self, task: Task[B]) -> None:
+    def _ended(self, task: Task) -> None:
         """Forget a job that has ended."""
         self._keeper.drop(task)
-        if task.run.over:  # else whoever has cancelled it is to put it back
+        if task.run.over:
             self._running.discard(task)
         self._slots.ended(returned=task.returned)
         if self._stopping:
-            self._wake()
+            self._news.tell()
         elif not task.returned:
             self._fill()
 
@@ -217,6 +207,7 @@ class BaseWorker(ABC, Generic[B, H]):
         """Let the running jobs end, tell those that do not, and put back what still runs."""
         left = f"they have {self._grace:g} s" + self._hint
         logger.info("stopping; %d jobs are running; %s", len(self._running), left)
+        self._slots.close()
         monotonic, asks = self._policy.clock.monotonic, self._slots.asks
         fresh = max((ask.sent for ask in list(asks) if ask.hold), default=-inf) + HELD
         yield from self._until(lambda: not asks, min(fresh - monotonic(), HELD))
@@ -230,13 +221,19 @@ class BaseWorker(ABC, Generic[B, H]):
         yield from self._until(lambda: not self._running, LAST_CALL)
         yield from self._put_back(LAST_WORD)
 
+    def _cut(self, *, held: bool) -> None:
+        """End the requests for jobs that the server holds, or all that can be ended."""
+        for ask in list(self._slots.asks):
+            if ask.hold or not held:
+                ask.cut()
+
     def _until(self, over: Callable[[], bool], seconds: float) -> Flow[None]:
         """Wait until something is over, some seconds at most."""
         monotonic = self._policy.clock.monotonic
         until = monotonic() + seconds
         news = True
         while news and not over() and (left := until - monotonic()) > 0:
-            news = yield Invoke(partial(self._news, left))
+            news = yield Invoke(partial(self._news.wait, left))
 
     def _put_back(self, seconds: float) -> Flow[None]:
         """Put back the jobs that still run; what cannot be told in time is left to its timeout."""

@@ -5,24 +5,27 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from relay_sdk._flow import Flow, Invoke, sleep
+from relay_sdk._keeper import Lease
 from relay_sdk._log import logger
 from relay_sdk._operations import pause_asked_for
 from relay_sdk._run import Run
 from relay_sdk.backoff import Backoff
+from relay_sdk.events import JobEvent, tell
 from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
 from relay_sdk.helper import AsyncJobHelper, JobHelper
-from relay_sdk.worker._watch import Watch
 
 Report: TypeAlias = Callable[[JobHelper[Any, Any], Exception], object]
 """What a `Worker` tells of a handler's exception."""
 
 AsyncReport: TypeAlias = Callable[[AsyncJobHelper[Any, Any], Exception], Awaitable[object]]
 """What an `AsyncWorker` tells of a handler's exception."""
+
+Kind: TypeAlias = Literal["started", "ended", "failed", "lost", "retried", "released"]
 
 AWAY = Backoff(0.5, maximum=5.0)
 """Seconds between attempts to reach a server that is away."""
@@ -37,58 +40,74 @@ class Unfinished(BaseException):
 
 @frozen
 class Failing:
-    """What happens when a handler raises. The reports are given the exception."""
+    """What happens when a handler raises."""
 
     retry: Backoff | None
-    on_error: Callable[[Exception], object] | None
-    on_give_up: Callable[[Exception], object] | None
+    on_error: Callable[[Any, Exception], object] | None
+    on_give_up: Callable[[Any, Exception], object] | None
+
+
+@define(eq=False)
+class Task(Lease):
+    """A job in a slot, with its helper, and with what calls its handler."""
+
+    helper: JobHelper[Any, Any] | AsyncJobHelper[Any, Any] = field(kw_only=True)
+    handle: Callable[[], object] = field(kw_only=True)
+    returned: bool = field(default=False, kw_only=True)
+    """Whether the handler has returned, and its slot was freed."""
 
 
 def outcome(
-    run: Run,
-    handle: Callable[[], object],
-    failing: Failing,
-    returned: Callable[[], object] = lambda: None,
+    task: Task, failing: Failing, returned: Callable[[], object] = lambda: None
 ) -> Flow[None]:
     """Call the handler, and tell the server what came of it, unless the handler has.
 
     `returned` is called when the handler has, and nothing is left but to tell that.
     """
-    loud, began = logger.isEnabledFor(logging.DEBUG), time.monotonic()
-    if loud:
+    run = task.run
+    if loud := logger.isEnabledFor(logging.DEBUG):
         run.log.debug("%s begins", run.where)
-    watch = None if run.on_event is None else Watch(run.on_event, run, handle)
+    _tell(run, "started")
+    raised: BaseException | None = None
+    done, seconds, began = False, 0.0, time.monotonic()
     try:
-        yield Invoke(watch or handle)
+        try:
+            yield Invoke(task.handle)
+            done = True
+        finally:
+            seconds = time.monotonic() - began
         run.check_kept()
     except Unfinished as why:
         run.log.warning("%s %s; it is put back", run.where, why)
-        yield from tell(run, run.release)
+        yield from _end(run, run.release)
     except Exception as error:
+        raised = None if done else error
         if run.lost is None:
             run.log.exception("the handler of %s failed", run.where)
-        yield from _report(run, failing.on_error, error)
-        yield from _retry(run, failing, error)
-    except SystemExit:
+        yield from _report(task, failing.on_error, error)
+        yield from _retry(task, failing, error)
+    except SystemExit as error:
+        raised = error
         run.log.exception("the handler of %s exited; it is left to its timeout", run.where)
     except BaseException:
         run.log.warning("%s was cancelled", run.where)
         raise  # to who has cancelled it, and puts it back
     else:
         returned()
-        yield from tell(run, run.complete)
+        yield from _end(run, run.complete)
     finally:
         if run.lost is not None:
             run.log.warning("%s was lost while it ran: %s", run.where, run.lost)
         if loud:
             run.log.debug("%s has ended after %.3f s", run.where, time.monotonic() - began)
-        if watch is not None:
-            watch.over()
+        _tell(run, _kind(run, done=done, failed=raised is not None), seconds, raised)
+        raised = None  # whose traceback holds this frame
     run.left = True  # so that a helper which outlives its run does no harm
 
 
-def _retry(run: Run, failing: Failing, error: Exception) -> Flow[None]:
+def _retry(task: Task, failing: Failing, error: Exception) -> Flow[None]:
     """Put a failed job back after a wait, or give it up. Without `retry` its timeout does that."""
+    run = task.run
     if failing.retry is None or run.over:
         return
     failures, limit = run.count.failures, failing.retry.retries or 0
@@ -96,25 +115,27 @@ def _retry(run: Run, failing: Failing, error: Exception) -> Flow[None]:
         limit = min(limit, run.raw.max_retries)
     if failures < limit:
         wait = next(islice(failing.retry, failures, None))
-        yield from tell(run, partial(run.release, delay=wait, costs_retry=True))
+        yield from _end(run, partial(run.release, delay=wait, costs_retry=True))
         return
     run.log.error("%s is given up", run.where)
-    if (yield from _report(run, failing.on_give_up, error)):
-        yield from tell(run, run.complete)
+    if (yield from _report(task, failing.on_give_up, error)):
+        yield from _end(run, run.complete)
 
 
-def _report(run: Run, report: Callable[[Exception], object] | None, error: Exception) -> Flow[bool]:
+def _report(
+    task: Task, report: Callable[[Any, Exception], object] | None, error: Exception
+) -> Flow[bool]:
     """Tell the user's function of an exception; what it raises is logged."""
     try:
         if report is not None:
-            yield Invoke(partial(report, error))
+            yield Invoke(partial(report, task.helper, error))
     except Exception:
-        run.log.exception("the report about %s failed", run.where)
+        task.run.log.exception("the report about %s failed", task.run.where)
         return False
     return True
 
 
-def tell(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
+def _end(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
     """Tell the server how the run ends, as long as the job is ours."""
     waits: Iterator[float] | None = None  # most need none
     while not run.over:
@@ -129,3 +150,24 @@ def tell(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
                 "the end of %s could not be told; it is left to its timeout", run.where
             )
             return
+
+
+def _kind(run: Run, *, done: bool, failed: bool) -> Kind:
+    """Give the kind of event that tells of the run's end; `done` is a handler that has returned."""
+    if run.lost is not None:
+        return "lost"
+    if run.released:
+        return "retried" if failed else "released"
+    if failed or (done and not run.ended):
+        return "failed"
+    return "ended" if run.ended else "released"  # by whoever has cancelled it
+
+
+def _tell(run: Run, kind: Kind, seconds: float = 0.0, error: BaseException | None = None) -> None:
+    """Tell `on_event`, if there is one."""
+    if run.policy.on_event is not None:
+        attempt = run.count.failures + 1
+        event = JobEvent(
+            kind=kind, raw=run.raw, attempt=attempt, seconds=seconds, error=error, _types=run.types
+        )
+        tell(run.policy.on_event, event)

@@ -102,34 +102,23 @@ def stop_on_signals(stop: Callable[[], object]) -> Generator[None]:
     Python gives signals to the main thread only: while no worker runs there, nothing is caught. A
     worker elsewhere is stopped together with those that do.
     """
+    global _owner
     token = object()
     _stops[token] = stop
     in_main = threading.current_thread() is threading.main_thread()
     try:
         if in_main:
-            _enter()
+            _owner = _owner or _Owner()
+            _owner.users += 1
+            _owner.install()
         yield
     finally:
         # In a child that was forked meanwhile, there is nothing left to undo.
-        if _stops.pop(token, None) is not None and in_main:
-            _leave()
-
-
-def _enter() -> None:
-    global _owner
-    if _owner is None:
-        _owner = _Owner()
-    _owner.users += 1
-    _owner.install()
-
-
-def _leave() -> None:
-    global _owner
-    if _owner is not None:
-        _owner.users -= 1
-        if not _owner.users:
-            _owner.close()
-            _owner = None
+        if _stops.pop(token, None) is not None and in_main and _owner is not None:
+            _owner.users -= 1
+            if not _owner.users:
+                _owner.close()
+                _owner = None
 
 
 def _forget_in_child() -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 
 from attrs import define, frozen
@@ -25,13 +25,14 @@ class _Queue:
     """What is known of a queue."""
 
     name: str
-    idle: Iterator[float]
-    away: Iterator[float]
     more: bool | None = None
     """Whether the last answer was full; `None` before the first."""
     asks: int = 0
     due: float = -inf
-    failing: bool = False
+    idle: Iterator[float] | None = None
+    """The waits of one that is empty."""
+    away: Iterator[float] | None = None
+    """The waits of one that cannot be asked."""
 
 
 @frozen(eq=False)
@@ -42,6 +43,7 @@ class Ask:
     jobs: int
     hold: bool
     sent: float
+    cut: Callable[[], object]
 
 
 class Slots:
@@ -61,7 +63,7 @@ class Slots:
         self._idle = idle
         self._clock = clock
         self._lock = threading.Lock()
-        self._queues = [_Queue(name, iter(idle), iter(AWAY)) for name in queues]
+        self._queues = [_Queue(name) for name in queues]
         self._called = False
         self._asked_at = self._reached = -inf
         self._said: tuple[str, float] | None = None
@@ -74,8 +76,8 @@ class Slots:
             self._called = True
             return True
 
-    def ask(self) -> Ask | None:
-        """Promise slots to a request that is to be sent now, if there is one."""
+    def ask(self, cut: Callable[[], object] = lambda: None) -> Ask | None:
+        """Promise slots to a request that is to be sent now, if there is one; `cut` ends it."""
         with self._lock:
             self._called = False
             now = self._now()
@@ -93,7 +95,7 @@ class Slots:
             self._queues.append(queue)
             queue.asks += 1
             self._free -= jobs
-            ask = Ask(queue, jobs, hold, now)
+            ask = Ask(queue, jobs, hold, now, cut)
             self.asks.add(ask)
             return ask
 
@@ -166,13 +168,12 @@ class Slots:
         with self._lock:
             queue.more = jobs >= ask.jobs
             if jobs:
-                queue.idle, queue.due = iter(self._idle), -inf
+                queue.idle, queue.due = None, -inf
             else:
+                queue.idle = queue.idle or iter(self._idle)
                 queue.due = ask.sent + next(queue.idle, self._idle.maximum)
-            back, queue.failing = queue.failing, False
-            if back:
-                queue.away = iter(AWAY)
-            back = back and not any(queue.failing for queue in self._queues)
+            back, queue.away = queue.away is not None, None
+            back = back and not any(queue.away for queue in self._queues)
         if back:
             self._said = None
             logger.warning("the server can be reached again")
@@ -182,7 +183,7 @@ class Slots:
         queue = ask.queue
         now = self._now()
         with self._lock:
-            queue.failing = True
+            queue.away = queue.away or iter(AWAY)
             queue.due = now + max(next(queue.away), pause_asked_for(error, AWAY))
         passing = isinstance(error, TransportError | ServerBusyError)
         trouble = "cannot reach the server" if passing else "the server refuses this worker"

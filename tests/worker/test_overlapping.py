@@ -1,6 +1,7 @@
 """Requests for jobs, ends and heartbeats are on their way together, and none waits for another."""
 
 import threading
+from collections import defaultdict
 from typing import Any
 
 import anyio
@@ -9,8 +10,10 @@ import pytest
 
 from relay_sdk import AsyncWorker, Queue
 from relay_sdk._clock import Stopped
-from relay_sdk._flow import Call, Step
+from relay_sdk._flow import Call, Reply, Step
 from relay_sdk._lane import AT_ONCE
+from relay_sdk._session import AsyncSession
+from relay_sdk.worker._lanes import Lanes
 
 from .rig import PATIENCE, Gate, Helper, Rig
 
@@ -162,6 +165,34 @@ async def test_heartbeats_wait_for_no_ends_and_ends_not_for_those_that_hang(rig:
         gate.open()
         await rig.until(lambda: not rig.jobs("q", *well), tick=0.2)
         hung.open()
+
+
+class Unanswered:
+    """Answers a request when it is told to."""
+
+    def __init__(self) -> None:
+        self.answers = defaultdict[str, anyio.Event](anyio.Event)
+
+    async def send(self, call: Call) -> Reply:
+        await self.answers[call.target].wait()
+        return Reply(200, {}, b"")
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_one_task_looks_after_requests_that_hang_however_often_others_wait(rig: Rig) -> None:
+    http, started = Unanswered(), list[object]()
+    lanes = Lanes(AsyncSession(rig.client()._session.policy, http))  # type: ignore[arg-type]
+    lanes.open(started.append)
+    async with anyio.create_task_group() as group:
+        for number in range(AT_ONCE + 10):
+            group.start_soon(lanes.send, Call("DELETE", str(number)))
+            await anyio.wait_all_tasks_blocked()
+            if number >= AT_ONCE:
+                assert len(http.answers) == number
+                http.answers[str(number - AT_ONCE)].set()
+                await anyio.wait_all_tasks_blocked()
+        assert len(started) == 1
+        group.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])

@@ -150,3 +150,34 @@ async def test_whatever_gives_an_awaitable_is_cancelled_when_its_job_is_lost(
         await rig.until(lambda: handler.started[0].lost, tick=1)
         await rig.until(lambda: errors)
     assert isinstance(errors[0], JobLostError)
+
+
+async def test_where_the_system_has_few_threads_each_job_is_done_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def handle(helper: Any) -> None:
+        done.append(helper.raw.id)
+
+    def start(thread: threading.Thread) -> None:
+        nonlocal left
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left -= 1
+        before(thread)
+
+    async def report(helper: Any, error: Exception) -> None:
+        errors.append(error)
+
+    left, before = 2, threading.Thread.start
+    done: list[str] = []
+    errors: list[Exception] = []
+    ids = [f"{number:02}" for number in range(50)]
+    worker = AsyncWorker(rig.client(), "q", handle, concurrency=8, on_error=report)
+    async with rig.running(worker):
+        await rig.until(lambda: rig.server.polls())
+        monkeypatch.setattr(threading.Thread, "start", start)
+        rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
+        await rig.until(lambda: not rig.jobs("q", *ids), tick=0.05)
+        monkeypatch.undo()
+    assert sorted(done) == ids
+    assert errors == []

@@ -9,7 +9,7 @@ import pytest
 
 from relay_sdk import Queue
 
-from .rig import Gate, Helper, Rig, do
+from .rig import PATIENCE, Gate, Helper, Rig, do
 
 pytestmark = pytest.mark.anyio
 
@@ -68,6 +68,20 @@ async def test_a_handler_may_end_while_stopping(rig: Rig) -> None:
         rig.clock.advance(30)
         gates["b"].open()
     assert rig.jobs("q", "a", "b") == []
+
+
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
+async def test_a_handler_that_raises_no_exception_delays_no_stop(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        started.append(helper)
+        raise pytest.fail.Exception  # a BaseException
+
+    started: list[Helper] = []
+    rig.producer.enqueue(Queue("q").job("a", 1))
+    with anyio.fail_after(PATIENCE):
+        async with rig.running(rig.worker("q", handle, grace=2 * PATIENCE)):
+            await rig.until(lambda: started)
+    assert rig.jobs("q", "a") == ["a"]
 
 
 async def test_stopping_twice_does_not_cut_the_grace_short(

@@ -185,3 +185,31 @@ def test_a_worker_that_could_not_work_is_refused(rig: Rig) -> None:
         rig.worker("q", handle, grace=-1)
     with pytest.raises(ValueError, match="queue 'q' has a handler already"):
         rig.worker("q", handle).add("q", rig.adapted(handle))
+
+
+@pytest.mark.parametrize("kind", ["sync"])
+@pytest.mark.parametrize("threads", [2, 3, 5])
+async def test_where_the_system_has_few_threads_each_job_is_done_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    class Scarce(threading.Thread):
+        started = 0
+
+        def start(self) -> None:
+            if Scarce.started == threads:
+                raise RuntimeError("can't start new thread")
+            Scarce.started += 1
+            super().start()
+
+    async def handle(helper: Helper) -> None:
+        done.append(helper.raw.id)
+
+    done: list[str] = []
+    ids = [f"{number:03}" for number in range(200)]
+    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
+    worker = rig.worker("q", handle, concurrency=8)
+    monkeypatch.setattr(threading, "Thread", Scarce)
+    async with rig.running(worker):
+        await rig.until(lambda: len(done) == len(ids), tick=0.05)
+        await rig.until(lambda: not rig.jobs("q", *ids), tick=0.05)
+    assert sorted(done) == ids
