@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from relay_sdk import JobLostError, PayloadError, Queue
+from relay_sdk import AsyncWorker, JobLostError, PayloadError, Queue, Worker
 
 from .rig import Helper, Rig, do
 
@@ -252,3 +253,29 @@ async def test_a_handler_that_was_not_ended_by_its_worker_leaves_nothing_that_a_
             await rig.until(lambda: "stopping" in caplog.text)
         rig.clock.advance(1000)
     assert "stopping; 0 jobs are running" in caplog.text
+
+
+USER: ContextVar[str] = ContextVar("USER", default="nobody")
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_what_a_handler_sets_in_its_context_is_not_there_for_the_next_job(
+    rig: Rig, plain: bool
+) -> None:
+    def note(helper: Helper) -> None:
+        seen.append(USER.get())
+        USER.set(helper.raw.id)
+
+    async def handle(helper: Helper) -> None:
+        note(helper)
+
+    seen: list[str] = []
+    rig.producer.enqueue_batch([Queue("q").job(str(number), 1) for number in range(6)])
+    worker = rig.worker("q", handle, concurrency=1)
+    if plain:
+        worker = (Worker if rig.kind == "sync" else AsyncWorker)(
+            rig.client(), "q", note, concurrency=1
+        )
+    async with rig.running(worker):
+        await rig.until(lambda: len(seen) == 6)
+    assert seen == ["nobody"] * 6
