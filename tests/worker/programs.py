@@ -129,8 +129,9 @@ def interrupted() -> None:
     """Stop the worker from a signal handler of one's own, in the middle of the worker's wait."""
 
     def trace(frame: FrameType, event: str, arg: object) -> Any:
-        held = frame.f_code is threading.Event.wait.__code__ and event == "line"
-        if held and frame.f_locals["self"]._cond._lock.locked():
+        waits = frame.f_code is threading.Event.wait.__code__ and event == "line"
+        waits = waits and frame.f_back is not None and frame.f_back.f_code.co_name == "sleep"
+        if waits and frame.f_locals["self"]._cond._lock.locked():
             sys.settrace(None)
             signal.raise_signal(signal.SIGUSR1)
         return trace
