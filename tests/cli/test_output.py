@@ -215,3 +215,11 @@ def test_a_worker_waits_without_the_password(tmp_path: Path) -> None:
 
     assert "127.0.0.1 port 1" in lines[0]
     assert "s3cr3t" not in "".join(lines)
+
+
+def test_a_person_who_cannot_be_told_anything_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stderr", None)  # as Python has it where it was closed: `2>&-`
+
+    output.say("a process has ended")
