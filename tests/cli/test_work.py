@@ -3,6 +3,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections import Counter
@@ -451,3 +452,55 @@ def test_a_module_of_the_user_does_not_stand_in_for_one_of_python(
         process.communicate(timeout=60)
 
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--processes", "1"]])
+def test_what_a_handler_starts_finds_an_empty_stdin(
+    folder: Path, server: LocalServer, relay: Client, options: list[str]
+) -> None:
+    (folder / "reading.py").write_text(
+        "import subprocess\nfrom relay_sdk import Client, Worker\n"
+        "worker = Worker(Client(), 'q', lambda helper: subprocess.run(['cat'], timeout=5))\n"
+    )
+    relay.enqueue(QUEUE.job("a", 1))
+
+    with program(
+        folder, "work", "reading:worker", *options, url=server.url, stdin=subprocess.DEVNULL
+    ) as process:
+        wait_until(lambda: not relay.exists("q", "a"), "it is done", 10)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+def test_a_process_that_dies_with_any_status_after_it_has_worked_is_replaced(
+    folder: Path, server: LocalServer, relay: Client
+) -> None:
+    (folder / "dying.py").write_text(MODULE.replace("os._exit(3)", "os._exit(2)"))
+    relay.enqueue(QUEUE.job("a", 1, timeout=600))
+
+    with program(folder, "work", "dying:dying", "--processes", "1", url=server.url) as process:
+        line_with(process.stderr, "ended with status 2; starting it again in")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--processes", "1"]])
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
+    folder: Path, server: LocalServer, relay: Client, options: list[str]
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does in the background
+    try:
+        with program(folder, "work", "jobs:worker", *options, url=server.url) as process:
+            for id in ("a", "b"):
+                relay.enqueue(QUEUE.job(id, id))
+                wait_until(lambda id=id: not relay.exists("q", id), "it is done", 10)
+                process.send_signal(signal.SIGINT)
+                threading.Event().wait(0.3)
+            process.send_signal(signal.SIGTERM)
+            errors = process.communicate(timeout=60)[1]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert "SIGINT" not in errors
