@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import pytest
 
-from relay_sdk import Client, Queue, Worker
+from relay_sdk import AsyncClient, AsyncWorker, Client, Queue, Worker
 from relay_sdk.local import LocalServer
 
 PATIENCE = 5
@@ -79,3 +80,25 @@ def test_a_worker_without_a_thread_for_its_request_hears_a_stop(
         allow(1000)
     assert heard
     assert raised == []
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_plain_functions_that_no_thread_is_there_for_leave_their_jobs_in_the_queue(
+    allow: Callable[[int], None], backend: str
+) -> None:
+    def handle(helper: Any) -> None:
+        done.append(helper.raw.id)
+
+    async def work(url: str) -> None:
+        async with AsyncClient(url) as client:
+            allow(2)  # for signals, and one more
+            with anyio.move_on_after(1):
+                await AsyncWorker(client, "q", handle, concurrency=8, grace=1).run()
+
+    done: list[str] = []
+    with LocalServer() as server, Client(server.url) as relay:
+        relay.enqueue_batch([Queue("q").job(id, 1, timeout=600, max_retries=0) for id in IDS])
+        anyio.run(work, server.url, backend=backend)
+        allow(1000)
+        waiting = {helper.raw.id for helper in relay.next("q", len(IDS), timeout=0)}
+    assert waiting | set(done) == set(IDS)
