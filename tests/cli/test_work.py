@@ -495,7 +495,7 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
         with program(folder, "work", "jobs:worker", *options, url=server.url) as process:
             for id in ("a", "b"):
                 relay.enqueue(QUEUE.job(id, id))
-                wait_until(lambda id=id: not relay.exists("q", id), "it is done", 10)
+                wait_until(lambda job=id: not relay.exists("q", job), "it is done", 10)
                 process.send_signal(signal.SIGINT)
                 threading.Event().wait(0.3)
             process.send_signal(signal.SIGTERM)
