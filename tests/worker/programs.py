@@ -5,8 +5,10 @@ Each says in a line what it does, for a test to act on; its log goes to stderr.
 
 import logging
 import os
+import signal
 import sys
 import threading
+from types import FrameType
 from typing import Any
 
 import anyio
@@ -100,6 +102,46 @@ def counting() -> None:
         say(helper.job.id)
 
     run(handle, 10)
+
+
+def forking() -> None:
+    """Fork in a handler, return in the child, and say in the parent what came of that."""
+
+    def handle(helper: Any) -> None:
+        child = os.fork()
+        if not child:
+            return
+        ended = False
+        for _ in range(100):
+            ended = ended or os.waitpid(child, os.WNOHANG)[0] == child
+            if ended:
+                break
+            threading.Event().wait(0.02)
+        else:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        say("child ended" if ended else "child goes on", "job", helper.exists())
+
+    run(handle, 1)
+
+
+def interrupted() -> None:
+    """Stop the worker from a signal handler of one's own, in the middle of the worker's wait."""
+
+    def trace(frame: FrameType, event: str, arg: object) -> Any:
+        waits = frame.f_code is threading.Event.wait.__code__ and event == "line"
+        waits = waits and frame.f_back is not None and frame.f_back.f_code.co_name == "sleep"
+        if waits and frame.f_locals["self"]._cond._lock.locked():
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGUSR1)
+        return trace
+
+    with Client() as relay:
+        worker = Worker(relay, "q", lambda helper: None)
+        signal.signal(signal.SIGUSR1, lambda *_: worker.stop())
+        sys.settrace(trace)
+        worker.run()
+    say("left")
 
 
 if __name__ == "__main__":

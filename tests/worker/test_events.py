@@ -160,3 +160,25 @@ async def test_it_is_called_where_the_handler_is(rig: Rig) -> None:
     async with rig.running(rig.worker("q", handle, client=rig.client(on_event=told))):
         await rig.until(lambda: len(told.jobs) == 2)
     assert told.threads == threads * 2
+
+
+class Odd(BaseException):
+    """What some libraries raise past `except Exception`."""
+
+
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
+async def test_a_job_whose_handler_raised_past_every_exception_is_not_told_as_put_back(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None:
+        raise Odd
+
+    told = Told()
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle, client=rig.client(on_event=told), grace=0)
+    async with rig.running(worker):
+        await rig.until(lambda: len(told.jobs) == 2)
+        rig.clock.advance(10)
+        assert [helper.raw.id for helper in rig.producer.next("q", timeout=0)] == []
+        assert told.kinds() == ["started", "failed"]
+        assert "was cancelled" not in caplog.text

@@ -1,13 +1,18 @@
 """What becomes of a job when its handler has returned, raised, or ended the job itself."""
 
+import asyncio
 import logging
+import threading
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 
-from relay_sdk import JobLostError, PayloadError, Queue
+from relay_sdk import AsyncWorker, JobLostError, PayloadError, Queue, Worker
 
 from .rig import Helper, Rig, do
 
@@ -191,3 +196,86 @@ async def test_a_helper_that_outlives_its_run_can_do_no_harm(rig: Rig, raises: b
         with pytest.raises(JobLostError, match="has ended its run"):
             await do(call())
     assert rig.jobs("q", "a") == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
+@pytest.mark.parametrize("end", ["reschedule", "release"])
+async def test_an_end_that_is_under_way_when_the_handler_returns_has_the_last_word(
+    rig: Rig, end: str
+) -> None:
+    async def handle(helper: Any) -> None:
+        call = partial(getattr(helper, end), delay=3600)
+        if rig.kind == "sync":
+            threading.Thread(target=call).start()
+            while not rig.server.count("PUT"):
+                threading.Event().wait(0.003)
+        else:
+            ends.append(asyncio.create_task(call()))
+            await rig.until(lambda: rig.server.count("PUT"))
+
+    def busy_once(request: httpx.Request) -> httpx.Response | None:
+        first = request.method == "PUT" and rig.server.count("PUT") == 1
+        return httpx.Response(503) if first else None
+
+    ends: list[asyncio.Task[None]] = []
+    rig.server.trouble = busy_once
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    async with rig.running(rig.worker("q", handle)):
+        await rig.until(lambda: rig.server.count("PUT") > 1, tick=0.1)
+    assert rig.jobs("q", "a") == ["a"]
+
+
+class Odd(BaseException):
+    """What some libraries raise past `except Exception`."""
+
+
+@pytest.mark.parametrize("kind", ["asyncio"])
+@pytest.mark.parametrize("cancels", [True, False])
+async def test_a_handler_that_was_not_ended_by_its_worker_leaves_nothing_that_a_stop_waits_for(
+    rig: Rig, cancels: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(helper: Helper) -> None:
+        task = asyncio.current_task()
+        assert task
+        if not cancels:
+            raise Odd
+        asyncio.get_running_loop().call_soon(task.cancel)  # as a limit of time may do
+        await asyncio.Event().wait()
+
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle)
+    async with rig.running(worker):
+        await rig.until(lambda: "job 'a' in queue 'q'" in caplog.text)
+        await asyncio.sleep(0.01)
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            worker.stop()
+            await rig.until(lambda: "stopping" in caplog.text)
+        rig.clock.advance(1000)
+    assert "stopping; 0 jobs are running" in caplog.text
+
+
+USER: ContextVar[str] = ContextVar("USER", default="nobody")
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_what_a_handler_sets_in_its_context_is_not_there_for_the_next_job(
+    rig: Rig, plain: bool
+) -> None:
+    def note(helper: Helper) -> None:
+        seen.append(USER.get())
+        USER.set(helper.raw.id)
+
+    async def handle(helper: Helper) -> None:
+        note(helper)
+
+    seen: list[str] = []
+    rig.producer.enqueue_batch([Queue("q").job(str(number), 1) for number in range(6)])
+    worker = rig.worker("q", handle, concurrency=1)
+    if plain:
+        worker = (Worker if rig.kind == "sync" else AsyncWorker)(
+            rig.client(), "q", note, concurrency=1
+        )
+    async with rig.running(worker):
+        await rig.until(lambda: len(seen) == 6)
+    assert seen == ["nobody"] * 6

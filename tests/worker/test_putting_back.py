@@ -195,3 +195,24 @@ async def test_a_run_that_is_cancelled_while_it_stops_ends_at_once(rig: Rig) -> 
         group.cancel_scope.cancel()
     assert rig.server.count("PUT") == 0
     assert rig.jobs("q", "a") == ["a"]
+
+
+async def test_a_job_that_is_done_is_not_put_back_when_only_its_completion_waits(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        done.append(helper)
+
+    def busy(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "DELETE" and rig.server.count("DELETE") == 1:
+            return httpx.Response(429, headers={"retry-after": "60"})
+        return None
+
+    done: list[Helper] = []
+    rig.server.trouble = busy
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = rig.worker("q", handle, grace=0)
+    async with rig.running(worker):
+        await rig.until(lambda: rig.server.count("DELETE"))
+        worker.stop()
+        ended = rig.clock.monotonic() + 20
+        await rig.until(lambda: rig.clock.monotonic() > ended, tick=0.2)
+    assert waiting(rig) == []

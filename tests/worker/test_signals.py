@@ -299,3 +299,12 @@ def test_a_worker_made_before_a_fork_refuses_to_run_in_the_child(client: Client)
         os._exit(2)
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_worker_that_does_not_hear_of_a_signal_keeps_it_from_no_other(own: list[int]) -> None:
+    blocked, heard = threading.Event(), threading.Event()
+    with stop_on_signals(lambda: blocked.wait(20)), stop_on_signals(heard.set):
+        os.kill(os.getpid(), signal.SIGTERM)
+        in_time = heard.wait(3)
+        blocked.set()
+    assert in_time

@@ -4,6 +4,8 @@ import threading
 from typing import Any
 
 import anyio
+import anyio.lowlevel
+import httpx
 import pytest
 
 from relay_sdk import Queue
@@ -137,3 +139,30 @@ async def test_no_task_is_left(rig: Rig) -> None:
         worker.stop()
         gate.open()
     assert len(anyio.get_running_tasks()) == before
+
+
+async def test_jobs_that_come_while_run_is_cancelled_from_outside_do_not_outlive_it(
+    rig: Rig,
+) -> None:
+    async def handle(helper: Helper) -> None:
+        await anyio.sleep(0.02)
+        outlived.append(helper)
+
+    async def cancel_and_answer(request: httpx.Request) -> httpx.Response:
+        response = await answer(request)
+        if request.method == "GET" and "num_jobs=0" not in str(request.url):
+            scope.cancel()
+            with anyio.CancelScope(shield=True):  # as it is when the reply is there already
+                for _ in range(10):
+                    await anyio.lowlevel.checkpoint()
+        return response
+
+    outlived: list[Helper] = []
+    answer = rig.server.handle_async_request
+    rig.server.handle_async_request = cancel_and_answer  # type: ignore[method-assign]
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    with anyio.CancelScope() as scope:
+        await rig.worker("q", handle).run()
+    await anyio.sleep(0.1)
+    assert outlived == []
+    assert rig.jobs("q", "a") == ["a"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay_sdk import Queue, Worker
+from relay_sdk import AsyncWorker, Queue, Worker
 
 from .rig import Rig
 
@@ -36,4 +36,25 @@ async def test_a_worker_on_threads_completes_no_job_whose_handler_it_cannot_run(
     async with rig.running(Worker(rig.client(), "q", untyped, on_error=report)):
         await rig.until(lambda: errors)
     assert isinstance(errors[0], TypeError)
+    assert rig.jobs("q", "a") == ["a"]
+
+
+def generates(helper: Any) -> Any:
+    yield helper
+
+
+async def generates_in_tasks(helper: Any) -> Any:
+    yield helper
+
+
+@pytest.mark.parametrize("handle", [generates, generates_in_tasks])
+async def test_a_handler_that_yields_is_refused_or_its_job_fails(rig: Rig, handle: Any) -> None:
+    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    make = Worker if rig.kind == "sync" else AsyncWorker
+    try:
+        worker: Any = make(rig.client(), "q", handle)
+    except TypeError:
+        return
+    async with rig.running(worker):
+        await rig.until(lambda: rig.server.polls())
     assert rig.jobs("q", "a") == ["a"]
