@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
-from attrs import define
 from msgspec.structs import replace
 
 from relay_sdk._checks import place
@@ -251,14 +250,9 @@ def get(policy: Policy, queue: str, id: str) -> Flow[RawJob]:
 
 def exists(policy: Policy, queue: str, id: str) -> Flow[bool]:
     """Look whether there is a job."""
-
-    def ask(api: Api) -> Flow[bool]:
-        if not (yield from api.exists(queue, id).ask()):
-            raise JobNotFoundError(queue, id)
-        return True
-
     try:
-        return (yield from _look_up(policy, queue, id, ask))
+        yield from _look_up(policy, queue, id, lambda api: api.exists(queue, id).ask())
+        return True
     except JobNotFoundError:
         return False
 
@@ -283,41 +277,39 @@ def _sure(queue: str, id: str, ask: Callable[[Api], Flow[R]], api: Api) -> Flow[
 
 def complete(policy: Policy, raw: RawJob) -> Flow[None]:
     """End a run and its job."""
-    flow = asking(policy, raw.queue, raw.id, _Deletion(raw.queue, raw.id, raw, fenced=True).ask)
-    return watched(policy.on_event, "complete", raw.queue, raw.id, flow)
+    return _delete(policy, "complete", raw.queue, raw.id, raw)
 
 
 def remove(policy: Policy, queue: str, id: str, raw: RawJob | None = None) -> Flow[None]:
     """Delete a job, whoever holds it; `raw` is what is known of it."""
-    flow = asking(policy, queue, id, _Deletion(queue, id, raw).ask)
-    return watched(policy.on_event, "remove", queue, id, flow)
+    return _delete(policy, "remove", queue, id, raw)
 
 
-@define
-class _Deletion:
-    """Deletes a job; after a lost reply only one that is still there.
+def _delete(
+    policy: Policy, name: Literal["complete", "remove"], queue: str, id: str, raw: RawJob | None
+) -> Flow[None]:
+    """Delete a job; after a lost reply only one that is still there.
 
-    Otherwise a second attempt would delete a new job of that id, unless it is `fenced`: on API v2 a
-    run ends its own job alone. It still does when the new job cannot be told from the old, or comes
-    between the look and the deletion.
+    Otherwise a second attempt would delete a new job of that id. It still does when the new job
+    cannot be told from the old, or comes between the look and the deletion. No look is needed to
+    complete a run of API v2, which ends its own job alone.
     """
+    unsure = False
 
-    queue: str
-    id: str
-    raw: RawJob | None
-    fenced: bool = False
-    unsure: bool = False
-
-    def ask(self, api: Api) -> Flow[None]:
-        raw, own = self.raw, self.fenced and api is v2()
-        if self.unsure and not own and (yield from _is_gone(self.queue, self.id, raw, api)):
+    def ask(api: Api) -> Flow[None]:
+        nonlocal unsure
+        run = raw if name == "complete" else None
+        fenced = run and api is v2()
+        if unsure and not fenced and (yield from _is_gone(queue, id, raw, api)):
             return
-        request = api.complete(raw) if self.fenced and raw else api.remove(self.queue, self.id)
+        request = api.complete(run) if run else api.remove(queue, id)
         try:
             yield from request.ask()
         except (TransportError, ServerBusyError) as error:
-            self.unsure = self.unsure or error.sent
+            unsure = unsure or error.sent
             raise
+
+    return watched(policy.on_event, name, queue, id, asking(policy, queue, id, ask))
 
 
 def _is_gone(queue: str, id: str, raw: RawJob | None, api: Api) -> Flow[bool]:

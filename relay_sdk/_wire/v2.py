@@ -44,7 +44,7 @@ def get(queue: str, id: str) -> Request[RawJob]:
     return api.get_request(to_call(get_v2.build_request(queue, id)), queue, id)
 
 
-def exists(queue: str, id: str) -> Request[bool]:
+def exists(queue: str, id: str) -> Request[None]:
     """HEAD /v2/queues/{queue}/jobs/{id}"""
     return api.exists_request(to_call(exists_v2.build_request(queue, id)), queue, id)
 
