@@ -137,7 +137,7 @@ def take(
     they may be claimed: their leases count from then.
     """
     flow = _take(policy, queue, num_jobs, timeout, hold=hold)
-    return watched(policy.on_event, "next", queue, None, flow, lambda taken: len(taken[0]))
+    return watched(policy.on_event, "next", queue, None, flow, 0, lambda taken: len(taken[0]))
 
 
 def _take(
