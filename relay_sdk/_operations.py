@@ -40,6 +40,8 @@ SHORTEST_LOOK = 2.0
 """Seconds that a look for jobs has at least: when it is cut off, jobs may stay claimed."""
 HELD = 0.8
 """The part of a request's time for which the server may hold it; the rest is for the reply."""
+LONGEST_HOLD = 3600.0
+"""Seconds that it may hold it at most: a client's timeout may be infinite."""
 ANSWER = 1.0
 """Seconds that the reply to a request which was held has to come, when a wait is nearly over."""
 AGE = 0.5
@@ -164,7 +166,8 @@ def _take(
         nonlocal wait
         left = deadline - now()
         within = min(policy.timeout, max(left, SHORTEST_LOOK))
-        wait = max(int(min(policy.timeout * HELD, left - ANSWER)), 0) if hold else 0
+        longest = min(policy.timeout * HELD, left - ANSWER, LONGEST_HOLD)
+        wait = max(int(longest), 0) if hold else 0
         try:
             return (yield from ask(within))
         except (TransportError, ServerBusyError) as error:
