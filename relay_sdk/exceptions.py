@@ -44,11 +44,7 @@ class RelayError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Not through `__init__`, which takes other arguments in most subclasses.
-        return _again, (type(self), self.args), self.__dict__
-
-
-def _again(cls: type[RelayError], args: tuple[object, ...]) -> RelayError:
-    return cls.__new__(cls, *args)
+        return RelayError.__new__, (type(self), *self.args), self.__dict__
 
 
 class TransportError(RelayError):
