@@ -17,8 +17,9 @@ from relay_sdk._checks import place
 from relay_sdk._flow import Flow, sleep
 from relay_sdk._log import logger
 from relay_sdk._policy import Policy
-from relay_sdk._wire.api import Api, Handed
+from relay_sdk._wire.api import Api
 from relay_sdk._wire.detection import probe, v1, v2
+from relay_sdk._wire.reading import Handed
 from relay_sdk.backoff import Backoff
 from relay_sdk.events import watched
 from relay_sdk.exceptions import (

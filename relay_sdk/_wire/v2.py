@@ -18,8 +18,8 @@ from relay_api.models.new_job_v2 import NewJobV2
 
 from relay_sdk._checks import place
 from relay_sdk._wire import api
-from relay_sdk._wire.api import Handed
 from relay_sdk._wire.building import prefer, to_call
+from relay_sdk._wire.reading import Handed
 from relay_sdk._wire.request import Request, nothing
 from relay_sdk.job import EnqueueMode, RawJob
 

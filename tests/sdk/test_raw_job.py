@@ -75,7 +75,7 @@ def test_both_readers_of_v2_agree_on_every_field(rows: list[dict[str, Any]]) -> 
 
 @given(st.lists(rows_v1, max_size=3))
 def test_both_readers_of_v1_agree_on_every_field(rows: list[dict[str, Any]]) -> None:
-    jobs = handed_out("q", 3, fenced=False)(reply(rows))
+    jobs = handed_out("q", 3, fenced=False)(reply(rows)).jobs
     for job, row in zip(jobs, rows, strict=True):
         expected = vars_of(JobV1.from_dict(row))
         if expected["max_retries"] < 0:
@@ -88,7 +88,7 @@ def test_both_readers_of_v1_agree_on_every_field(rows: list[dict[str, Any]]) -> 
 @given(rows_v2)
 def test_one_job_is_read_like_several(row: dict[str, Any]) -> None:
     row["run_id"] = row["run_id"] or str(UUID(int=0))
-    jobs = handed_out("q", 1, fenced=True)(reply([row]))
+    jobs = handed_out("q", 1, fenced=True)(reply([row])).jobs
     assert [shown("q", row["id"])(reply(row))] == jobs
 
 
