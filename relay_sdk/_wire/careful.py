@@ -12,7 +12,8 @@ import msgspec
 from relay_sdk._wire.request import UNDECODABLE
 from relay_sdk.job import RawJob
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}:,]')
+# A text without an end is one token too: otherwise each quote in it would be tried as a beginning.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[][{}:,]', re.DOTALL)
 _FIELD = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:(.*)', re.DOTALL)
 _KEPT = ("payload", "state")
 _MOMENTS = ("run_at", "updated_at", "created_at")

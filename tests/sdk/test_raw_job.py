@@ -7,6 +7,7 @@ from uuid import UUID
 
 import attrs
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from relay_api.models.job_v1 import JobV1
@@ -90,6 +91,14 @@ def test_one_job_is_read_like_several(row: dict[str, Any]) -> None:
     row["run_id"] = row["run_id"] or str(UUID(int=0))
     jobs = handed_out("q", 1, fenced=True)(reply([row])).jobs
     assert [shown("q", row["id"])(reply(row))] == jobs
+
+
+@pytest.mark.timeout(20)
+def test_a_reply_that_is_cut_inside_a_text_is_refused_in_one_pass() -> None:
+    """Each quote in it could be the beginning of another text."""
+    cut = Reply(200, {}, b'[{"payload":"' + rb"\"" * 200_000)
+    with pytest.raises(msgspec.DecodeError):
+        handed_out("q", 1, fenced=True)(cut)
 
 
 def vars_of(model: JobV1 | JobV2) -> dict[str, Any]:
