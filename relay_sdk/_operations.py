@@ -153,15 +153,12 @@ def _take(
     wait = 0
 
     def ask(within: float) -> Flow[Handed]:
+        def once(api: Api) -> Flow[Handed]:
+            return api.next_jobs(queue, num_jobs, wait).ask(within)
+
         nonlocal asked
         asked = now()
-        return speaking(
-            policy,
-            queue,
-            None,
-            lambda api: api.next_jobs(queue, num_jobs, wait).ask(within),
-            within,
-        )
+        return speaking(policy, queue, None, once, within)
 
     def look() -> Flow[Handed]:
         nonlocal wait

@@ -10,14 +10,7 @@ from attrs import evolve, frozen
 
 from relay_sdk import _operations as operations
 from relay_sdk._address import Address
-from relay_sdk._checks import (
-    check_choice,
-    check_key,
-    check_type,
-    check_whole,
-    in_seconds,
-    place,
-)
+from relay_sdk._checks import check_choice, check_key, check_type, check_whole, in_seconds, place
 from relay_sdk._clock import Clock, Stopped, SystemClock
 from relay_sdk._flow import Flow
 from relay_sdk._http import AsyncHttp, Http
