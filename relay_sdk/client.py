@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from relay_sdk import _operations as operations
 from relay_sdk._address import Address
-from relay_sdk._checks import check_choice, check_key, check_type, check_whole, in_seconds, place
+from relay_sdk._checks import check_choice, check_key, check_type, check_whole, in_seconds
 from relay_sdk._clock import Clock, Stopped, SystemClock
 from relay_sdk._flow import Flow
 from relay_sdk._http import AsyncHttp, Http
@@ -75,9 +75,8 @@ class _Client(Generic[OwnClient]):
     def _take(
         self, queue: Queue[P, S], num_jobs: int, timeout: float | timedelta | None
     ) -> Flow[list[Run]]:
-        where = place(queue.name)
-        check_whole(f"num_jobs of {where}", num_jobs, 1, 2**32 - 1)
-        seconds = None if timeout is None else in_seconds(f"timeout of {where}", timeout)
+        check_whole("num_jobs", num_jobs, 1, 2**32 - 1, queue.name)
+        seconds = None if timeout is None else in_seconds("timeout", timeout, queue.name)
         # Who counts the polls wants each to be answered at once.
         hold = self._policy.next_backoff.retries is None
         return take_runs(self._policy, queue.name, num_jobs, seconds, hold=hold)
