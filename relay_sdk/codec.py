@@ -8,6 +8,7 @@ from attrs import frozen
 from typing_extensions import TypeForm
 
 from relay_sdk._forms import check_form, is_pydantic, name_of, parts
+from relay_sdk._json import MAX_DEPTH as MAX_DEPTH
 from relay_sdk._json import PLAIN_ENCODER, TOO_DEEP, Misfit, check_depth, encode
 
 T = TypeVar("T")

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from relay_sdk import Codec, PayloadError, Queue
-from relay_sdk._json import MAX_DEPTH, Misfit, check_depth
+from relay_sdk._json import Misfit, check_depth
+from relay_sdk.codec import MAX_DEPTH
 from relay_sdk.job import from_raw, to_raw
 
 from .flows import received
