@@ -320,6 +320,5 @@ class _Jobs(Generic[P, S]):
         return self
 
     async def __anext__(self) -> AsyncJobHelper[P, S]:
-        while True:
-            for helper in await self.take():
-                return helper
+        (helper,) = await self.take()  # which waits for one, however long
+        return helper
