@@ -3,7 +3,6 @@
 # What is private here is private to this module.
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from math import ceil
 from operator import attrgetter
 from typing import Annotated, Any, Generic, Literal, TypeAlias, overload
@@ -136,8 +135,7 @@ class Queue(Generic[P, S]):
         self._state: TextCodec[S] = text_codec(state)
 
     def __reduce__(self) -> tuple[object, ...]:
-        payload, state = self._forms
-        return partial(Queue, state=state), (self.name, payload)
+        return _declared, (self.name, *self._forms)
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"
@@ -234,6 +232,11 @@ def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
         _types=queue,
     )
     return job
+
+
+def _declared(name: str, payload: Any, state: Any) -> Queue[Any, Any]:
+    """Make the queue of a pickle."""
+    return Queue(name, payload, state=state)
 
 
 def _read(codec: TextCodec[T], what: str, job: RawJob, text: msgspec.Raw) -> T:
