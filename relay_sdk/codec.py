@@ -99,10 +99,9 @@ def text_codec(form: Any) -> TextCodec[Any]:
         return form  # pyright: ignore[reportUnknownVariableType]
     if form is Any or form is object:
         return PLAIN
-    return _adapted(form) if any(map(is_pydantic, parts(form))) else Typed(form)
+    if not any(map(is_pydantic, parts(form))):
+        return Typed(form)
 
-
-def _adapted(form: Any) -> TextCodec[Any]:
     from pydantic import PydanticSchemaGenerationError, PydanticUserError
 
     from relay_sdk._pydantic import Adapted
