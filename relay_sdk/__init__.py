@@ -30,26 +30,20 @@ if TYPE_CHECKING:
 else:
     # Who declares queues needs no httpx, and who enqueues jobs no worker.
     _LATER = {
-        "ApiChoice": "_policy",
-        "AsyncClient": "client",
-        "AsyncJobHelper": "helper",
-        "AsyncReport": "worker",
-        "AsyncWorker": "worker",
-        "Client": "client",
-        "Event": "events",
-        "JobEvent": "events",
-        "JobHelper": "helper",
-        "Report": "worker",
-        "RequestEvent": "events",
-        "Worker": "worker",
+        "_policy": ("ApiChoice",),
+        "client": ("AsyncClient", "Client"),
+        "events": ("Event", "JobEvent", "RequestEvent"),
+        "helper": ("AsyncJobHelper", "JobHelper"),
+        "worker": ("AsyncReport", "AsyncWorker", "Report", "Worker"),
     }
 
     def __getattr__(name: str) -> object:
-        if name not in _LATER:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-        globals()[name] = value
-        return value
+        for module, names in _LATER.items():
+            if name in names:
+                value = getattr(import_module(f"{__name__}.{module}"), name)
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

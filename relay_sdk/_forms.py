@@ -111,7 +111,8 @@ def _fields(cls: Any) -> Iterable[Any]:
     if is_pydantic(cls):
         fields: Any = getattr(cls, "__pydantic_fields__", None) or getattr(cls, "model_fields", {})
         return [field.annotation for field in fields.values()]
-    if not (is_dataclass(cls) or _is_record(cls)):
+    named = hasattr(cls, "__struct_fields__") or hasattr(cls, "_fields") or attrs.has(cls)
+    if not (is_dataclass(cls) or is_typeddict(cls) or (isinstance(cls, type) and named)):
         return ()
     try:
         return get_type_hints(cls, include_extras=True).values()
@@ -121,9 +122,3 @@ def _fields(cls: Any) -> Iterable[Any]:
             "level of its module: define it there (not in a function, nor under TYPE_CHECKING), or "
             "leave out `from __future__ import annotations`"
         ) from error
-
-
-def _is_record(cls: Any) -> bool:
-    """Whether a class has named fields, if not a dataclass's."""
-    named = hasattr(cls, "__struct_fields__") or hasattr(cls, "_fields")
-    return is_typeddict(cls) or (isinstance(cls, type) and (named or attrs.has(cls)))

@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
-from attrs import define
 from msgspec.structs import replace
 
 from relay_sdk._checks import place
 from relay_sdk._flow import Flow, sleep
 from relay_sdk._log import logger
 from relay_sdk._policy import Policy
-from relay_sdk._wire.api import Api, Handed
+from relay_sdk._wire.api import Api
 from relay_sdk._wire.detection import probe, v1, v2
+from relay_sdk._wire.reading import Handed
 from relay_sdk.backoff import Backoff
 from relay_sdk.events import watched
 from relay_sdk.exceptions import (
@@ -41,6 +41,8 @@ SHORTEST_LOOK = 2.0
 """Seconds that a look for jobs has at least: when it is cut off, jobs may stay claimed."""
 HELD = 0.8
 """The part of a request's time for which the server may hold it; the rest is for the reply."""
+LONGEST_HOLD = 3600.0
+"""Seconds that it may hold it at most: a client's timeout may be infinite."""
 ANSWER = 1.0
 """Seconds that the reply to a request which was held has to come, when a wait is nearly over."""
 AGE = 0.5
@@ -138,7 +140,7 @@ def take(
     they may be claimed: their leases count from then.
     """
     flow = _take(policy, queue, num_jobs, timeout, hold=hold)
-    return watched(policy.on_event, "next", queue, None, flow, lambda taken: len(taken[0]))
+    return watched(policy.on_event, "next", queue, None, flow, 0, lambda taken: len(taken[0]))
 
 
 def _take(
@@ -151,21 +153,19 @@ def _take(
     wait = 0
 
     def ask(within: float) -> Flow[Handed]:
+        def once(api: Api) -> Flow[Handed]:
+            return api.next_jobs(queue, num_jobs, wait).ask(within)
+
         nonlocal asked
         asked = now()
-        return speaking(
-            policy,
-            queue,
-            None,
-            lambda api: api.next_jobs(queue, num_jobs, wait).ask(within),
-            within,
-        )
+        return speaking(policy, queue, None, once, within)
 
     def look() -> Flow[Handed]:
         nonlocal wait
         left = deadline - now()
         within = min(policy.timeout, max(left, SHORTEST_LOOK))
-        wait = max(int(min(policy.timeout * HELD, left - ANSWER)), 0) if hold else 0
+        longest = min(policy.timeout * HELD, left - ANSWER, LONGEST_HOLD)
+        wait = max(int(longest), 0) if hold else 0
         try:
             return (yield from ask(within))
         except (TransportError, ServerBusyError) as error:
@@ -251,14 +251,9 @@ def get(policy: Policy, queue: str, id: str) -> Flow[RawJob]:
 
 def exists(policy: Policy, queue: str, id: str) -> Flow[bool]:
     """Look whether there is a job."""
-
-    def ask(api: Api) -> Flow[bool]:
-        if not (yield from api.exists(queue, id).ask()):
-            raise JobNotFoundError(queue, id)
-        return True
-
     try:
-        return (yield from _look_up(policy, queue, id, ask))
+        yield from _look_up(policy, queue, id, lambda api: api.exists(queue, id).ask())
+        return True
     except JobNotFoundError:
         return False
 
@@ -283,41 +278,39 @@ def _sure(queue: str, id: str, ask: Callable[[Api], Flow[R]], api: Api) -> Flow[
 
 def complete(policy: Policy, raw: RawJob) -> Flow[None]:
     """End a run and its job."""
-    flow = asking(policy, raw.queue, raw.id, _Deletion(raw.queue, raw.id, raw, fenced=True).ask)
-    return watched(policy.on_event, "complete", raw.queue, raw.id, flow)
+    return _delete(policy, "complete", raw.queue, raw.id, raw)
 
 
 def remove(policy: Policy, queue: str, id: str, raw: RawJob | None = None) -> Flow[None]:
     """Delete a job, whoever holds it; `raw` is what is known of it."""
-    flow = asking(policy, queue, id, _Deletion(queue, id, raw).ask)
-    return watched(policy.on_event, "remove", queue, id, flow)
+    return _delete(policy, "remove", queue, id, raw)
 
 
-@define
-class _Deletion:
-    """Deletes a job; after a lost reply only one that is still there.
+def _delete(
+    policy: Policy, name: Literal["complete", "remove"], queue: str, id: str, raw: RawJob | None
+) -> Flow[None]:
+    """Delete a job; after a lost reply only one that is still there.
 
-    Otherwise a second attempt would delete a new job of that id, unless it is `fenced`: on API v2 a
-    run ends its own job alone. It still does when the new job cannot be told from the old, or comes
-    between the look and the deletion.
+    Otherwise a second attempt would delete a new job of that id. It still does when the new job
+    cannot be told from the old, or comes between the look and the deletion. No look is needed to
+    complete a run of API v2, which ends its own job alone.
     """
+    unsure = False
 
-    queue: str
-    id: str
-    raw: RawJob | None
-    fenced: bool = False
-    unsure: bool = False
-
-    def ask(self, api: Api) -> Flow[None]:
-        raw, own = self.raw, self.fenced and api is v2()
-        if self.unsure and not own and (yield from _is_gone(self.queue, self.id, raw, api)):
+    def ask(api: Api) -> Flow[None]:
+        nonlocal unsure
+        run = raw if name == "complete" else None
+        fenced = run and api is v2()
+        if unsure and not fenced and (yield from _is_gone(queue, id, raw, api)):
             return
-        request = api.complete(raw) if self.fenced and raw else api.remove(self.queue, self.id)
+        request = api.complete(run) if run else api.remove(queue, id)
         try:
             yield from request.ask()
         except (TransportError, ServerBusyError) as error:
-            self.unsure = self.unsure or error.sent
+            unsure = unsure or error.sent
             raise
+
+    return watched(policy.on_event, name, queue, id, asking(policy, queue, id, ask))
 
 
 def _is_gone(queue: str, id: str, raw: RawJob | None, api: Api) -> Flow[bool]:

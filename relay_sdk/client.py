@@ -1,22 +1,16 @@
 """The clients: one line per operation."""
 
 import threading
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Generic, Self
+from typing import Any, Generic, Self, TypeVar
 
 from attrs import evolve, frozen
 
 from relay_sdk import _operations as operations
 from relay_sdk._address import Address
-from relay_sdk._checks import (
-    check_choice,
-    check_key,
-    check_type,
-    check_whole,
-    in_seconds,
-    place,
-)
+from relay_sdk._checks import check_choice, check_key, check_type, check_whole, in_seconds
 from relay_sdk._clock import Clock, Stopped, SystemClock
 from relay_sdk._flow import Flow
 from relay_sdk._http import AsyncHttp, Http
@@ -34,31 +28,44 @@ NEXT_BACKOFF = Backoff(0.1, maximum=1.0)
 RETRY_BACKOFF = Backoff(0.1, maximum=2.0, factor=2, retries=5)
 
 
-class _Client:
-    """What the two clients share: checks of the arguments, and the flows."""
+OwnClient = TypeVar("OwnClient", HttpClient, AsyncHttpClient)
+
+
+class _Client(Generic[OwnClient]):
+    """What the two clients share: the arguments and their checks, and the flows."""
 
     def __init__(
         self,
-        next_backoff: Backoff,
-        retry_backoff: Backoff,
-        clock: Clock | None,
-        api: ApiChoice,
-        timeout: float | timedelta,
-        on_event: Callable[[Event], object] | None,
+        base_url: str | None = None,
         *,
-        may_hold: bool = True,
+        next_backoff: Backoff = NEXT_BACKOFF,
+        retry_backoff: Backoff = RETRY_BACKOFF,
+        http_client: OwnClient | None = None,
+        timeout: float | timedelta = 15.0,
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+        api: ApiChoice = "auto",
+        on_event: Callable[[Event], object] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         check_choice("api", api, ApiChoice)
         for name, value in (("next_backoff", next_backoff), ("retry_backoff", retry_backoff)):
             check_type(f"{name} must be a Backoff", value, Backoff, "write Backoff(retries=3)")
-        seconds = in_seconds("timeout", timeout)
-        # A test's clock would not move while the server holds a request.
-        may_hold = may_hold and clock is None
-        clock = clock or SystemClock()
-        versions = Versions(api)
         self._policy = Policy(
-            next_backoff, retry_backoff, clock, versions, seconds, may_hold, on_event
+            next_backoff,
+            retry_backoff,
+            clock or SystemClock(),
+            Versions(api),
+            in_seconds("timeout", timeout),
+            # A test's clock would not move while the server holds a request.
+            clock is None,
+            on_event,
         )
+        self._open(Address(base_url, self._policy.timeout, headers, token), http_client)
+
+    @abstractmethod
+    def _open(self, address: Address, http_client: OwnClient | None) -> None:
+        """Make the session."""
 
     def _enqueue(self, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
@@ -68,9 +75,8 @@ class _Client:
     def _take(
         self, queue: Queue[P, S], num_jobs: int, timeout: float | timedelta | None
     ) -> Flow[list[Run]]:
-        where = place(queue.name)
-        check_whole(f"num_jobs of {where}", num_jobs, 1, 2**32 - 1)
-        seconds = None if timeout is None else in_seconds(f"timeout of {where}", timeout)
+        check_whole("num_jobs", num_jobs, 1, 2**32 - 1, queue.name)
+        seconds = None if timeout is None else in_seconds("timeout", timeout, queue.name)
         # Who counts the polls wants each to be answered at once.
         hold = self._policy.next_backoff.retries is None
         return take_runs(self._policy, queue.name, num_jobs, seconds, hold=hold)
@@ -93,7 +99,7 @@ class _Client:
         return operations.remove(self._policy, *_key(queue, id))
 
 
-class Client(_Client):
+class Client(_Client[HttpClient]):
     """A client of a Relay server that blocks. Safe to share between threads.
 
     `base_url` defaults to `$RELAY_URL`, or else to `http://127.0.0.1:8080`, where `relay-sdk serve`
@@ -112,26 +118,10 @@ class Client(_Client):
     `RequestRejectedError` or `UnexpectedStatusError`.
     """
 
-    def __init__(
-        self,
-        base_url: str | None = None,
-        *,
-        next_backoff: Backoff = NEXT_BACKOFF,
-        retry_backoff: Backoff = RETRY_BACKOFF,
-        http_client: HttpClient | None = None,
-        timeout: float | timedelta = 15.0,
-        headers: Mapping[str, str] | None = None,
-        token: str | None = None,
-        api: ApiChoice = "auto",
-        on_event: Callable[[Event], object] | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        # A thread that waits in somebody else's client cannot be told to stop.
-        may_hold = http_client is None
-        super().__init__(
-            next_backoff, retry_backoff, clock, api, timeout, on_event, may_hold=may_hold
-        )
-        address = Address(base_url, self._policy.timeout, headers, token)
+    def _open(self, address: Address, http_client: HttpClient | None) -> None:
+        if http_client is not None:
+            # A thread that waits in somebody else's client cannot be told to stop.
+            self._policy = evolve(self._policy, may_hold=False)
         self._session: Session = Session(self._policy, Http(address, http_client))
 
     def __enter__(self) -> Self:
@@ -226,29 +216,14 @@ class Client(_Client):
         self._session.run(self._remove(queue, id))
 
 
-class AsyncClient(_Client):
+class AsyncClient(_Client[AsyncHttpClient]):
     """A client of a Relay server for asyncio and trio: `Client`, awaited.
 
     Safe to share between tasks. The arguments are those of `Client`; `http_client` is an
     `httpx.AsyncClient` or `httpx2.AsyncClient` of your own, which the SDK does not close.
     """
 
-    def __init__(
-        self,
-        base_url: str | None = None,
-        *,
-        next_backoff: Backoff = NEXT_BACKOFF,
-        retry_backoff: Backoff = RETRY_BACKOFF,
-        http_client: AsyncHttpClient | None = None,
-        timeout: float | timedelta = 15.0,
-        headers: Mapping[str, str] | None = None,
-        token: str | None = None,
-        api: ApiChoice = "auto",
-        on_event: Callable[[Event], object] | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        super().__init__(next_backoff, retry_backoff, clock, api, timeout, on_event)
-        address = Address(base_url, self._policy.timeout, headers, token)
+    def _open(self, address: Address, http_client: AsyncHttpClient | None) -> None:
         self._session: AsyncSession = AsyncSession(self._policy, AsyncHttp(address, http_client))
 
     async def __aenter__(self) -> Self:
@@ -345,6 +320,5 @@ class _Jobs(Generic[P, S]):
         return self
 
     async def __anext__(self) -> AsyncJobHelper[P, S]:
-        while True:
-            for helper in await self.take():
-                return helper
+        (helper,) = await self.take()  # which waits for one, however long
+        return helper

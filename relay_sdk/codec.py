@@ -12,8 +12,6 @@ from relay_sdk._json import MAX_DEPTH as MAX_DEPTH
 from relay_sdk._json import PLAIN_ENCODER, TOO_DEEP, Misfit, check_depth, encode
 
 T = TypeVar("T")
-T_contra = TypeVar("T_contra", contravariant=True)
-T_co = TypeVar("T_co", covariant=True)
 
 
 class TextCodec(Protocol[T]):
@@ -101,10 +99,9 @@ def text_codec(form: Any) -> TextCodec[Any]:
         return form  # pyright: ignore[reportUnknownVariableType]
     if form is Any or form is object:
         return PLAIN
-    return _adapted(form) if any(map(is_pydantic, parts(form))) else Typed(form)
+    if not any(map(is_pydantic, parts(form))):
+        return Typed(form)
 
-
-def _adapted(form: Any) -> TextCodec[Any]:
     from pydantic import PydanticSchemaGenerationError, PydanticUserError
 
     from relay_sdk._pydantic import Adapted

@@ -82,25 +82,24 @@ def watched(
     queue: str | None,
     id: str | None,
     flow: Flow[R],
-    jobs: int | Callable[[R], int] = 1,
+    jobs: int = 1,
+    count: Callable[[R], int] | None = None,
 ) -> Flow[R]:
-    """Tell how a request begins and ends; `jobs` may count them in its result.
+    """Tell how a request begins and ends; `count` may tell its jobs from its result.
 
     Without `on_event` it stays as it is.
     """
-    return flow if on_event is None else _told(on_event, name, queue, id, flow, jobs)
+    if on_event is None:
+        return flow
+    return _told(on_event, RequestEvent(name=name, queue=queue, id=id, jobs=jobs), flow, count)
 
 
 def _told(
     on_event: Callable[[Event], object],
-    name: Name,
-    queue: str | None,
-    id: str | None,
+    event: RequestEvent,
     flow: Flow[R],
-    jobs: int | Callable[[R], int],
+    count: Callable[[R], int] | None,
 ) -> Flow[R]:
-    known = jobs if isinstance(jobs, int) else 0
-    event = RequestEvent(name=name, queue=queue, id=id, jobs=known)
     tell(on_event, event)
     began = time.monotonic()
     try:
@@ -109,6 +108,6 @@ def _told(
         told = None if isinstance(error, Stopped) else error
         tell(on_event, evolve(event, seconds=time.monotonic() - began, error=told))
         raise
-    came = jobs if isinstance(jobs, int) else jobs(result)
-    tell(on_event, evolve(event, seconds=time.monotonic() - began, jobs=came))
+    jobs = event.jobs if count is None else count(result)
+    tell(on_event, evolve(event, seconds=time.monotonic() - began, jobs=jobs))
     return result

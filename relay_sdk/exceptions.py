@@ -44,11 +44,7 @@ class RelayError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Not through `__init__`, which takes other arguments in most subclasses.
-        return _again, (type(self), self.args), self.__dict__
-
-
-def _again(cls: type[RelayError], args: tuple[object, ...]) -> RelayError:
-    return cls.__new__(cls, *args)
+        return RelayError.__new__, (type(self), *self.args), self.__dict__
 
 
 class TransportError(RelayError):
@@ -118,24 +114,16 @@ class JobExistsError(_JobError):
     """
 
     def __init__(self, queue: str, id: str) -> None:
-        super().__init__(
-            queue,
-            id,
-            f"job {id!r} already exists in queue {queue!r}: "
-            "use another id, or enqueue with mode 'ignore' or 'replace'",
-        )
+        advice = "use another id, or enqueue with mode 'ignore' or 'replace'"
+        super().__init__(queue, id, f"job {id!r} already exists in queue {queue!r}: {advice}")
 
 
 class JobNotFoundError(_JobError):
     """There is no job with this id in the queue: never enqueued, completed, or deleted."""
 
     def __init__(self, queue: str, id: str) -> None:
-        super().__init__(
-            queue,
-            id,
-            f"job {id!r} not found in queue {queue!r}: "
-            "it was never enqueued, is done, or ran out of retries",
-        )
+        why = "it was never enqueued, is done, or ran out of retries"
+        super().__init__(queue, id, f"job {id!r} not found in queue {queue!r}: {why}")
 
 
 class JobLostError(_JobError):

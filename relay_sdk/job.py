@@ -117,11 +117,7 @@ class Queue(Generic[P, S]):
     def __init__(self: "Queue[T, None]", name: str, payload: TypeForm[T]) -> None: ...
     @overload
     def __init__(
-        self,
-        name: str,
-        payload: type[P] | Codec[P] = ...,
-        *,
-        state: type[S] | Codec[S] = ...,
+        self, name: str, payload: type[P] | Codec[P] = ..., *, state: type[S] | Codec[S] = ...
     ) -> None: ...
     @overload
     def __init__(

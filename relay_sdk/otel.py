@@ -3,6 +3,7 @@
 Names and attributes are those of the semantic conventions for messaging.
 """
 
+from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from time import time_ns
 from typing import Any, TypeAlias, TypeVar, overload
@@ -31,16 +32,8 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
 """Bounds of the histograms' buckets, as the conventions have them."""
 
 
-@frozen
-class _Current:
-    """A span that is current, and what makes the one before it current again."""
-
-    key: object
-    span: Span
-    before: Token[Context]
-
-
-_current: ContextVar[tuple[_Current, ...]] = ContextVar("relay_sdk", default=())
+_entered: ContextVar[Mapping[object, tuple[Span, Token[Context]]]] = ContextVar("relay_sdk")
+"""The spans that are current here, and what makes those before them current again."""
 
 
 class Telemetry:
@@ -166,19 +159,19 @@ def _close(span: Span, about: Attributes) -> None:
 def _enter(key: object, span: Span, context: Context | None) -> Context:
     """Make a span current in this thread or task."""
     entered = trace.set_span_in_context(span, context)
-    _current.set((*_current.get(), _Current(key, span, attach(entered))))
+    _entered.set({**_entered.get({}), key: (span, attach(entered))})
     return entered
 
 
 def _leave(key: object) -> Span | None:
     """Make the span current again that was so before; give the one that is left."""
-    spans = _current.get()
-    for place in reversed(range(len(spans))):
-        if spans[place].key == key:
-            _current.set(spans[:place])
-            detach(spans[place].before)
-            return spans[place].span
-    return None
+    others = dict(_entered.get({}))
+    if key not in others:
+        return None
+    span, before = others.pop(key)
+    _entered.set(others)
+    detach(before)
+    return span
 
 
 @frozen

@@ -1,5 +1,7 @@
 """When a job runs again: `helper.reschedule(run_at=Every(timedelta(minutes=5)))`."""
 
+from abc import abstractmethod
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -10,11 +12,7 @@ from relay_sdk._checks import check_choice, check_type
 Missed: TypeAlias = Literal["skip", "catch_up"]
 """Moments that passed while nothing ran: skip them, or run them one after another."""
 
-_HORIZONS = {
-    "YEARLY": timedelta(days=20 * 366),
-    "MONTHLY": timedelta(days=20 * 366),
-    "WEEKLY": timedelta(days=20 * 366),
-    "DAILY": timedelta(days=20 * 366),
+_HORIZONS = dict.fromkeys(("YEARLY", "MONTHLY", "WEEKLY", "DAILY"), timedelta(days=20 * 366)) | {
     "HOURLY": timedelta(days=3 * 366),
     "MINUTELY": timedelta(days=366),
 }
@@ -62,7 +60,32 @@ class Every:
 
 
 @frozen
-class Recurring:
+class _Rule:
+    """What the rules in the local time of a zone have in common."""
+
+    rule: str
+    zone: str = "UTC"
+    missed: Missed = field(default="skip", kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        check_choice("missed", self.missed, Missed)
+        check_type("a rule must be a str", self.rule, str)
+        check_type("zone must be a str such as 'Europe/Berlin'", self.zone, str)
+        now = datetime.now(UTC)
+        next(self._coming(now, now), None)  # what is wrong with the rule is said now
+
+    def _coming(self, due: datetime, now: datetime) -> Iterator[datetime]:
+        """Give the moments after the one a run was due at."""
+        last = max(due, now) if self.missed == "skip" else due
+        return (moment for moment in self._moments(last, due) if moment > last)
+
+    @abstractmethod
+    def _moments(self, last: datetime, due: datetime, /) -> Iterator[datetime]:
+        """Give the moments from about `last` on, in UTC; `ValueError` when that is impossible."""
+
+
+@frozen
+class Recurring(_Rule):
     """By an RFC 5545 rule, such as `FREQ=WEEKLY;BYDAY=MO;BYHOUR=9`, in the local time of a zone.
 
     A time that daylight saving skips runs an hour later; one that comes twice runs the first time
@@ -71,76 +94,61 @@ class Recurring:
     `COUNT` is refused, because it would start again with each run; `UNTIL` is in UTC.
     """
 
-    rule: str
-    zone: str = "UTC"
-    missed: Missed = field(default="skip", kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        _check(self.rule, self.zone, self.missed)
-        parts = _parts(self.rule)
-        if parts.get("FREQ") not in _HORIZONS:
-            raise ValueError(f"{self.rule!r}: FREQ must be one of {', '.join(_HORIZONS)}")
-        if "COUNT" in parts or "\n" in self.rule or not parts.get("INTERVAL", "1").strip("0"):
-            raise ValueError(f"{self.rule!r} must be one rule without COUNT, with INTERVAL above 0")
-        now = datetime.now(UTC)
-        try:
-            self.after(now, now)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{self.rule!r} cannot be used: {error}") from error
-
     def after(self, due: datetime, now: datetime) -> datetime | None:
         """Give the moment after the one a run was due at, or `None` when the rule has ended."""
+        return next(self._coming(due, now), None)
+
+    def _moments(self, last: datetime, due: datetime, /) -> Iterator[datetime]:
         from dateutil.rrule import rrulestr  # only who has such a schedule needs it
 
-        parts = _parts(self.rule)
-        frequency = parts["FREQ"]
-        last = max(due, now) if self.missed == "skip" else due
+        rule = self.rule
+        parts = {
+            name: value for name, _, value in (p.partition("=") for p in rule.upper().split(";"))
+        }
+        frequency = parts.get("FREQ", "")
+        if frequency not in _HORIZONS:
+            raise ValueError(f"{rule!r}: FREQ must be one of {', '.join(_HORIZONS)}")
+        if "COUNT" in parts or "\n" in rule or not parts.get("INTERVAL", "1").strip("0"):
+            raise ValueError(f"{rule!r} must be one rule without COUNT, with INTERVAL above 0")
         start = due.astimezone(_zone(self.zone)).replace(second=0, microsecond=0, fold=0)
         if frequency != "MINUTELY":
             start = start.replace(minute=0)
         if frequency not in ("MINUTELY", "HOURLY"):
             start = start.replace(hour=0)
-        if unit := _UNITS.get(frequency):
-            start = _closer(start, last, unit, int(parts.get("INTERVAL", "1")))
-        rule = self.rule
-        if "UNTIL" not in parts:
-            rule += f";UNTIL={last + _HORIZONS[frequency]:%Y%m%dT%H%M%SZ}"
-        moments = (moment.astimezone(UTC) for moment in rrulestr(rule, dtstart=start))
-        found = next((moment for moment in moments if moment > last), None)
-        if found is None and "UNTIL" not in parts:
+        horizon = _HORIZONS[frequency]
+        until = "" if "UNTIL" in parts else f";UNTIL={last + horizon:%Y%m%dT%H%M%SZ}"
+        try:
+            if unit := _UNITS.get(frequency):
+                start = _closer(start, last, unit, int(parts.get("INTERVAL", "1")))
+            for moment in rrulestr(rule + until, dtstart=start):
+                yield moment.astimezone(UTC)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{rule!r} cannot be used: {error}") from error
+        if until:
             # It has not ended, it is only too far: nothing may be completed because of that.
-            days = _HORIZONS[frequency].days
-            raise ValueError(f"{self.rule!r} has no moment in the {days} days after {last}")
-        return found
+            raise ValueError(f"{rule!r} has no moment in the {horizon.days} days after {last}")
 
 
 @frozen
-class Cron:
+class Cron(_Rule):
     """By a cron expression of five fields, such as `0 9 * * MON-FRI`, in the local time of a zone.
 
     A time that daylight saving skips runs an hour later; one that comes twice runs the first time
     only. If both day fields are restricted, either may match, as in cron. Needs the extra `cron`.
     """
 
-    rule: str
-    zone: str = "UTC"
-    missed: Missed = field(default="skip", kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        _check(self.rule, self.zone, self.missed)
-        if len(self.rule.split()) != 5:
-            raise ValueError(f"{self.rule!r} must have five fields, as in '0 9 * * MON-FRI'")
-        now = datetime.now(UTC)
-        self.after(now, now)
-
     def after(self, due: datetime, now: datetime) -> datetime:
         """Give the moment after the one a run was due at."""
+        return next(self._coming(due, now))
+
+    def _moments(self, last: datetime, _: datetime, /) -> Iterator[datetime]:
         try:
             from cronsim import CronSim, CronSimError
         except ImportError as error:
             raise ImportError("Cron needs the extra: pip install 'relay-job-sdk[cron]'") from error
 
-        last = max(due, now) if self.missed == "skip" else due
+        if len(self.rule.split()) != 5:
+            raise ValueError(f"{self.rule!r} must have five fields, as in '0 9 * * MON-FRI'")
         zone = _zone(self.zone)
         # In local time without a zone, which then says what a time that is skipped or doubled is.
         start = last.astimezone(zone).replace(tzinfo=None) - _LONGEST_JUMP
@@ -148,10 +156,8 @@ class Cron:
             times = CronSim(self.rule, start)
         except CronSimError as error:
             raise ValueError(f"{self.rule!r} is not a cron expression: {error}") from error
-        moments = (time.replace(tzinfo=zone).astimezone(UTC) for time in times)
-        for moment in moments:
-            if moment > last:
-                return moment
+        for time in times:
+            yield time.replace(tzinfo=zone).astimezone(UTC)
         raise ValueError(f"{self.rule!r} has no moment in the 50 years after {last}")
 
 
@@ -168,13 +174,6 @@ def _closer(start: datetime, last: datetime, unit: timedelta, interval: int) -> 
     return start + timedelta(seconds=max(0, away // timedelta(seconds=1) // step * step))
 
 
-def _check(rule: str, zone: str, missed: Missed) -> None:
-    check_choice("missed", missed, Missed)
-    check_type("a rule must be a str", rule, str)
-    check_type("zone must be a str such as 'Europe/Berlin'", zone, str)
-    _zone(zone)
-
-
 def _zone(name: str) -> tzinfo:
     """Find a time zone. Few programs need one, so zoneinfo is imported late."""
     from zoneinfo import ZoneInfo
@@ -183,8 +182,3 @@ def _zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError) as error:
         raise ValueError(f"there is no time zone {name!r}") from error
-
-
-def _parts(rule: str) -> dict[str, str]:
-    """Split a rule into its parts."""
-    return {name: value for name, _, value in (p.partition("=") for p in rule.upper().split(";"))}

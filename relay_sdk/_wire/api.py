@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Never, Protocol, TypeVar
 
-from msgspec import Raw, Struct, field
+from msgspec import Raw
 from msgspec.structs import replace
 
 from relay_sdk._checks import place
 from relay_sdk._flow import Call, Reply
-from relay_sdk._wire.reading import handed_out, shown
+from relay_sdk._wire.reading import Handed, handed_out, shown
 from relay_sdk._wire.request import NOT_HERE, Request, Unreadable, nothing
 from relay_sdk.exceptions import (
     JobExistsError,
@@ -21,13 +21,6 @@ from relay_sdk.job import EnqueueMode, RawJob
 R = TypeVar("R")
 
 
-class Handed(Struct, frozen=True):
-    """Jobs that were handed out, and whether the server held the request until it had them."""
-
-    jobs: list[RawJob] = field(default_factory=list[RawJob])
-    held: bool = False
-
-
 class Api(Protocol):
     """A version of the API: a module with a function for each operation.
 
@@ -38,7 +31,7 @@ class Api(Protocol):
     def enqueue(self, jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]: ...
     def next_jobs(self, queue: str, num_jobs: int, wait: int = 0) -> Request[Handed]: ...
     def get(self, queue: str, id: str) -> Request[RawJob]: ...
-    def exists(self, queue: str, id: str) -> Request[bool]: ...
+    def exists(self, queue: str, id: str) -> Request[None]: ...
     def remove(self, queue: str, id: str) -> Request[None]: ...
     def heartbeat(self, run: RawJob, state: Raw) -> Request[None]: ...
     def complete(self, run: RawJob) -> Request[None]: ...
@@ -51,14 +44,11 @@ def next_request(
     call: Call, queue: str, num_jobs: int, wait: int, *, fenced: bool
 ) -> Request[Handed]:
     """Hand out jobs with this call, which may be held some seconds."""
-    call = replace(call, wait=wait)
-    jobs = handed_out(queue, num_jobs, fenced=fenced)
-
-    def read(reply: Reply) -> Handed:
-        return Handed(jobs(reply), "preference-applied" in reply.headers)
-
     return Request(
-        f"next of {place(queue)}", call, {200: read, 204: meaning(Handed())}, patient=True
+        f"next of {place(queue)}",
+        replace(call, wait=wait),
+        {200: handed_out(queue, num_jobs, fenced=fenced), 204: lambda _: Handed([])},
+        patient=True,
     )
 
 
@@ -69,10 +59,10 @@ def get_request(call: Call, queue: str, id: str) -> Request[RawJob]:
     )
 
 
-def exists_request(call: Call, queue: str, id: str) -> Request[bool]:
+def exists_request(call: Call, queue: str, id: str) -> Request[None]:
     """Look for the job with this call."""
     return Request(
-        f"look-up of {place(queue, id)}", call, {200: meaning(True), 404: meaning(False)}
+        f"look-up of {place(queue, id)}", call, {200: nothing, 404: not_found(queue, id)}
     )
 
 
@@ -97,11 +87,6 @@ def enqueue_about(jobs: Sequence[RawJob]) -> str:
     """Say what an enqueue is about."""
     first = place(jobs[0].queue, jobs[0].id)
     return f"enqueue of {first}" + (f" and {len(jobs) - 1} more" if jobs[1:] else "")
-
-
-def meaning(value: R) -> Callable[[Reply], R]:
-    """Make the meaning of a status that says it all."""
-    return lambda _: value
 
 
 def not_found(queue: str, id: str) -> Callable[[Reply], Never]:

@@ -5,7 +5,6 @@ What Python cannot hold, and Relay can: JSON nested a thousand deep, and years b
 """
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -13,8 +12,9 @@ import msgspec
 from relay_sdk._wire.request import UNDECODABLE
 from relay_sdk.job import RawJob
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}:,]')
-JOB = 2  # an object in an array
+# A text without an end is one token too: otherwise each quote in it would be tried as a beginning.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[][{}:,]', re.DOTALL)
+_FIELD = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:(.*)', re.DOTALL)
 _KEPT = ("payload", "state")
 _MOMENTS = ("run_at", "updated_at", "created_at")
 
@@ -22,11 +22,12 @@ _MOMENTS = ("run_at", "updated_at", "created_at")
 def read_carefully(text: bytes) -> tuple[list[RawJob], list[str]]:
     """Read an array of jobs: those that can be read, and what is wrong with the others.
 
-    There are neither when it is no array, or not a whole one.
+    There are neither when it is no array of objects, or not a whole one.
     """
+    objects = [_split(part, b"{}") for part in _split(text, b"[]")]
     jobs: list[RawJob] = []
     faults: list[str] = []
-    for fields in _objects(text):
+    for fields in objects if all(objects) else ():
         try:
             jobs.append(_job(fields))
         except UNDECODABLE as error:
@@ -34,12 +35,14 @@ def read_carefully(text: bytes) -> tuple[list[RawJob], list[str]]:
     return jobs, faults
 
 
-def _job(fields: Mapping[bytes, msgspec.Raw]) -> RawJob:
+def _job(fields: list[bytes]) -> RawJob:
     plain: dict[str, object] = {}
-    for key, value in fields.items():
-        name = msgspec.json.decode(key, type=str)
+    for field in fields:
+        if not (found := _FIELD.fullmatch(field)):
+            raise msgspec.DecodeError("a field of an object has a name and a value")
+        name, value = msgspec.json.decode(found[1], type=str), found[2].strip()
         if name in RawJob.__struct_fields__:
-            plain[name] = value if name in _KEPT else msgspec.json.decode(value)
+            plain[name] = msgspec.Raw(value) if name in _KEPT else msgspec.json.decode(value)
     for name in _MOMENTS:
         try:
             datetime.fromisoformat(str(plain.get(name)))
@@ -48,28 +51,19 @@ def _job(fields: Mapping[bytes, msgspec.Raw]) -> RawJob:
     return msgspec.convert(plain, RawJob)
 
 
-def _objects(text: bytes) -> list[dict[bytes, msgspec.Raw]]:
-    """Give the fields of each job, found by counting brackets and not by recursion."""
-    objects: list[dict[bytes, msgspec.Raw]] = []
-    level = start = end = 0
-    fields: dict[bytes, msgspec.Raw] = {}
-    name = word = b""
+def _split(text: bytes, brackets: bytes) -> list[bytes]:
+    """Give what is between the commas of an array or object, by counting brackets, not recursion.
+
+    There is nothing when it is none, or not a whole one.
+    """
+    text = text.strip()
+    parts: list[bytes] = []
+    level, start = 0, 1
     for token in _TOKEN.finditer(text):
         mark = token[0]
-        if level < JOB and (mark[:1] == b'"' or text[end : token.start()].strip()):
-            return []  # something between the jobs
-        end = token.end()
-        if level == JOB:
-            if mark == b":":
-                name, start = word, token.end()
-            elif mark in b",}" and name:
-                fields[name] = msgspec.Raw(text[start : token.start()].strip())
-                name = b""
-            elif mark[:1] == b'"' and not name:
-                word = mark
-            if mark == b"}":
-                objects.append(fields)
-                fields = {}
         level += (mark in b"[{") - (mark in b"]}")
-    whole = level == 0 and text.strip()[:1] + text.strip()[-1:] == b"[]"
-    return objects if whole else []
+        if level == 0 or (level == 1 and mark == b","):
+            parts.append(text[start : token.start()])
+            start = token.end()
+    whole = level == 0 and start == len(text) and text[:1] + text[-1:] == brackets
+    return parts if whole else []

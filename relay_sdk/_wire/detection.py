@@ -63,29 +63,12 @@ class Versions:
 
 
 def probe(api: Api, about: str) -> Request[None]:
-    """GET /v1/queues/{queue}/jobs, or v2's, for no jobs: any answer is evidence of that version.
+    """Ask `next` for no jobs: any answer is evidence of that version.
 
     `about` names the job or queue of the user's call: that is what has failed if this does.
     """
-    from relay_sdk._wire.building import build
-
-    if api is v2():
-        from relay_api.api.v2 import next_v2
-
-        return Request(
-            about,
-            build(next_v2, "relay_sdk", num_jobs=0),
-            {400: _refused},
-            patient=True,
-        )
-    from relay_api.api.v1 import next_v1
-
-    return Request(
-        about,
-        build(next_v1, "relay_sdk", num_jobs=0),
-        {204: nothing, 400: _refused},
-        patient=True,
-    )
+    meanings = {400: _refused} if api is v2() else {204: nothing, 400: _refused}
+    return Request(about, api.next_jobs("relay_sdk", 0).call, meanings, patient=True)
 
 
 @cache

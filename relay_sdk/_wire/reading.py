@@ -20,10 +20,17 @@ BACK = "jobs that it claimed come back after their timeout"
 _jobs = msgspec.json.Decoder(list[RawJob])
 
 
-def handed_out(queue: str, num_jobs: int, *, fenced: bool) -> Callable[[Reply], list[RawJob]]:
+class Handed(msgspec.Struct, frozen=True):
+    """Jobs that were handed out, and whether the server held the request until it had them."""
+
+    jobs: list[RawJob]
+    held: bool = False
+
+
+def handed_out(queue: str, num_jobs: int, *, fenced: bool) -> Callable[[Reply], Handed]:
     """Make the meaning of a 200 to `next`; `fenced` jobs have a run id."""
 
-    def read(reply: Reply) -> list[RawJob]:
+    def read(reply: Reply) -> Handed:
         jobs, faults = _read(reply.content)
         if len(jobs) + len(faults) > num_jobs:
             raise Unreadable(f"more than the {num_jobs} jobs that were asked for; {BACK}")
@@ -38,7 +45,7 @@ def handed_out(queue: str, num_jobs: int, *, fenced: bool) -> Callable[[Reply], 
             logger.error(
                 "next of %s: left out what is not Relay's: %s; %s", place(queue), fault, BACK
             )
-        return jobs
+        return Handed(jobs, "preference-applied" in reply.headers)
 
     return read
 

@@ -16,8 +16,8 @@ from relay_api.models.new_job_v1 import NewJobV1
 
 from relay_sdk._checks import place
 from relay_sdk._wire import api
-from relay_sdk._wire.api import Handed
-from relay_sdk._wire.building import build, build_with, prefer
+from relay_sdk._wire.building import prefer, to_call
+from relay_sdk._wire.reading import Handed
 from relay_sdk._wire.request import Request, nothing
 from relay_sdk.exceptions import UnsupportedError
 from relay_sdk.job import EnqueueMode, RawJob
@@ -37,40 +37,41 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
         )
     return Request(
         api.enqueue_about(jobs),
-        build_with([_new(job) for job in jobs], enqueue_v1, body=[]),
-        {202: nothing, 409: api.exists_already(jobs) if mode == "unique" else api.meaning(None)},
+        to_call(enqueue_v1.build_request(body=[]), [_new(job) for job in jobs]),
+        {202: nothing, 409: api.exists_already(jobs) if mode == "unique" else lambda _: None},
     )
 
 
 def next_jobs(queue: str, num_jobs: int, wait: int = 0) -> Request[Handed]:
     """GET /v1/queues/{queue}/jobs"""
-    call = build(next_v1, queue, num_jobs=num_jobs, prefer=prefer(wait))
+    call = to_call(next_v1.build_request(queue, num_jobs=num_jobs, prefer=prefer(wait)))
     return api.next_request(call, queue, num_jobs, wait, fenced=False)
 
 
 def get(queue: str, id: str) -> Request[RawJob]:
     """GET /v1/queues/{queue}/jobs/{id}"""
-    return api.get_request(build(get_v1, queue, id), queue, id)
+    return api.get_request(to_call(get_v1.build_request(queue, id)), queue, id)
 
 
-def exists(queue: str, id: str) -> Request[bool]:
+def exists(queue: str, id: str) -> Request[None]:
     """HEAD /v1/queues/{queue}/jobs/{id}"""
-    return api.exists_request(build(exists_v1, queue, id), queue, id)
+    return api.exists_request(to_call(exists_v1.build_request(queue, id)), queue, id)
 
 
 def remove(queue: str, id: str) -> Request[None]:
     """DELETE /v1/queues/{queue}/jobs/{id}"""
-    return api.remove_request(build(remove_v1, queue, id), queue, id)
+    return api.remove_request(to_call(remove_v1.build_request(queue, id)), queue, id)
 
 
 def heartbeat(run: RawJob, state: msgspec.Raw) -> Request[None]:
     """PATCH /v1/queues/{queue}/jobs/{id}"""
-    return api.heartbeat_request(build(heartbeat_v1, run.queue, run.id, body=state), run)
+    call = to_call(heartbeat_v1.build_request(run.queue, run.id, body=state))
+    return api.heartbeat_request(call, run)
 
 
 def complete(run: RawJob) -> Request[None]:
     """DELETE /v1/queues/{queue}/jobs/{id}, whoever holds the job"""
-    return api.complete_request(build(remove_v1, run.queue, run.id), run)
+    return api.complete_request(to_call(remove_v1.build_request(run.queue, run.id)), run)
 
 
 def requeue(run: RawJob, jobs: Sequence[RawJob], _: EnqueueMode) -> Request[None]:
@@ -81,7 +82,7 @@ def requeue(run: RawJob, jobs: Sequence[RawJob], _: EnqueueMode) -> Request[None
         )
     return Request(
         f"reschedule of {place(run.queue, run.id)}",
-        build(reschedule_v1, body=_new(jobs[0])),
+        to_call(reschedule_v1.build_request(body=_new(jobs[0]))),
         {202: nothing, 404: api.lost(run)},
     )
 

@@ -18,8 +18,8 @@ from relay_api.models.new_job_v2 import NewJobV2
 
 from relay_sdk._checks import place
 from relay_sdk._wire import api
-from relay_sdk._wire.api import Handed
-from relay_sdk._wire.building import build, build_with, prefer
+from relay_sdk._wire.building import prefer, to_call
+from relay_sdk._wire.reading import Handed
 from relay_sdk._wire.request import Request, nothing
 from relay_sdk.job import EnqueueMode, RawJob
 
@@ -28,56 +28,50 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
     """POST /v2/queues/jobs"""
     return Request(
         api.enqueue_about(jobs),
-        build_with([_new(job) for job in jobs], enqueue_v2, body=[], mode=mode),
+        to_call(enqueue_v2.build_request(body=[], mode=mode), [_new(job) for job in jobs]),
         {202: nothing, 409: api.exists_already(jobs)},
     )
 
 
 def next_jobs(queue: str, num_jobs: int, wait: int = 0) -> Request[Handed]:
     """GET /v2/queues/{queue}/jobs"""
-    call = build(next_v2, queue, num_jobs=num_jobs, prefer=prefer(wait))
+    call = to_call(next_v2.build_request(queue, num_jobs=num_jobs, prefer=prefer(wait)))
     return api.next_request(call, queue, num_jobs, wait, fenced=True)
 
 
 def get(queue: str, id: str) -> Request[RawJob]:
     """GET /v2/queues/{queue}/jobs/{id}"""
-    return api.get_request(build(get_v2, queue, id), queue, id)
+    return api.get_request(to_call(get_v2.build_request(queue, id)), queue, id)
 
 
-def exists(queue: str, id: str) -> Request[bool]:
+def exists(queue: str, id: str) -> Request[None]:
     """HEAD /v2/queues/{queue}/jobs/{id}"""
-    return api.exists_request(build(exists_v2, queue, id), queue, id)
+    return api.exists_request(to_call(exists_v2.build_request(queue, id)), queue, id)
 
 
 def remove(queue: str, id: str) -> Request[None]:
     """DELETE /v2/queues/{queue}/jobs/{id}"""
-    return api.remove_request(build(remove_v2, queue, id), queue, id)
+    return api.remove_request(to_call(remove_v2.build_request(queue, id)), queue, id)
 
 
 def heartbeat(run: RawJob, state: msgspec.Raw) -> Request[None]:
     """PATCH /v2/queues/{queue}/jobs/{id}/run-id/{run_id}"""
-    call = build(heartbeat_v2, run.queue, run.id, _run_id(run), body=state)
+    call = to_call(heartbeat_v2.build_request(run.queue, run.id, _run_id(run), body=state))
     return api.heartbeat_request(call, run)
 
 
 def complete(run: RawJob) -> Request[None]:
     """DELETE /v2/queues/{queue}/jobs/{id}/run-id/{run_id}"""
-    return api.complete_request(build(complete_v2, run.queue, run.id, _run_id(run)), run)
+    call = to_call(complete_v2.build_request(run.queue, run.id, _run_id(run)))
+    return api.complete_request(call, run)
 
 
 def requeue(run: RawJob, jobs: Sequence[RawJob], mode: EnqueueMode) -> Request[None]:
     """PUT /v2/queues/{queue}/jobs/{id}/run-id/{run_id}"""
+    built = requeue_v2.build_request(run.queue, run.id, _run_id(run), body=[], mode=mode)
     return Request(
         f"requeue of {place(run.queue, run.id)}",
-        build_with(
-            [_new(job) for job in jobs],
-            requeue_v2,
-            run.queue,
-            run.id,
-            _run_id(run),
-            body=[],
-            mode=mode,
-        ),
+        to_call(built, [_new(job) for job in jobs]),
         {202: nothing, 409: api.exists_already(jobs)},
     )
 

@@ -1,9 +1,11 @@
 """Asking the server to hold a request until there is a job."""
 
+from math import inf
 from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 
 from relay_sdk import Backoff, Client, ServerBusyError, TransportError
 from relay_sdk._flow import Call, Reply
@@ -32,6 +34,11 @@ def waits(calls: list[Call]) -> list[int]:
 def test_a_server_may_hold_a_request_shorter_than_the_clients_timeout(version: Any) -> None:
     played = play(take(policy(version), "emails", 1, hold=True), held("x"))
     assert waits(played.calls) == [12]
+
+
+def test_without_a_timeout_a_server_may_hold_a_request_for_an_hour() -> None:
+    played = play(take(evolve(policy(), timeout=inf), "emails", 1, hold=True), held("x"))
+    assert waits(played.calls) == [3600]
 
 
 def test_a_request_that_was_held_is_followed_by_the_next_at_once(clock: Clock) -> None:

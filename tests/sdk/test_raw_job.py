@@ -7,6 +7,7 @@ from uuid import UUID
 
 import attrs
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from relay_api.models.job_v1 import JobV1
@@ -75,7 +76,7 @@ def test_both_readers_of_v2_agree_on_every_field(rows: list[dict[str, Any]]) -> 
 
 @given(st.lists(rows_v1, max_size=3))
 def test_both_readers_of_v1_agree_on_every_field(rows: list[dict[str, Any]]) -> None:
-    jobs = handed_out("q", 3, fenced=False)(reply(rows))
+    jobs = handed_out("q", 3, fenced=False)(reply(rows)).jobs
     for job, row in zip(jobs, rows, strict=True):
         expected = vars_of(JobV1.from_dict(row))
         if expected["max_retries"] < 0:
@@ -88,8 +89,16 @@ def test_both_readers_of_v1_agree_on_every_field(rows: list[dict[str, Any]]) -> 
 @given(rows_v2)
 def test_one_job_is_read_like_several(row: dict[str, Any]) -> None:
     row["run_id"] = row["run_id"] or str(UUID(int=0))
-    jobs = handed_out("q", 1, fenced=True)(reply([row]))
+    jobs = handed_out("q", 1, fenced=True)(reply([row])).jobs
     assert [shown("q", row["id"])(reply(row))] == jobs
+
+
+@pytest.mark.timeout(20)
+def test_a_reply_that_is_cut_inside_a_text_is_refused_in_one_pass() -> None:
+    """Each quote in it could be the beginning of another text."""
+    cut = Reply(200, {}, b'[{"payload":"' + rb"\"" * 200_000)
+    with pytest.raises(msgspec.DecodeError):
+        handed_out("q", 1, fenced=True)(cut)
 
 
 def vars_of(model: JobV1 | JobV2) -> dict[str, Any]:
