@@ -163,12 +163,13 @@ class BaseWorker(ABC):
             self._slots.free(ask, len(jobs))
             if self._stopping or not jobs:
                 self._news.tell()
-        for job in jobs:
-            task = self._routes[ask.queue.name](Run(self._policy, job, asked))
-            if self._stopping:
-                task.handle = _too_late
+        tasks = [self._routes[ask.queue.name](Run(self._policy, job, asked)) for job in jobs]
+        for task in tasks:
             self._running.add(task)
             self._keeper.add(task)
+        for task in tasks:
+            if self._stopping:
+                task.handle = _too_late
             self._start(task)
         return self._slots.call()
 

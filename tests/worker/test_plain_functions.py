@@ -177,6 +177,7 @@ async def test_where_the_system_has_few_threads_each_job_is_done_once(
         await rig.until(lambda: rig.server.polls())
         monkeypatch.setattr(threading.Thread, "start", start)
         rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
+        await rig.until(lambda: len(done) == len(ids), tick=0.05)
         await rig.until(lambda: not rig.jobs("q", *ids), tick=0.05)
         monkeypatch.undo()
     assert sorted(done) == ids

@@ -187,11 +187,14 @@ def test_a_worker_that_could_not_work_is_refused(rig: Rig) -> None:
         rig.worker("q", handle).add("q", rig.adapted(handle))
 
 
-@pytest.mark.parametrize("kind", ["sync"])
-@pytest.mark.parametrize("threads", [2, 3, 5])
-async def test_where_the_system_has_few_threads_each_job_is_done_once(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, threads: int
-) -> None:
+@pytest.fixture
+def threads() -> int:
+    """How many threads the system has."""
+    return 2
+
+
+@pytest.fixture
+def scarce(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     class Scarce(threading.Thread):
         started = 0
 
@@ -201,15 +204,60 @@ async def test_where_the_system_has_few_threads_each_job_is_done_once(
             Scarce.started += 1
             super().start()
 
+    monkeypatch.setattr(threading, "Thread", Scarce)
+
+
+@pytest.mark.usefixtures("scarce")
+@pytest.mark.parametrize("kind", ["sync"])
+@pytest.mark.parametrize("threads", [2, 3, 5])
+async def test_where_the_system_has_few_threads_each_job_is_done_once(rig: Rig) -> None:
     async def handle(helper: Helper) -> None:
         done.append(helper.raw.id)
 
     done: list[str] = []
-    ids = [f"{number:03}" for number in range(200)]
+    ids = [f"{number:03}" for number in range(60)]
     rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
-    worker = rig.worker("q", handle, concurrency=8)
-    monkeypatch.setattr(threading, "Thread", Scarce)
-    async with rig.running(worker):
+    async with rig.running(rig.worker("q", handle, concurrency=8)):
         await rig.until(lambda: len(done) == len(ids), tick=0.05)
         await rig.until(lambda: not rig.jobs("q", *ids), tick=0.05)
     assert sorted(done) == ids
+
+
+@pytest.mark.usefixtures("scarce")
+@pytest.mark.parametrize("kind", ["sync"])
+async def test_jobs_that_wait_for_a_thread_are_kept_alive(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        await gate.passed()
+        done.append(helper.raw.id)
+
+    done: list[str] = []
+    gate = rig.gate()
+    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=30) for id in "abc"])
+    async with rig.running(rig.worker("q", handle)):
+        await rig.until(lambda: gate.waiting)
+        for beats in range(3, 16, 3):
+            await rig.until(lambda n=beats: rig.server.count("PATCH") >= n, tick=0.2)
+        beaten = {line.split("/")[-1] for line in rig.server.asked if line.startswith("PATCH")}
+        assert len(beaten) == 3
+        gate.open()
+        await rig.until(lambda: not rig.jobs("q", *"abc"), tick=0.05)
+    assert sorted(done) == ["a", "b", "c"]
+
+
+@pytest.mark.usefixtures("scarce")
+@pytest.mark.parametrize("kind", ["sync"])
+async def test_jobs_that_wait_for_a_thread_are_put_back_when_the_worker_stops(rig: Rig) -> None:
+    async def handle(helper: Helper) -> None:
+        done.append(helper.raw.id)
+        await gate.passed()
+
+    done: list[str] = []
+    gate = rig.gate()
+    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in "abc"])
+    worker = rig.worker("q", handle)
+    async with rig.running(worker):
+        await rig.until(lambda: gate.waiting)
+        worker.stop()
+        gate.open()
+    assert len(done) == 1
+    assert len(rig.producer.next("q", 5, timeout=0)) == 2
