@@ -237,22 +237,26 @@ class BaseWorker(ABC):
             news = yield Invoke(partial(self._news.wait, left))
 
     def _put_back(self, seconds: float) -> Flow[None]:
-        """Put back the jobs that still run; what cannot be told in time is left to its timeout."""
+        """Put back the jobs that still run, and tell how others have ended, if there is time.
+
+        What cannot be told in time is left to its timeout.
+        """
         monotonic = self._policy.clock.monotonic
         until = monotonic() + seconds
         for task in list(self._running):
             run = task.run
             if run.over:
                 continue
+            what = "waits for the server" if run.meant else "still runs"
             try:
-                yield from bounded(run.release(), monotonic, until - monotonic())
+                end = (run.meant or run.release)()
+                yield from bounded(end, monotonic, until - monotonic())
             except (RelayError, TimeoutError) as error:
                 if not run.ended:  # in this moment, by itself
-                    run.log.warning(
-                        "%s still runs; it is left to its timeout: %s", run.where, error
-                    )
+                    run.log.warning("%s %s; it is left to its timeout: %s", run.where, what, error)
             else:
-                run.log.warning("%s still runs; it is put back", run.where)
+                if run.meant is None:
+                    run.log.warning("%s %s; it is put back", run.where, what)
             run.left = True
 
 

@@ -137,6 +137,7 @@ def _report(
 
 def _end(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
     """Tell the server how the run ends, as long as the job is ours."""
+    run.meant = end
     waits: Iterator[float] | None = None  # most need none
     while not run.over:
         try:
