@@ -1,11 +1,12 @@
 """A run of a job that was handed to this process: what may be done with it, as flows.
 
-Heartbeats and ends are apart: of each there is one at a time, and no end waits for a heartbeat.
-Whoever drives the flows sees to the heartbeats, the run itself to the ends.
+Heartbeats and ends are apart: of each there is one at a time, which is seen to by whoever drives
+the flows, and no end waits for a heartbeat.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -34,8 +35,6 @@ from relay_sdk.schedule import Schedule
 SHORTEST_INTERVAL = 0.25
 SOON = 0.5
 """Seconds until a state is sent again that an older one may overtake."""
-MOMENT = 0.05
-"""Seconds between two looks at whether another end is still under way."""
 SHORTEST_PATIENCE = 0.5
 """Seconds that a heartbeat has at least to be answered."""
 
@@ -55,6 +54,8 @@ class Run:
     stopping: bool = False
     meant: Callable[[], Flow[None]] | None = None
     """How a worker is about to end the run."""
+    handled: bool = False
+    """Whether an end that a helper was asked for is under way."""
     types: Queue[Any, Any] | None = None
     _ending: bool = False
     _late: tuple[msgspec.Raw, float] | None = None
@@ -274,20 +275,26 @@ class Run:
         return self._end(watched(self.policy.on_event, "requeue", *about, flow))
 
     def _end(self, flow: Flow[None], *, ours: bool = True) -> Flow[None]:
-        while self._ending:  # a lock would stay taken if a signal's handler raised there
-            yield from sleep(MOMENT)
+        if ours:
+            self.check_ours()
+        self._ending = True
         try:
-            self._ending = True
-            if ours:
-                self.check_ours()
             yield from flow
-            self.ended = True
         except JobLostError as error:
-            if not (self.ended or self.left):
-                self.lost = error.reason
+            self.lost = error.reason
             raise
         finally:
             self._ending = False
+        self.ended = True
+
+    @contextmanager
+    def ending(self) -> Generator[None]:
+        """Keep the worker from overtaking an end that a helper was asked for."""
+        self.handled = True
+        try:
+            yield
+        finally:
+            self.handled = False
 
     def _settle(self, jobs: list[RawJob], error: JobExistsError | JobLostError) -> Flow[None]:
         # Only "not in flight" can be the trace of a requeue that succeeded: once its run has

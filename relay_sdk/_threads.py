@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextvars import Context
 from queue import SimpleQueue
 from weakref import WeakSet
 
@@ -58,7 +59,7 @@ class Threads:
         while work := self._work.get():
             threading.current_thread().name, function = work
             try:
-                function()
+                Context().run(function)  # what a function sets in it is not there for the next
             except BaseException:
                 logger.exception("%s ended by an error", work[0])
             del work, function  # an idle thread holds on to nothing

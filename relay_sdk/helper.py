@@ -114,13 +114,14 @@ class JobHelper(_Helper[P, S]):
         super().__init__(run, queue)
         self._session = session
         self._beating = threading.Lock()
+        self._ending = threading.Lock()
 
     def complete(self) -> None:
         """Complete the job: the server deletes it.
 
         If the job is no longer ours, API v2 ignores this, and reports no error.
         """
-        self._session.run(self._run.complete())
+        self._end(self._run.complete())
 
     def heartbeat(self, state: S | None = KNOWN) -> None:
         """Keep the job for another `timeout` seconds, and save a state for the next run.
@@ -179,7 +180,7 @@ class JobHelper(_Helper[P, S]):
         again at 0. With `job`, that job is queued instead, and overwrites one with its id; on API
         v1 it must have the same queue and id (`UnsupportedError`).
         """
-        self._session.run(self._reschedule(job, run_at, delay, state))
+        self._end(self._reschedule(job, run_at, delay, state))
 
     def release(
         self,
@@ -194,7 +195,7 @@ class JobHelper(_Helper[P, S]):
         counts as a failure, and a job that has used up its `max_retries` is removed. The server's
         own count, of timeouts, starts again at 0.
         """
-        self._session.run(self._run.release(self._written(state), delay, costs_retry))
+        self._end(self._run.release(self._written(state), delay, costs_retry))
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "unique") -> None:
         """Complete the job and enqueue others, in one transaction.
@@ -202,15 +203,19 @@ class JobHelper(_Helper[P, S]):
         If one of them exists, `JobExistsError` names the first, and nothing has changed. API v1 can
         only queue the same job again (`UnsupportedError`).
         """
-        self._session.run(self._requeue(jobs, mode))
+        self._end(self._requeue(jobs, mode))
 
     def remove(self) -> None:
         """Delete the job, whoever holds it."""
-        self._session.run(self._run.remove())
+        self._end(self._run.remove())
 
     def exists(self) -> bool:
         """Tell whether the job is still on the server, whoever holds it."""
         return self._session.run(self._run.exists())
+
+    def _end(self, flow: Flow[None]) -> None:
+        with self._ending, self._run.ending():
+            self._session.run(flow)
 
     def _beat(self, interval: float | None = None) -> float | None:
         """Send an automatic heartbeat."""
@@ -234,12 +239,16 @@ class AsyncJobHelper(_Helper[P, S]):
     def _beating(self) -> anyio.Lock:
         return anyio.Lock()
 
+    @cached_property
+    def _ending(self) -> anyio.Lock:
+        return anyio.Lock()
+
     async def complete(self) -> None:
         """Complete the job: the server deletes it.
 
         If the job is no longer ours, API v2 ignores this, and reports no error.
         """
-        await self._session.run(self._run.complete())
+        await self._end(self._run.complete())
 
     async def heartbeat(self, state: S | None = KNOWN) -> None:
         """Keep the job for another `timeout` seconds, and save a state for the next run.
@@ -304,7 +313,7 @@ class AsyncJobHelper(_Helper[P, S]):
         again at 0. With `job`, that job is queued instead, and overwrites one with its id; on API
         v1 it must have the same queue and id (`UnsupportedError`).
         """
-        await self._session.run(self._reschedule(job, run_at, delay, state))
+        await self._end(self._reschedule(job, run_at, delay, state))
 
     async def release(
         self,
@@ -319,7 +328,7 @@ class AsyncJobHelper(_Helper[P, S]):
         counts as a failure, and a job that has used up its `max_retries` is removed. The server's
         own count, of timeouts, starts again at 0.
         """
-        await self._session.run(self._run.release(self._written(state), delay, costs_retry))
+        await self._end(self._run.release(self._written(state), delay, costs_retry))
 
     async def requeue(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "unique") -> None:
         """Complete the job and enqueue others, in one transaction.
@@ -327,15 +336,20 @@ class AsyncJobHelper(_Helper[P, S]):
         If one of them exists, `JobExistsError` names the first, and nothing has changed. API v1 can
         only queue the same job again (`UnsupportedError`).
         """
-        await self._session.run(self._requeue(jobs, mode))
+        await self._end(self._requeue(jobs, mode))
 
     async def remove(self) -> None:
         """Delete the job, whoever holds it."""
-        await self._session.run(self._run.remove())
+        await self._end(self._run.remove())
 
     async def exists(self) -> bool:
         """Tell whether the job is still on the server, whoever holds it."""
         return await self._session.run(self._run.exists())
+
+    async def _end(self, flow: Flow[None]) -> None:
+        async with self._ending:
+            with self._run.ending():
+                await self._session.run(flow)
 
     async def _beat(self, interval: float | None = None) -> float | None:
         """Send an automatic heartbeat."""

@@ -4,6 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
+from inspect import isasyncgenfunction, isgeneratorfunction
 from math import inf
 from types import NoneType
 from typing import Any, Self
@@ -47,7 +48,7 @@ class BaseWorker(ABC):
     _keeper: BaseKeeper
     _news: News | AsyncNews
     _slots: Slots
-    _cancellation: type[BaseException] | tuple[()] = ()
+    _cancellation: tuple[type[BaseException], ...] = ()
 
     def __init__(
         self,
@@ -81,15 +82,17 @@ class BaseWorker(ABC):
     def stop(self) -> None:
         """Ask the worker to stop, from any thread; `run` returns when it has.
 
-        An `AsyncWorker` is asked from a task.
+        An `AsyncWorker` is asked from a task. In a signal's handler, start a thread that asks.
         """
         self._stopping = True
         self._news.tell()
 
-    def _route(self, queue: str, task: Callable[[Run], Task]) -> Self:
+    def _route(self, queue: str, handler: object, task: Callable[[Run], Task]) -> Self:
         """Work on a queue."""
         if self._begun:
             raise RuntimeError("add queues before the worker runs")
+        if isgeneratorfunction(handler) or isasyncgenfunction(handler):
+            raise TypeError(f"the handler of {place(queue)} has a yield: called, it would not run")
         if queue in self._routes:
             raise ValueError(f"{place(queue)} has a handler already")
         self._routes[queue] = task
@@ -176,14 +179,11 @@ class BaseWorker(ABC):
     def _work(self, task: Task) -> Flow[None]:
         """Run a job to its end."""
         try:
-            yield from outcome(task, self._failing, partial(self._returned, task))
+            returned = partial(self._returned, task)
+            yield from outcome(task, self._failing, self._cancellation, returned)
         except Stopped:
             task.run.log.warning("the end of %s could not be told", task.run.where)
             task.run.left = True
-        except BaseException as error:
-            # Whoever has cancelled it puts it back.
-            task.run.left = not isinstance(error, self._cancellation)
-            raise
         finally:
             self._ended(task)
 
@@ -245,17 +245,17 @@ class BaseWorker(ABC):
         until = monotonic() + seconds
         for task in list(self._running):
             run = task.run
-            if run.over:
+            if run.over or run.handled:
                 continue
-            what = "waits for the server" if run.meant else "still runs"
+            meant = run.meant
+            what = "waits for the server" if meant else "still runs"
             try:
-                end = (run.meant or run.release)()
-                yield from bounded(end, monotonic, until - monotonic())
+                yield from bounded((meant or run.release)(), monotonic, until - monotonic())
             except (RelayError, TimeoutError) as error:
                 if not run.ended:  # in this moment, by itself
                     run.log.warning("%s %s; it is left to its timeout: %s", run.where, what, error)
             else:
-                if run.meant is None:
+                if meant is None:
                     run.log.warning("%s %s; it is put back", run.where, what)
             run.left = True
 

@@ -1,6 +1,7 @@
 """What becomes of a job: its handler returns, raises, loses the job, or is told to leave."""
 
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -13,6 +14,7 @@ from relay_sdk._flow import Flow, Invoke, sleep
 from relay_sdk._keeper import Lease
 from relay_sdk._log import logger
 from relay_sdk._operations import pause_asked_for
+from relay_sdk._process import process
 from relay_sdk._run import Run
 from relay_sdk.backoff import Backoff
 from relay_sdk.events import JobEvent, tell
@@ -27,8 +29,21 @@ AsyncReport: TypeAlias = Callable[[AsyncJobHelper[Any, Any], Exception], Awaitab
 
 Kind: TypeAlias = Literal["started", "ended", "failed", "lost", "retried", "released"]
 
+MOMENT = 0.05
+"""Seconds between two looks at whether an end of the handler's own is still under way."""
 AWAY = Backoff(0.5, maximum=5.0)
 """Seconds between attempts to reach a server that is away."""
+
+
+class NoChild:
+    """Where a handler runs: the child of one that forks ends there, for the job is its parent's."""
+
+    def __enter__(self) -> None:
+        self._parent = process()
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if process() != self._parent:
+            os._exit(kind is not None)
 
 
 class Unfinished(BaseException):
@@ -58,11 +73,15 @@ class Task(Lease):
 
 
 def outcome(
-    task: Task, failing: Failing, returned: Callable[[], object] = lambda: None
+    task: Task,
+    failing: Failing,
+    cancellation: tuple[type[BaseException], ...] = (),
+    returned: Callable[[], object] = lambda: None,
 ) -> Flow[None]:
     """Call the handler, and tell the server what came of it, unless the handler has.
 
-    `returned` is called when the handler has, and nothing is left but to tell that.
+    What is a `cancellation` passes. `returned` is called when the handler has, and nothing is left
+    but to tell that.
     """
     run = task.run
     if loud := logger.isEnabledFor(logging.DEBUG):
@@ -86,12 +105,13 @@ def outcome(
             run.log.exception("the handler of %s failed", run.where)
         yield from _report(task, failing.on_error, error)
         yield from _retry(task, failing, error)
-    except SystemExit as error:
-        raised = error
-        run.log.exception("the handler of %s exited; it is left to its timeout", run.where)
-    except BaseException:
+    except cancellation:
         run.log.warning("%s was cancelled", run.where)
         raise  # to who has cancelled it, and puts it back
+    except BaseException as error:
+        raised = error
+        what = "exited" if isinstance(error, SystemExit) else f"raised {type(error).__name__}"
+        run.log.exception("the handler of %s %s; it is left to its timeout", run.where, what)
     else:
         returned()
         yield from _end(run, run.complete)
@@ -139,6 +159,8 @@ def _end(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
     """Tell the server how the run ends, as long as the job is ours."""
     run.meant = end
     waits: Iterator[float] | None = None  # most need none
+    while run.handled:  # in a thread or task that the handler has left behind
+        yield from sleep(MOMENT)
     while not run.over:
         try:
             yield from end()

@@ -33,7 +33,6 @@ class _Owner:
         if self._wakeup >= 0:
             # An event loop is woken in this way already: its handlers, ours among them, are called.
             signal.set_wakeup_fd(self._wakeup)
-        self._came = False
         self._thread = threading.Thread(target=self._listen, name="relay_sdk signals", daemon=True)
         self._thread.start()
 
@@ -58,11 +57,10 @@ class _Owner:
             if current not in (-1, self._writing.fileno()):
                 signal.set_wakeup_fd(current)
         self._writing.close()
-        if not (forked or self._came):  # else it is in a stop, which may be waiting for this thread
+        if not forked:
             self._thread.join()
 
     def _caught(self, _: int, __: FrameType | None) -> None:
-        self._came = True
         self.restore()
         with suppress(OSError):
             self._writing.send(CAUGHT)
@@ -85,10 +83,18 @@ class _Owner:
 
     def _stop_all(self) -> None:
         for stop in list(_stops.values()):
+            # Each in a thread: one whose event loop is blocked keeps the signal from no other.
             try:
-                stop()
-            except Exception:
-                logger.exception("a worker could not be stopped")
+                threading.Thread(target=_stopped, args=(stop,), daemon=True).start()
+            except RuntimeError:  # the system has no thread for it
+                _stopped(stop)
+
+
+def _stopped(stop: Callable[[], object]) -> None:
+    try:
+        stop()
+    except Exception:
+        logger.exception("a worker could not be stopped")
 
 
 _stops: dict[object, Callable[[], object]] = {}

@@ -39,10 +39,17 @@ async def spawning() -> AsyncGenerator[Spawn]:
                 await asyncio.wait(tasks, timeout=AGAIN)
 
 
-def cancelled() -> bool:
-    """Tell whether this task was cancelled, and not what it waits for."""
+def is_cancelled(leaving: bool) -> bool:
+    """Tell whether a job's task is cancelled by its worker, which then is `leaving`, or by trio.
+
+    On asyncio anybody can cancel a task; what others have asked for is forgotten.
+    """
     task = asyncio_task()
-    return bool(task and task.cancelling()) or get_current_task().has_pending_cancellation()
+    if task is None:
+        return get_current_task().has_pending_cancellation()
+    while not leaving and task.uncancel():
+        pass
+    return leaving
 
 
 def asyncio_task() -> asyncio.Task[Any] | None:

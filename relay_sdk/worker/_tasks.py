@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from math import inf
@@ -24,9 +25,9 @@ from relay_sdk.helper import AsyncJobHelper
 from relay_sdk.job import P, Queue, S, as_queue
 from relay_sdk.worker._base import LAST_REPLY, BaseWorker
 from relay_sdk.worker._lanes import Lanes
-from relay_sdk.worker._outcome import AsyncReport, Task, Unfinished
+from relay_sdk.worker._outcome import AsyncReport, NoChild, Task, Unfinished
 from relay_sdk.worker._signals import stop_on_signals
-from relay_sdk.worker._spawn import Spawn, cancelled, spawning
+from relay_sdk.worker._spawn import Spawn, is_cancelled, spawning
 
 PAUSE = 1.0
 """Seconds that a job keeps its slot which found no thread."""
@@ -48,6 +49,8 @@ class AsyncWorker(BaseWorker):
 
     _asks: TaskGroup
     _block: TaskGroup
+    _context: Context
+    _leaving = False
     _spawn: Spawn
 
     def __init__(
@@ -79,21 +82,23 @@ class AsyncWorker(BaseWorker):
     ) -> Self:
         """Work on another queue too; its jobs share the slots."""
         declared = as_queue(queue)
-        called = handler.func if isinstance(handler, partial) else handler
+        given: object = handler
+        called = given.func if isinstance(given, partial) else given
         plain = not (iscoroutinefunction(called) or iscoroutinefunction(type(called).__call__))
 
         def task(run: Run) -> Task:
             helper = AsyncJobHelper(self._lanes, run, declared)
             call, scope = partial(handler, helper), self._make_scope()
-            handle = partial(_handle, run, call, scope, self._threads if plain else None)
+            handle = partial(self._handle, run, call, scope, self._threads if plain else None)
             return Task(run, helper._beat, scope.cancel, helper=helper, handle=handle)
 
-        return self._route(declared.name, task)
+        return self._route(declared.name, handler, task)
 
     async def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were put back."""
         self._begin()
-        self._cancellation = get_cancelled_exc_class()
+        self._context = copy_context()
+        self._cancellation = get_cancelled_exc_class(), KeyboardInterrupt, GeneratorExit
         self._make_scope = type(CancelScope())  # this loop's own, not looked for with each job
         try:
             async with BlockingPortal() as portal, create_task_group() as beats:
@@ -129,7 +134,10 @@ class AsyncWorker(BaseWorker):
     async def _live(self) -> None:
         try:
             async with create_task_group() as self._asks, spawning() as self._spawn:
-                await self._session.run(self._life())
+                try:
+                    await self._session.run(self._life())
+                finally:
+                    self._leaving = True
                 self._asks.cancel_scope.cancel()
         except BaseException:
             if not self._stopping:  # else this is the second wish to stop, and is served at once
@@ -138,33 +146,40 @@ class AsyncWorker(BaseWorker):
             raise
 
     def _start_asking(self) -> None:
-        self._asks.start_soon(self._asking)
+        self._context.copy().run(self._asks.start_soon, self._asking)
 
     async def _asking(self) -> None:
         with CancelScope() as scope:
             await self._session.run(self._take_jobs(scope.cancel))
 
     def _start(self, task: Task) -> None:
-        self._spawn(arun, self._work(task), self._lanes.wait)
+        """Run a job in a context of its own; one that comes too late is put back by `_live`."""
+        if not self._leaving:
+            work = self._work(task), self._lanes.wait
+            self._context.copy().run(self._spawn, arun, *work)
 
-
-async def _handle(
-    run: Run, call: Callable[[], object], scope: CancelScope, threads: CapacityLimiter | None
-) -> None:
-    """Call a handler; the scope cancels what can be cancelled, which a thread cannot."""
-    try:
-        result = call() if threads is None else await _in_thread(run, call, threads)
-        if not isawaitable(result):
-            return
-        with scope:
-            await result
-    except get_cancelled_exc_class() as error:
-        if cancelled():
-            raise
-        raise RuntimeError("the handler was cancelled by what it waited for") from error
-    # A coroutine that has swallowed its cancellation is no more done than one that has not.
-    if scope.cancel_called and not run.over:
-        raise Unfinished("was cancelled")
+    async def _handle(
+        self,
+        run: Run,
+        call: Callable[[], object],
+        scope: CancelScope,
+        threads: CapacityLimiter | None,
+    ) -> None:
+        """Call a handler; the scope cancels what can be cancelled, which a thread cannot."""
+        try:
+            with NoChild():
+                result = call() if threads is None else await _in_thread(run, call, threads)
+                if not isawaitable(result):
+                    return
+                with scope:
+                    await result
+        except get_cancelled_exc_class() as error:
+            if is_cancelled(self._leaving):
+                raise
+            raise RuntimeError("the handler was cancelled, and not by its worker") from error
+        # A coroutine that has swallowed its cancellation is no more done than one that has not.
+        if scope.cancel_called and not run.over:
+            raise Unfinished("was cancelled")
 
 
 async def _in_thread(run: Run, call: Callable[[], object], threads: CapacityLimiter) -> object:
@@ -174,7 +189,8 @@ async def _in_thread(run: Run, call: Callable[[], object], threads: CapacityLimi
     def work() -> list[object]:
         nonlocal began
         began = True
-        return [call()]  # hidden in a list: trio takes no awaitable from a thread
+        with NoChild():
+            return [call()]  # hidden in a list: trio takes no awaitable from a thread
 
     try:
         (result,) = await run_sync(work, abandon_on_cancel=True, limiter=threads)

@@ -19,7 +19,7 @@ from relay_sdk.exceptions import TransportError
 from relay_sdk.helper import JobHelper
 from relay_sdk.job import P, Queue, S, as_queue
 from relay_sdk.worker._base import BaseWorker
-from relay_sdk.worker._outcome import Report, Task
+from relay_sdk.worker._outcome import NoChild, Report, Task
 from relay_sdk.worker._signals import stop_on_signals
 
 # Clients and helpers show their parts to workers only.
@@ -77,7 +77,7 @@ class Worker(BaseWorker):
             call = partial(_call, handler, helper)
             return Task(run, helper._beat, helper=helper, handle=call)
 
-        return self._route(declared.name, task)
+        return self._route(declared.name, handler, task)
 
     def run(self) -> None:
         """Work until told to stop; return when the jobs have ended or were put back."""
@@ -142,6 +142,7 @@ class Worker(BaseWorker):
 
 
 def _call(handler: Callable[[JobHelper[P, S]], object], helper: JobHelper[P, S]) -> None:
-    result = handler(helper)
+    with NoChild():
+        result = handler(helper)
     if isawaitable(result):
         raise TypeError(f"the handler returned {result!r}: it needs an AsyncWorker")

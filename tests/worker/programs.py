@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-from types import FrameType
 from typing import Any
 
 import anyio
@@ -123,25 +122,6 @@ def forking() -> None:
         say("child ended" if ended else "child goes on", "job", helper.exists())
 
     run(handle, 1)
-
-
-def interrupted() -> None:
-    """Stop the worker from a signal handler of one's own, in the middle of the worker's wait."""
-
-    def trace(frame: FrameType, event: str, arg: object) -> Any:
-        waits = frame.f_code is threading.Event.wait.__code__ and event == "line"
-        waits = waits and frame.f_back is not None and frame.f_back.f_code.co_name == "sleep"
-        if waits and frame.f_locals["self"]._cond._lock.locked():
-            sys.settrace(None)
-            signal.raise_signal(signal.SIGUSR1)
-        return trace
-
-    with Client() as relay:
-        worker = Worker(relay, "q", lambda helper: None)
-        signal.signal(signal.SIGUSR1, lambda *_: worker.stop())
-        sys.settrace(trace)
-        worker.run()
-    say("left")
 
 
 if __name__ == "__main__":

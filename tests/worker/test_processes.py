@@ -200,13 +200,3 @@ def test_the_child_of_a_handler_that_forks_neither_ends_the_job_nor_goes_on_work
     relay.enqueue(Queue("q").job("a", 1, timeout=60))
     process = start("forking")
     assert lines(process, 1) == ["child ended job True"]
-
-
-def test_a_worker_may_be_stopped_by_a_signal_handler_of_the_program(
-    relay: Client, start: Start
-) -> None:
-    process = start("interrupted")
-    try:
-        assert process.communicate(timeout=PATIENCE / 2)[0].strip() == "left"
-    except subprocess.TimeoutExpired:
-        raise AssertionError("`stop` waits for a lock that the same thread holds") from None
