@@ -48,10 +48,10 @@ check-layers:
 check-generated:
 	$(BIN)/python openapi/generate.py --check
 
-bench: .venv/dev  ## measure the SDK and its local server (8 minutes); QUICK=1 only sees that it runs
+bench: .venv/dev  ## measure the SDK and its local server (some minutes); QUICK=1 only sees that it runs
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
-bench-peers: .venv/dev  ## the same beside pgqueuer, Dramatiq and Celery (12 minutes)
+bench-peers: .venv/dev  ## the same beside pgqueuer, Dramatiq and Celery (8 minutes)
 	$(BIN)/python benchmarks/install_peers.py
 	$(BIN)/python benchmarks/run.py --peers $(if $(QUICK),--quick)
 

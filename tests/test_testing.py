@@ -402,6 +402,25 @@ async def test_adrain_lets_a_handler_end_the_test(server: Server, anyio_backend:
 
 
 @both_loops
+async def test_a_limit_of_time_around_adrain_ends_a_handler_that_hangs(
+    server: Server, anyio_backend: str
+) -> None:
+    async def handle(helper: AsyncJobHelper[int, int]) -> None:
+        await anyio.Event().wait()
+
+    relay = server.async_client()
+    await relay.enqueue(NUMBERS.job("a", 1))
+    with anyio.move_on_after(0.05) as scope:
+        await adrain(AsyncWorker(relay, NUMBERS, handle))
+    assert scope.cancelled_caught
+    if anyio_backend == "asyncio":
+        await relay.enqueue(NUMBERS.job("b", 1))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await adrain(AsyncWorker(relay, NUMBERS, handle))
+
+
+@both_loops
 async def test_adrain_gives_up_on_a_handler_that_queues_its_job_for_now(
     server: Server, anyio_backend: str
 ) -> None:

@@ -10,6 +10,7 @@ from relay_sdk.events import Event, JobEvent
 from relay_sdk.worker import AsyncWorker, Worker
 from relay_sdk.worker._base import BaseWorker
 from relay_sdk.worker._outcome import Task, outcome
+from relay_sdk.worker._tasks import passing
 
 LIMIT = 1000
 
@@ -31,7 +32,12 @@ def drain(worker: Worker, *, limit: int = LIMIT) -> int:
 
 async def adrain(worker: AsyncWorker, *, limit: int = LIMIT) -> int:
     """Do what `drain` does, in this task."""
-    return await arun(_drained(worker, limit), worker._session.wait)
+    # What cancels the handler cancels this task with it.
+    worker._cancellation, worker._leaving = passing(), True
+    try:
+        return await arun(_drained(worker, limit), worker._session.wait)
+    finally:
+        worker._leaving = False
 
 
 def _drained(worker: BaseWorker, limit: int) -> Flow[int]:
@@ -49,7 +55,7 @@ def _drained(worker: BaseWorker, limit: int) -> Flow[int]:
         task = yield from _next_task(worker, policy)
         if task is None:
             return count
-        yield from outcome(task, worker._failing)
+        yield from outcome(task, worker._failing, worker._cancellation)
         for error in raised:
             raise error
     raise RuntimeError(

@@ -98,7 +98,7 @@ class AsyncWorker(BaseWorker):
         """Work until told to stop; return when the jobs have ended or were put back."""
         self._begin()
         self._context = copy_context()
-        self._cancellation = get_cancelled_exc_class(), KeyboardInterrupt, GeneratorExit
+        self._cancellation = passing()
         self._make_scope = type(CancelScope())  # this loop's own, not looked for with each job
         try:
             async with BlockingPortal() as portal, create_task_group() as beats:
@@ -180,6 +180,11 @@ class AsyncWorker(BaseWorker):
         # A coroutine that has swallowed its cancellation is no more done than one that has not.
         if scope.cancel_called and not run.over:
             raise Unfinished("was cancelled")
+
+
+def passing() -> tuple[type[BaseException], ...]:
+    """Give what ends a task in this event loop, and is nobody's failure."""
+    return get_cancelled_exc_class(), KeyboardInterrupt, GeneratorExit
 
 
 async def _in_thread(run: Run, call: Callable[[], object], threads: CapacityLimiter) -> object:
