@@ -72,7 +72,8 @@ def connecting() -> Generator[None]:
         raise
     except TimeoutError as error:
         raise ConnectTimeout(str(error)) from error
-    except (OSError, UnicodeError, Broken, ReadError) as error:
+    except (OSError, UnicodeError, RuntimeError, Broken, ReadError) as error:
+        # A RuntimeError says that the system has no thread to look a name up.
         raise ConnectError(str(error)) from error
 
 

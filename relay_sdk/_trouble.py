@@ -85,5 +85,7 @@ def _why(error: Exception, place: str, scheme: str, seconds: float, *, late: boo
             )
         case OSError() if cause.strerror:
             return f"no connection to {place}: {cause.strerror}"
+        case _ if "ConnectError" in names:
+            return f"no connection to {place}: {cause}"
         case _:
             return f"no usable reply from {place}: {str(error) or type(error).__name__}"
