@@ -8,7 +8,7 @@ test: .venv/dev  ## run all tests, on all cores
 	$(BIN)/python -m pytest -n auto
 
 # Without those that start and stop servers of PostgreSQL.
-QUICKLY = tests/sdk $(filter-out tests/local/test_postgres_%,$(wildcard tests/local/test_*.py))
+QUICKLY = $(addprefix tests/,base codecs http protocol engine client) $(wildcard tests/local/test_*.py)
 test-oldest: .venv/dev  ## quick tests of the wheel, with the oldest dependencies that are allowed
 	$(BIN)/python tests/matrix.py --python $(BIN)/python --dependencies oldest $(QUICKLY)
 

@@ -17,7 +17,7 @@ import msgspec
 import pydantic
 
 from relay_sdk import Client, Queue
-from relay_sdk._flow import Call, Reply
+from relay_sdk._base.flow import Request, Response
 from relay_sdk.job import from_raw, to_raw
 
 JOBS = 1_000
@@ -81,21 +81,21 @@ PAYLOADS: dict[str, tuple[Any, Any]] = {
 class Stub:
     """A transport that answers at once."""
 
-    def __init__(self, answer: Reply) -> None:
+    def __init__(self, answer: Response) -> None:
         self.answer = answer
 
-    def send(self, _: Call, _stop: object = None) -> Reply:
+    def send(self, _: Request, _stop: object = None) -> Response:
         return self.answer
 
     def close(self) -> None:
         pass
 
 
-def talking(answer: Reply) -> Client:
+def talking(answer: Response) -> Client:
     """Make a client with a stub for a transport."""
     client = Client("http://server", api="v2")
     client.close()
-    client._session.http = Stub(answer)  # type: ignore[assignment]
+    client._driver.http = Stub(answer)  # type: ignore[assignment]
     return client
 
 
@@ -115,9 +115,9 @@ def stages(form: Any, payload: Any) -> dict[str, Callable[[], object]]:
     numbers = range(JOBS)
     jobs = [queue.job(f"welcome-{number}", payload) for number in numbers]
     text = bytes(to_raw(jobs[0]).payload)
-    producer = talking(Reply(202, {}, b""))
+    producer = talking(Response(202, {}, b""))
     content = msgspec.json.encode([row(number, text) for number in numbers])
-    consumer = talking(Reply(200, {}, content))
+    consumer = talking(Response(200, {}, content))
     raws = [helper.raw for helper in consumer.next(queue, JOBS)]
     return {
         "job": lambda: [queue.job(f"welcome-{number}", payload) for number in numbers],

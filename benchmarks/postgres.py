@@ -24,9 +24,10 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tests.postgres import Cluster
+
 from relay_sdk import AsyncClient, AsyncJobHelper, AsyncWorker
 from relay_sdk.local.postgres.wakeups import Wakeups
-from tests.postgres import Cluster
 
 TICK = os.sysconf("SC_CLK_TCK")
 PAYLOAD = {"to": "somebody@example.org", "subject": "Hello", "tries": 3, "flags": [True, None]}

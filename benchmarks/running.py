@@ -19,8 +19,9 @@ from statistics import median, quantiles
 import anyio
 
 from relay_sdk import AsyncClient, AsyncJobHelper, AsyncWorker
-from relay_sdk._flow import Call, Reply
-from relay_sdk._operations import complete, take
+from relay_sdk._base.flow import Request, Response
+from relay_sdk._engine.operations import complete
+from relay_sdk._engine.polling import poll
 
 JOB = (
     '{{"queue":"q","id":"{0}","timeout":3,"max_retries":null,"payload":1,"state":null,'
@@ -46,23 +47,27 @@ class Stub:
         self.beats = dict[str, float]()
         self.gaps: list[float] = []
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Request) -> Response:
         await asyncio.sleep(0)
         if call.method == "GET":
             self.polls += 1
             number = int(call.target.rpartition("num_jobs=")[2])
             batch, self.jobs = self.jobs[:number], self.jobs[number:]
-            return Reply(200, {}, f"[{','.join(batch)}]".encode()) if batch else Reply(204, {}, b"")
+            return (
+                Response(200, {}, f"[{','.join(batch)}]".encode())
+                if batch
+                else Response(204, {}, b"")
+            )
         if call.method == "PATCH":
             now = time.monotonic()
             if before := self.beats.get(call.target):
                 self.gaps.append(now - before)
             self.beats[call.target] = now
-            return Reply(202, {}, b"")
+            return Response(202, {}, b"")
         self.ended += 1
         if self.ended == self.number:
             self.all_ended.set()
-        return Reply(200, {}, b"")
+        return Response(200, {}, b"")
 
     def describe(self) -> str:
         return "a stub"
@@ -73,7 +78,7 @@ class Stub:
 async def with_stub(jobs: int, work: Callable[[AsyncClient, Stub], Awaitable[None]]) -> Stub:
     stub = Stub(jobs)
     async with AsyncClient(Stub.url, api="v2") as client:
-        client._session.http = stub  # type: ignore[assignment]
+        client._driver.http = stub  # type: ignore[assignment]
         await work(client, stub)
     return stub
 
@@ -86,14 +91,14 @@ async def worker(client: AsyncClient, stub: Stub, concurrency: int) -> None:
 
 
 async def exchanges(client: AsyncClient, stub: Stub, concurrency: int) -> None:
-    session = client._session
+    driver = client._driver
 
     async def complete_all() -> None:
         while raws:
-            await session.run(complete(session.policy, raws.pop()))
+            await driver.run(complete(driver.config, raws.pop()))
 
     while stub.jobs:
-        raws, _ = await session.run(take(session.policy, "q", concurrency))
+        raws, _ = await driver.run(poll(driver.config, "q", concurrency))
         await asyncio.gather(*(complete_all() for _ in range(min(concurrency, 50))))
 
 

@@ -23,9 +23,9 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from relay_sdk import TransportError
-from relay_sdk._address import Address
-from relay_sdk._flow import Call
-from relay_sdk._http import AsyncHttp, Http
+from relay_sdk._base.flow import Request
+from relay_sdk._http.address import Address
+from relay_sdk._http.client import AsyncHttp, Http
 
 counts: Counter[str] = Counter()
 AT_ONCE = 20
@@ -90,7 +90,7 @@ def soak_threads(http: Http, end: float) -> None:
         while time.monotonic() < end:
             number = chance.randrange(10**12)
             try:
-                check(number, http.send(Call("GET", f"/{number}", within=1)).content)
+                check(number, http.send(Request("GET", f"/{number}", within=1)).content)
             except TransportError as error:
                 counts["sent" if error.sent else "not sent"] += 1
                 time.sleep(0.001)
@@ -109,7 +109,7 @@ async def soak_tasks(http: AsyncHttp, end: float, backend: str) -> None:
     async def one() -> None:
         number = random.randrange(10**12)
         try:
-            check(number, (await http.send(Call("GET", f"/{number}", within=1))).content)
+            check(number, (await http.send(Request("GET", f"/{number}", within=1))).content)
         except TransportError as error:
             counts["sent" if error.sent else "not sent"] += 1
             await anyio.sleep(0.001)

@@ -59,7 +59,7 @@ if __name__ == "__main__":
     with Client() as relay:
         # A worker is usually another program. Each part of this needs the client only.
         retry = Backoff(1, maximum=60, retries=3)
-        worker = Worker(relay, WORDS, count, retry=retry, on_give_up=fail)
+        worker = Worker(relay, WORDS, count, retry=retry, on_retries_exhausted=fail)
         with worker.add(RESULTS, forget):
             relay.enqueue(WORDS.job(id, words))
             print(wait_for(relay, id))

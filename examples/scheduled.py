@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from relay_sdk import Client, JobHelper, Queue, Recurring, Worker
+from relay_sdk import Client, JobHelper, Queue, RRule, Worker
 
 
 @dataclass
@@ -12,7 +12,7 @@ class Report:
 
 
 REPORTS = Queue("reports", payload=Report)
-MONDAYS = Recurring("FREQ=WEEKLY;BYDAY=MO;BYHOUR=9", "Europe/Berlin")
+MONDAYS = RRule("FREQ=WEEKLY;BYDAY=MO;BYHOUR=9", "Europe/Berlin")
 
 
 def write(helper: JobHelper[Report]) -> None:

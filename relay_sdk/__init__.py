@@ -6,35 +6,36 @@ from typing import TYPE_CHECKING
 from relay_sdk.backoff import Backoff
 from relay_sdk.codec import Codec
 from relay_sdk.exceptions import (
+    ClientStateError,
     JobExistsError,
     JobLostError,
     JobNotFoundError,
     PayloadError,
     RelayError,
     RequestRejectedError,
+    RetryableError,
     ServerBusyError,
     TransportError,
     UnexpectedStatusError,
     UnsupportedError,
-    UnusableClientError,
 )
 from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
-from relay_sdk.schedule import Cron, Every, Missed, Recurring, Schedule
+from relay_sdk.schedule import Cron, Every, MissedRuns, RRule, Schedule
 
 if TYPE_CHECKING:
-    from relay_sdk._policy import ApiChoice
+    from relay_sdk._engine.config import ApiChoice
     from relay_sdk.client import AsyncClient, Client
     from relay_sdk.events import Event, JobEvent, RequestEvent
     from relay_sdk.helper import AsyncJobHelper, JobHelper
-    from relay_sdk.worker import AsyncReport, AsyncWorker, Report, Worker
+    from relay_sdk.worker import AsyncErrorHandler, AsyncWorker, ErrorHandler, Worker
 else:
     # Who declares queues needs no httpx, and who enqueues jobs no worker.
     _LATER = {
-        "_policy": ("ApiChoice",),
+        "_engine.config": ("ApiChoice",),
         "client": ("AsyncClient", "Client"),
         "events": ("Event", "JobEvent", "RequestEvent"),
         "helper": ("AsyncJobHelper", "JobHelper"),
-        "worker": ("AsyncReport", "AsyncWorker", "Report", "Worker"),
+        "worker": ("AsyncErrorHandler", "AsyncWorker", "ErrorHandler", "Worker"),
     }
 
     def __getattr__(name: str) -> object:
@@ -52,14 +53,16 @@ else:
 __all__ = [
     "ApiChoice",
     "AsyncClient",
+    "AsyncErrorHandler",
     "AsyncJobHelper",
-    "AsyncReport",
     "AsyncWorker",
     "Backoff",
     "Client",
+    "ClientStateError",
     "Codec",
     "Cron",
     "EnqueueMode",
+    "ErrorHandler",
     "Event",
     "Every",
     "Job",
@@ -68,20 +71,19 @@ __all__ = [
     "JobHelper",
     "JobLostError",
     "JobNotFoundError",
-    "Missed",
+    "MissedRuns",
     "PayloadError",
     "Queue",
+    "RRule",
     "RawJob",
-    "Recurring",
     "RelayError",
-    "Report",
     "RequestEvent",
     "RequestRejectedError",
+    "RetryableError",
     "Schedule",
     "ServerBusyError",
     "TransportError",
     "UnexpectedStatusError",
     "UnsupportedError",
-    "UnusableClientError",
     "Worker",
 ]

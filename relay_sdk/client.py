@@ -8,17 +8,17 @@ from typing import Any, Generic, Self, TypeVar
 
 from attrs import evolve, frozen
 
-from relay_sdk import _operations as operations
-from relay_sdk._address import Address
-from relay_sdk._checks import check_choice, check_key, check_type, check_whole, in_seconds
-from relay_sdk._clock import Clock, Stopped, SystemClock
-from relay_sdk._flow import Flow
-from relay_sdk._http import AsyncHttp, Http
-from relay_sdk._own import AsyncHttpClient, HttpClient
-from relay_sdk._policy import ApiChoice, Policy
-from relay_sdk._run import Run, take_runs
-from relay_sdk._session import AsyncSession, Session
-from relay_sdk._wire.detection import Versions
+from relay_sdk._base.clock import Clock, Stopped, SystemClock
+from relay_sdk._base.flow import Flow
+from relay_sdk._base.validation import check_choice, check_key, check_type, check_whole, in_seconds
+from relay_sdk._engine import operations
+from relay_sdk._engine.config import ApiChoice, ClientConfig
+from relay_sdk._engine.driver import AsyncDriver, Driver
+from relay_sdk._engine.run import Run, take_runs
+from relay_sdk._http.address import Address
+from relay_sdk._http.client import AsyncHttp, Http
+from relay_sdk._http.httpx_adapter import AsyncHttpClient, HttpClient
+from relay_sdk._protocol.negotiation import Versions
 from relay_sdk.backoff import Backoff
 from relay_sdk.events import Event
 from relay_sdk.helper import AsyncJobHelper, JobHelper
@@ -51,7 +51,7 @@ class _Client(Generic[OwnClient]):
         check_choice("api", api, ApiChoice)
         for name, value in (("next_backoff", next_backoff), ("retry_backoff", retry_backoff)):
             check_type(f"{name} must be a Backoff", value, Backoff, "write Backoff(retries=3)")
-        self._policy = Policy(
+        self._config = ClientConfig(
             next_backoff,
             retry_backoff,
             clock or SystemClock(),
@@ -61,7 +61,7 @@ class _Client(Generic[OwnClient]):
             clock is None,
             on_event,
         )
-        self._open(Address(base_url, self._policy.timeout, headers, token), http_client)
+        self._open(Address(base_url, self._config.timeout, headers, token), http_client)
 
     @abstractmethod
     def _open(self, address: Address, http_client: OwnClient | None) -> None:
@@ -70,7 +70,7 @@ class _Client(Generic[OwnClient]):
     def _enqueue(self, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
         check_type("enqueue_batch takes several jobs", jobs, Iterable, "write enqueue_batch([job])")
-        return operations.enqueue(self._policy, jobs, mode)
+        return operations.enqueue(self._config, jobs, mode)
 
     def _take(
         self, queue: Queue[P, S], num_jobs: int, timeout: float | timedelta | None
@@ -78,25 +78,25 @@ class _Client(Generic[OwnClient]):
         check_whole("num_jobs", num_jobs, 1, 2**32 - 1, queue.name)
         seconds = None if timeout is None else in_seconds("timeout", timeout, queue.name)
         # Who counts the polls wants each to be answered at once.
-        hold = self._policy.next_backoff.retries is None
-        return take_runs(self._policy, queue.name, num_jobs, seconds, hold=hold)
+        long_poll = self._config.next_backoff.retries is None
+        return take_runs(self._config, queue.name, num_jobs, seconds, long_poll=long_poll)
 
     def _take_one(self, queue: Queue[P, S]) -> Flow[list[Run]]:
         """Wait for a job, however long that takes."""
-        for_ever = evolve(self._policy.next_backoff, retries=None)
-        policy = evolve(self._policy, next_backoff=for_ever)
-        return take_runs(policy, queue.name, 1, None, hold=True)
+        for_ever = evolve(self._config.next_backoff, retries=None)
+        policy = evolve(self._config, next_backoff=for_ever)
+        return take_runs(policy, queue.name, 1, None, long_poll=True)
 
     def _get(self, queue: Queue[P, S] | str, id: str) -> Flow[Job[P, S]]:
         declared = as_queue(queue)
-        raw = yield from operations.get(self._policy, *_key(declared, id))
+        raw = yield from operations.get(self._config, *_key(declared, id))
         return from_raw(declared, raw)
 
     def _exists(self, queue: Queue[Any, Any] | str, id: str) -> Flow[bool]:
-        return operations.exists(self._policy, *_key(queue, id))
+        return operations.exists(self._config, *_key(queue, id))
 
     def _remove(self, queue: Queue[Any, Any] | str, id: str) -> Flow[None]:
-        return operations.remove(self._policy, *_key(queue, id))
+        return operations.remove(self._config, *_key(queue, id))
 
 
 class Client(_Client[HttpClient]):
@@ -121,8 +121,8 @@ class Client(_Client[HttpClient]):
     def _open(self, address: Address, http_client: HttpClient | None) -> None:
         if http_client is not None:
             # A thread that waits in somebody else's client cannot be told to stop.
-            self._policy = evolve(self._policy, may_hold=False)
-        self._session: Session = Session(self._policy, Http(address, http_client))
+            self._config = evolve(self._config, may_long_poll=False)
+        self._driver: Driver = Driver(self._config, Http(address, http_client))
 
     def __enter__(self) -> Self:
         return self
@@ -131,8 +131,8 @@ class Client(_Client[HttpClient]):
         self.close()
 
     def close(self) -> None:
-        """Close the connections; every later call raises `UnusableClientError`."""
-        self._session.http.close()
+        """Close the connections; every later call raises `ClientStateError`."""
+        self._driver.http.close()
 
     def enqueue(self, job: Job[Any, Any], *, mode: EnqueueMode = "unique") -> None:
         """Enqueue a job. When this returns, the server has written it to disk.
@@ -142,7 +142,7 @@ class Client(_Client[HttpClient]):
         API v1: `UnsupportedError`). A job that cannot be sent raises `PayloadError`, `ValueError`
         or `TypeError`.
         """
-        self._session.run(self._enqueue([job], mode))
+        self._driver.run(self._enqueue([job], mode))
 
     def enqueue_batch(self, jobs: Iterable[Job[Any, Any]], *, mode: EnqueueMode = "ignore") -> None:
         """Enqueue several jobs, of any queues and types.
@@ -151,7 +151,7 @@ class Client(_Client[HttpClient]):
         above 2 MiB is sent in several requests; if one fails, a note on the error says how many
         jobs were enqueued before. Two jobs with the same queue and id raise `ValueError`.
         """
-        self._session.run(self._enqueue(jobs, mode))
+        self._driver.run(self._enqueue(jobs, mode))
 
     def next(
         self,
@@ -192,28 +192,28 @@ class Client(_Client[HttpClient]):
         if stop is not None and stop.is_set():
             return []
         try:
-            runs = self._session.run(flow, stop)
+            runs = self._driver.run(flow, stop)
         except Stopped:
             return []
-        return [JobHelper(self._session, run, queue) for run in runs]
+        return [JobHelper(self._driver, run, queue) for run in runs]
 
     def get(self, queue: Queue[P, S] | str, id: str) -> Job[P, S]:
         """Read a job, waiting or running, without taking it.
 
         Raises `JobNotFoundError`, or `PayloadError` if it does not fit the queue's types.
         """
-        return self._session.run(self._get(queue, id))
+        return self._driver.run(self._get(queue, id))
 
     def exists(self, queue: Queue[Any, Any] | str, id: str) -> bool:
         """Tell whether a job is in the queue, waiting or running."""
-        return self._session.run(self._exists(queue, id))
+        return self._driver.run(self._exists(queue, id))
 
     def remove(self, queue: Queue[Any, Any] | str, id: str) -> None:
         """Delete a job, even if a worker is running it. No error if there is none.
 
         If the reply is lost the request is repeated, which may delete a new job with this id.
         """
-        self._session.run(self._remove(queue, id))
+        self._driver.run(self._remove(queue, id))
 
 
 class AsyncClient(_Client[AsyncHttpClient]):
@@ -224,7 +224,7 @@ class AsyncClient(_Client[AsyncHttpClient]):
     """
 
     def _open(self, address: Address, http_client: AsyncHttpClient | None) -> None:
-        self._session: AsyncSession = AsyncSession(self._policy, AsyncHttp(address, http_client))
+        self._driver: AsyncDriver = AsyncDriver(self._config, AsyncHttp(address, http_client))
 
     async def __aenter__(self) -> Self:
         return self
@@ -233,8 +233,8 @@ class AsyncClient(_Client[AsyncHttpClient]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections; every later call raises `UnusableClientError`."""
-        await self._session.http.aclose()
+        """Close the connections; every later call raises `ClientStateError`."""
+        await self._driver.http.aclose()
 
     async def enqueue(self, job: Job[Any, Any], *, mode: EnqueueMode = "unique") -> None:
         """Enqueue a job. When this returns, the server has written it to disk.
@@ -244,7 +244,7 @@ class AsyncClient(_Client[AsyncHttpClient]):
         API v1: `UnsupportedError`). A job that cannot be sent raises `PayloadError`, `ValueError`
         or `TypeError`.
         """
-        await self._session.run(self._enqueue([job], mode))
+        await self._driver.run(self._enqueue([job], mode))
 
     async def enqueue_batch(
         self, jobs: Iterable[Job[Any, Any]], *, mode: EnqueueMode = "ignore"
@@ -255,7 +255,7 @@ class AsyncClient(_Client[AsyncHttpClient]):
         above 2 MiB is sent in several requests; if one fails, a note on the error says how many
         jobs were enqueued before. Two jobs with the same queue and id raise `ValueError`.
         """
-        await self._session.run(self._enqueue(jobs, mode))
+        await self._driver.run(self._enqueue(jobs, mode))
 
     async def next(
         self,
@@ -282,26 +282,26 @@ class AsyncClient(_Client[AsyncHttpClient]):
     async def _handed_out(
         self, queue: Queue[P, S], flow: Flow[list[Run]]
     ) -> list[AsyncJobHelper[P, S]]:
-        runs = await self._session.run(flow)
-        return [AsyncJobHelper(self._session, run, queue) for run in runs]
+        runs = await self._driver.run(flow)
+        return [AsyncJobHelper(self._driver, run, queue) for run in runs]
 
     async def get(self, queue: Queue[P, S] | str, id: str) -> Job[P, S]:
         """Read a job, waiting or running, without taking it.
 
         Raises `JobNotFoundError`, or `PayloadError` if it does not fit the queue's types.
         """
-        return await self._session.run(self._get(queue, id))
+        return await self._driver.run(self._get(queue, id))
 
     async def exists(self, queue: Queue[Any, Any] | str, id: str) -> bool:
         """Tell whether a job is in the queue, waiting or running."""
-        return await self._session.run(self._exists(queue, id))
+        return await self._driver.run(self._exists(queue, id))
 
     async def remove(self, queue: Queue[Any, Any] | str, id: str) -> None:
         """Delete a job, even if a worker is running it. No error if there is none.
 
         If the reply is lost the request is repeated, which may delete a new job with this id.
         """
-        await self._session.run(self._remove(queue, id))
+        await self._driver.run(self._remove(queue, id))
 
 
 def _key(queue: Queue[Any, Any] | str, id: str) -> tuple[str, str]:

@@ -7,9 +7,9 @@ import msgspec
 from attrs import frozen
 from typing_extensions import TypeForm
 
-from relay_sdk._forms import check_form, is_pydantic, name_of, parts
-from relay_sdk._json import MAX_DEPTH as MAX_DEPTH
-from relay_sdk._json import PLAIN_ENCODER, TOO_DEEP, Misfit, check_depth, encode
+from relay_sdk._codecs.json import MAX_DEPTH as MAX_DEPTH
+from relay_sdk._codecs.json import PLAIN_ENCODER, TOO_DEEP, Misfit, check_depth, encode
+from relay_sdk._codecs.type_checks import check_form, is_pydantic, name_of, parts
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ def text_codec(form: Any) -> TextCodec[Any]:
 
     from pydantic import PydanticSchemaGenerationError, PydanticUserError
 
-    from relay_sdk._pydantic import Adapted
+    from relay_sdk._codecs.pydantic import Adapted
 
     try:
         return Adapted(form)
@@ -134,7 +134,7 @@ def _load(form: Any, value: object) -> Any:
     """Read what msgspec leaves to its hook."""
     if form is object:
         return value
-    from relay_sdk._pydantic import load_model
+    from relay_sdk._codecs.pydantic import load_model
 
     return load_model(form, value)
 

@@ -6,9 +6,9 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
 
-from relay_sdk._clock import Stopped
-from relay_sdk._flow import Flow
-from relay_sdk._log import logger
+from relay_sdk._base.clock import Stopped
+from relay_sdk._base.flow import Flow
+from relay_sdk._base.log import logger
 from relay_sdk.job import Queue, RawJob
 
 R = TypeVar("R")
@@ -76,7 +76,7 @@ def tell(on_event: Callable[[Event], object], event: Event) -> None:
         logger.exception("on_event failed, for %r", event)
 
 
-def watched(
+def with_events(
     on_event: Callable[[Event], object] | None,
     name: Name,
     queue: str | None,

@@ -1,12 +1,13 @@
 """What can go wrong.
 
 RelayError
-├── TransportError          no usable reply: unreachable, timed out, cut off, unreadable (retried)
-├── ServerBusyError         408, 429, 500 and above, or the server's database is down    (retried)
+├── RetryableError          the SDK retries these, as `retry_backoff` says
+│   ├── TransportError      no usable reply: unreachable, timed out, cut off, unreadable
+│   └── ServerBusyError     408, 429, 500 and above, or the server's database is down
 ├── RequestRejectedError    400, 413, 415, 422: the server refuses the request
 ├── UnexpectedStatusError   any other status that is an error
 ├── UnsupportedError        the API version of this server cannot do that
-├── UnusableClientError     the client is closed, or belongs to another process or event loop
+├── ClientStateError     the client is closed, or belongs to another process or event loop
 ├── JobExistsError          409: a job with this id is already in the queue
 ├── JobNotFoundError        404: there is no such job
 ├── JobLostError            the job is no longer ours
@@ -47,7 +48,11 @@ class RelayError(Exception):
         return RelayError.__new__, (type(self), *self.args), self.__dict__
 
 
-class TransportError(RelayError):
+class RetryableError(RelayError):
+    """Base class of the errors that a later attempt may not meet. The SDK retries them itself."""
+
+
+class TransportError(RetryableError):
     """There was no usable reply, after all the retries that `retry_backoff` allows."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
@@ -66,7 +71,7 @@ class _StatusError(RelayError):
         self.message = message
 
 
-class ServerBusyError(_StatusError):
+class ServerBusyError(_StatusError, RetryableError):
     """The server cannot answer now, after all the retries that `retry_backoff` allows.
 
     `retry_after` is how many seconds the server asks you to wait, or 0.
@@ -90,7 +95,7 @@ class UnsupportedError(RelayError):
     """The API version of this server cannot do that. Nothing was sent."""
 
 
-class UnusableClientError(RelayError):
+class ClientStateError(RelayError):
     """The client is closed, or its `http_client` belongs to another process or event loop.
 
     Trying again does not help. Make a client, or an `http_client`, here.

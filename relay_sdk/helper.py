@@ -15,15 +15,15 @@ from typing import Any, Generic, overload
 import anyio
 import msgspec
 
-from relay_sdk._checks import check_choice, check_either, check_type, in_seconds
-from relay_sdk._flow import Flow
-from relay_sdk._keeper import AsyncKeeper, Keeper, Lease
-from relay_sdk._run import Run
-from relay_sdk._session import AsyncSession, Session
+from relay_sdk._base.flow import Flow
+from relay_sdk._base.validation import check_choice, check_either, check_type, in_seconds
+from relay_sdk._engine.driver import AsyncDriver, Driver
+from relay_sdk._engine.heartbeats import AsyncHeartbeatScheduler, HeartbeatScheduler, Lease
+from relay_sdk._engine.run import Run
 from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, from_raw, write_state
 from relay_sdk.schedule import Schedule
 
-KNOWN: Any = object()
+KEEP: Any = object()
 """Stands for the last state known: the one that came with the job, or that was saved since."""
 
 
@@ -82,7 +82,7 @@ class _Helper(Generic[P, S]):
         if job is not None:
             instead = "write run_at=... for a moment or a schedule, delay=... for a time from now"
             check_type("reschedule takes a Job", job, Job, instead)
-            if run_at is not None or delay is not None or state is not KNOWN:
+            if run_at is not None or delay is not None or state is not KEEP:
                 raise TypeError("reschedule takes a job, or run_at, delay and state, not both")
             return self._run.requeue([job], "replace")
         check_either(run_at, delay)
@@ -100,7 +100,7 @@ class _Helper(Generic[P, S]):
         return self._run.requeue(jobs, mode)
 
     def _written(self, state: S | None) -> msgspec.Raw | None:
-        return None if state is KNOWN else write_state(self._queue, self.raw.id, state)
+        return None if state is KEEP else write_state(self._queue, self.raw.id, state)
 
 
 class JobHelper(_Helper[P, S]):
@@ -110,9 +110,9 @@ class JobHelper(_Helper[P, S]):
     the job; these do not wait for a heartbeat.
     """
 
-    def __init__(self, session: Session, run: Run, queue: Queue[P, S]) -> None:
+    def __init__(self, driver: Driver, run: Run, queue: Queue[P, S]) -> None:
         super().__init__(run, queue)
-        self._session = session
+        self._driver = driver
         self._beating = threading.Lock()
         self._ending = threading.Lock()
 
@@ -123,14 +123,14 @@ class JobHelper(_Helper[P, S]):
         """
         self._end(self._run.complete())
 
-    def heartbeat(self, state: S | None = KNOWN) -> None:
+    def heartbeat(self, state: S | None = KEEP) -> None:
         """Keep the job for another `timeout` seconds, and save a state for the next run.
 
         Without an argument the last known state is kept; `None` erases it. Each attempt may take a
         third of the time that is left. Raises `JobLostError` if the job is no longer ours.
         """
         with self._beating:
-            self._session.run(self._run.heartbeat(self._written(state)))
+            self._driver.run(self._run.heartbeat(self._written(state)))
 
     def heartbeat_auto(
         self, interval: float | timedelta | None = None
@@ -145,7 +145,7 @@ class JobHelper(_Helper[P, S]):
 
     @contextmanager
     def _kept(self, interval: float | None) -> Generator[None]:
-        with Keeper(self._session) as keeper:
+        with HeartbeatScheduler(self._driver) as keeper:
             lease = Lease(self._run, self._beat, interval=interval)
             keeper.add(lease)
             try:
@@ -162,7 +162,7 @@ class JobHelper(_Helper[P, S]):
         *,
         run_at: datetime | Schedule | None = None,
         delay: float | timedelta | None = None,
-        state: S | None = KNOWN,
+        state: S | None = KEEP,
     ) -> None: ...
     def reschedule(
         self,
@@ -170,7 +170,7 @@ class JobHelper(_Helper[P, S]):
         *,
         run_at: datetime | Schedule | None = None,
         delay: float | timedelta | None = None,
-        state: S | None = KNOWN,
+        state: S | None = KEEP,
     ) -> None:
         """End this run as a success, and queue the job for its next one.
 
@@ -186,16 +186,16 @@ class JobHelper(_Helper[P, S]):
         self,
         *,
         delay: float | timedelta = 0.0,
-        costs_retry: bool = False,
-        state: S | None = KNOWN,
+        count_as_failure: bool = False,
+        state: S | None = KEEP,
     ) -> None:
-        """Put the job back into its queue, at its old place or after `delay` seconds.
+        """Put the job back into its queue, at its old job_label or after `delay` seconds.
 
-        `state`, or else the last known one, is saved for the next run. With `costs_retry` this
+        `state`, or else the last known one, is saved for the next run. With `count_as_failure` this
         counts as a failure, and a job that has used up its `max_retries` is removed. The server's
         own count, of timeouts, starts again at 0.
         """
-        self._end(self._run.release(self._written(state), delay, costs_retry))
+        self._end(self._run.release(self._written(state), delay, count_as_failure))
 
     def requeue(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "unique") -> None:
         """Complete the job and enqueue others, in one transaction.
@@ -211,16 +211,16 @@ class JobHelper(_Helper[P, S]):
 
     def exists(self) -> bool:
         """Tell whether the job is still on the server, whoever holds it."""
-        return self._session.run(self._run.exists())
+        return self._driver.run(self._run.exists())
 
     def _end(self, flow: Flow[None]) -> None:
         with self._ending, self._run.ending():
-            self._session.run(flow)
+            self._driver.run(flow)
 
     def _beat(self, interval: float | None = None) -> float | None:
         """Send an automatic heartbeat."""
         with self._beating:
-            return self._session.run(self._run.keep_alive(interval))
+            return self._driver.run(self._run.keep_alive(interval))
 
 
 class AsyncJobHelper(_Helper[P, S]):
@@ -230,9 +230,9 @@ class AsyncJobHelper(_Helper[P, S]):
     the job; these do not wait for a heartbeat.
     """
 
-    def __init__(self, session: AsyncSession, run: Run, queue: Queue[P, S]) -> None:
+    def __init__(self, driver: AsyncDriver, run: Run, queue: Queue[P, S]) -> None:
         super().__init__(run, queue)
-        self._session = session
+        self._driver = driver
 
     # A worker has a helper for each job, and most need no lock.
     @cached_property
@@ -250,14 +250,14 @@ class AsyncJobHelper(_Helper[P, S]):
         """
         await self._end(self._run.complete())
 
-    async def heartbeat(self, state: S | None = KNOWN) -> None:
+    async def heartbeat(self, state: S | None = KEEP) -> None:
         """Keep the job for another `timeout` seconds, and save a state for the next run.
 
         Without an argument the last known state is kept; `None` erases it. Each attempt may take a
         third of the time that is left. Raises `JobLostError` if the job is no longer ours.
         """
         async with self._beating:
-            await self._session.run(self._run.heartbeat(self._written(state)))
+            await self._driver.run(self._run.heartbeat(self._written(state)))
 
     def heartbeat_auto(
         self, interval: float | timedelta | None = None
@@ -272,7 +272,7 @@ class AsyncJobHelper(_Helper[P, S]):
     @asynccontextmanager
     async def _kept(self, interval: float | None) -> AsyncGenerator[None]:
         failure: BaseException | None = None
-        keeper = AsyncKeeper(self._session)
+        keeper = AsyncHeartbeatScheduler(self._driver)
         async with anyio.create_task_group() as group:
             keeper.add(Lease(self._run, self._beat, group.cancel_scope.cancel, interval))
             group.start_soon(keeper.run)
@@ -295,7 +295,7 @@ class AsyncJobHelper(_Helper[P, S]):
         *,
         run_at: datetime | Schedule | None = None,
         delay: float | timedelta | None = None,
-        state: S | None = KNOWN,
+        state: S | None = KEEP,
     ) -> None: ...
     async def reschedule(
         self,
@@ -303,7 +303,7 @@ class AsyncJobHelper(_Helper[P, S]):
         *,
         run_at: datetime | Schedule | None = None,
         delay: float | timedelta | None = None,
-        state: S | None = KNOWN,
+        state: S | None = KEEP,
     ) -> None:
         """End this run as a success, and queue the job for its next one.
 
@@ -319,16 +319,16 @@ class AsyncJobHelper(_Helper[P, S]):
         self,
         *,
         delay: float | timedelta = 0.0,
-        costs_retry: bool = False,
-        state: S | None = KNOWN,
+        count_as_failure: bool = False,
+        state: S | None = KEEP,
     ) -> None:
-        """Put the job back into its queue, at its old place or after `delay` seconds.
+        """Put the job back into its queue, at its old job_label or after `delay` seconds.
 
-        `state`, or else the last known one, is saved for the next run. With `costs_retry` this
+        `state`, or else the last known one, is saved for the next run. With `count_as_failure` this
         counts as a failure, and a job that has used up its `max_retries` is removed. The server's
         own count, of timeouts, starts again at 0.
         """
-        await self._end(self._run.release(self._written(state), delay, costs_retry))
+        await self._end(self._run.release(self._written(state), delay, count_as_failure))
 
     async def requeue(self, jobs: Sequence[Job[Any, Any]], *, mode: EnqueueMode = "unique") -> None:
         """Complete the job and enqueue others, in one transaction.
@@ -344,12 +344,12 @@ class AsyncJobHelper(_Helper[P, S]):
 
     async def exists(self) -> bool:
         """Tell whether the job is still on the server, whoever holds it."""
-        return await self._session.run(self._run.exists())
+        return await self._driver.run(self._run.exists())
 
     async def _end(self, flow: Flow[None]) -> None:
         async with self._ending:
             with self._run.ending():
-                await self._session.run(flow)
+                await self._driver.run(flow)
 
     async def _beat(self, interval: float | None = None) -> float | None:
         """Send an automatic heartbeat."""
@@ -358,7 +358,7 @@ class AsyncJobHelper(_Helper[P, S]):
         else:
             self._beating.acquire_nowait()  # `acquire` lets the event loop turn once more
         try:
-            return await self._session.run(self._run.keep_alive(interval))
+            return await self._driver.run(self._run.keep_alive(interval))
         finally:
             self._beating.release()
 

@@ -5,13 +5,14 @@
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from operator import attrgetter
-from typing import Annotated, Any, Generic, Literal, TypeAlias, overload
+from typing import Any, Generic, overload
 from uuid import UUID
 
 import msgspec
 from typing_extensions import TypeForm, TypeVar
 
-from relay_sdk._checks import (
+from relay_sdk._base.envelope import unwrap
+from relay_sdk._base.validation import (
     check_either,
     check_key,
     check_moment,
@@ -20,8 +21,9 @@ from relay_sdk._checks import (
     check_whole,
     moment_after,
 )
-from relay_sdk._failures import opened
-from relay_sdk._json import Misfit
+from relay_sdk._codecs.json import Misfit
+from relay_sdk._protocol.models import EnqueueMode as EnqueueMode
+from relay_sdk._protocol.models import RawJob as RawJob
 from relay_sdk.codec import Codec, TextCodec, text_codec
 from relay_sdk.exceptions import PayloadError
 
@@ -31,34 +33,9 @@ P_co = TypeVar("P_co", default=Any, covariant=True)
 S_co = TypeVar("S_co", default=Any, covariant=True)
 T = TypeVar("T")
 
-EnqueueMode: TypeAlias = Literal["unique", "ignore", "replace"]
-"""If a job with this id exists: raise an error, keep that job, or overwrite it."""
-
 MAX_RETRIES = 2**15 - 1
 
 NULL = msgspec.Raw(b"null")
-
-Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
-Int32: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-
-
-class RawJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A job as it was received: payload and state are JSON text, not yet decoded.
-
-    API v1 does not send the last three fields.
-    """
-
-    queue: str
-    id: str
-    timeout: Int32
-    max_retries: Int32 | None
-    payload: msgspec.Raw
-    state: msgspec.Raw
-    run_at: Moment | None
-    updated_at: Moment | None = None
-    created_at: Moment | None = None
-    run_id: UUID | None = None
-    retries_remaining: Int32 | None = None
 
 
 class Job(msgspec.Struct, Generic[P_co, S_co], frozen=True, kw_only=True, eq=False, weakref=True):
@@ -216,7 +193,7 @@ def write_state(queue: Queue[Any, S], id: str, state: S | None) -> msgspec.Raw:
 
 def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
     """Decode a received job, or raise `PayloadError`."""
-    _, state = opened(raw.state)
+    _, state = unwrap(raw.state)
     job: Job[P, S] = Job(
         queue=raw.queue,
         id=raw.id,

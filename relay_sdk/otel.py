@@ -15,7 +15,7 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from typing_extensions import TypeForm
 
-from relay_sdk._json import Misfit
+from relay_sdk._codecs.json import Misfit
 from relay_sdk.codec import Codec, TextCodec, text_codec
 from relay_sdk.events import Event, JobEvent, RequestEvent
 

@@ -7,9 +7,9 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from attrs import field, frozen
 
-from relay_sdk._checks import check_choice, check_type
+from relay_sdk._base.validation import check_choice, check_type
 
-Missed: TypeAlias = Literal["skip", "catch_up"]
+MissedRuns: TypeAlias = Literal["skip", "catch_up"]
 """Moments that passed while nothing ran: skip them, or run them one after another."""
 
 _HORIZONS = dict.fromkeys(("YEARLY", "MONTHLY", "WEEKLY", "DAILY"), timedelta(days=20 * 366)) | {
@@ -32,7 +32,7 @@ _LONGEST_JUMP = timedelta(hours=3)
 
 @runtime_checkable
 class Schedule(Protocol):
-    """A series of moments: `Every`, `Cron`, `Recurring`, or an object of your own."""
+    """A series of moments: `Every`, `Cron`, `RRule`, or an object of your own."""
 
     def after(self, due: datetime, now: datetime) -> datetime | None:
         """Give the moment after the one a run was due at, or `None` when there are no more."""
@@ -44,10 +44,10 @@ class Every:
     """Every `period`, counted from when a run was due, not from when it ended: no drift."""
 
     period: timedelta
-    missed: Missed = field(default="skip", kw_only=True)
+    missed: MissedRuns = field(default="skip", kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        check_choice("missed", self.missed, Missed)
+        check_choice("missed", self.missed, MissedRuns)
         instead = "write Every(timedelta(seconds=60))"
         check_type("period must be a timedelta", self.period, timedelta, instead)
         if self.period <= timedelta():
@@ -65,10 +65,10 @@ class _Rule:
 
     rule: str
     zone: str = "UTC"
-    missed: Missed = field(default="skip", kw_only=True)
+    missed: MissedRuns = field(default="skip", kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        check_choice("missed", self.missed, Missed)
+        check_choice("missed", self.missed, MissedRuns)
         check_type("a rule must be a str", self.rule, str)
         check_type("zone must be a str such as 'Europe/Berlin'", self.zone, str)
         now = datetime.now(UTC)
@@ -85,7 +85,7 @@ class _Rule:
 
 
 @frozen
-class Recurring(_Rule):
+class RRule(_Rule):
     """By an RFC 5545 rule, such as `FREQ=WEEKLY;BYDAY=MO;BYHOUR=9`, in the local time of a zone.
 
     A time that daylight saving skips runs an hour later; one that comes twice runs the first time

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from .postgres import GIVEN, MISSING, Cluster, are_skipped, empty, programs, with_schema
+from .support.postgres import GIVEN, MISSING, Cluster, are_skipped, empty, programs, with_schema
 
 # How long an example takes is the machine's affair.
 settings.register_profile("relay", deadline=None)

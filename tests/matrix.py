@@ -20,7 +20,18 @@ ROOT = Path(__file__).resolve().parent.parent
 UV = Path(sys.executable).with_name("uv")
 EXTRAS = ["cli", "cron", "otel", "postgres", "pydantic", "reload", "server"]
 RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
-TESTS = ["tests/sdk", "tests/worker", "tests/contract", "tests/local", "tests/cli"]
+TESTS = [
+    "tests/base",
+    "tests/codecs",
+    "tests/http",
+    "tests/protocol",
+    "tests/engine",
+    "tests/client",
+    "tests/worker",
+    "tests/contract",
+    "tests/local",
+    "tests/cli",
+]
 KEPT = ["tests", "openapi", "pyproject.toml"]  # without the sources, so that the wheel is imported
 
 

@@ -29,11 +29,11 @@ WALKS = {
 BIN = Path(sys.executable).parent
 COMMANDS = {
     "make generate": [sys.executable, "openapi/generate.py"],
-    "mypy": [str(BIN / "mypy"), "-p", "relay_sdk._wire", "-p", "relay_api"],
+    "mypy": [str(BIN / "mypy"), "-p", "relay_sdk._protocol", "-p", "relay_api"],
     "basedpyright": [
         str(BIN / "basedpyright"),
         f"--pythonpath={sys.executable}",
-        "relay_sdk/_wire",
+        "relay_sdk/_protocol",
     ],
     "pytest": [sys.executable, "-m", "pytest", "-q", "-p", "pytest_timeout"],
     "python": [sys.executable],
@@ -67,7 +67,7 @@ def copy(tmp_path: Path) -> Path:
 
 def play_diff(copy: Path, block: str) -> None:
     """Make an edit, or look whether generated code has become as shown."""
-    name, *hunks = re.split(r"^(?:--- |@@\n)", block, flags=re.M)[1:]
+    name, *hunks = re.split(r"^(?:--- |\n)", block, flags=re.M)[1:]
     name, first = name.split("\n", 1)
     path = copy / name
     text = path.read_text(encoding="utf-8")

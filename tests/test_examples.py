@@ -167,7 +167,7 @@ def test_a_failure_is_a_result_and_results_are_forgotten(
     with InProcessServer() as server:
         relay = server.client()
         once = Backoff(1, retries=1)
-        worker = Worker(relay, example.WORDS, work, retry=once, on_give_up=example.fail)
+        worker = Worker(relay, example.WORDS, work, retry=once, on_retries_exhausted=example.fail)
         worker.add(example.RESULTS, example.forget)
         relay.enqueue(example.WORDS.job("bad", ["word"]))
         for _ in range(2):

@@ -22,7 +22,7 @@ from relay_sdk import (
     ServerBusyError,
     Worker,
 )
-from relay_sdk._policy import ApiChoice
+from relay_sdk._engine.config import ApiChoice
 from relay_sdk.local import Response
 from relay_sdk.testing import Clock, Idle, InProcessServer, adrain, drain, transport
 
@@ -304,7 +304,7 @@ def test_drain_raises_what_the_handler_raised_after_the_worker_has_seen_to_it(
         handle,
         retry=Backoff(10, maximum=10, jitter=0, retries=1),
         on_error=lambda helper, error: told.append(("error", str(error))),
-        on_give_up=lambda helper, error: told.append(("give up", str(error))),
+        on_retries_exhausted=lambda helper, error: told.append(("give up", str(error))),
     )
     relay.enqueue(NUMBERS.job("1", 1))
     with pytest.raises(ValueError, match="1"):
@@ -468,7 +468,7 @@ def test_a_worker_whose_handler_waits_for_the_end_leaves_without_the_clock(serve
             pass
 
     relay.enqueue(NUMBERS.job("1", 1))
-    with Worker(relay, NUMBERS, handle, grace=0.01):
+    with Worker(relay, NUMBERS, handle, graceful_shutdown_timeout=0.01):
         assert begun.wait(PATIENCE)
     assert not relay.exists(NUMBERS, "1")
 

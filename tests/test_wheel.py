@@ -14,7 +14,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from relay_sdk.local.look.page import FILES
+from relay_sdk.local.dashboard.page import FILES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -148,7 +148,7 @@ def test_the_wheel_holds_the_packages_and_the_plugin_and_nothing_else(wheel: Pat
         "relay_api/relay.json",
         f"{info}/licenses/LICENSE",
     } <= set(names)
-    page = {f"relay_sdk/local/look/{name}" for name in FILES.values()}
+    page = {f"relay_sdk/local/dashboard/{name}" for name in FILES.values()}
     assert page <= set(names)
     modules = {name for name in names if name.endswith(".py")}
     assert modules == {

@@ -4,7 +4,7 @@ import inspect
 import logging
 from typing import Any
 
-from relay_sdk._log import logger
+from relay_sdk._base.log import logger
 from relay_sdk.backoff import Backoff
 from relay_sdk.cli import tour
 from relay_sdk.cli.output import show

@@ -7,9 +7,10 @@ import msgspec
 from attrs import frozen
 from msgspec import UNSET, Raw, UnsetType
 
+from relay_sdk._protocol.models import Moment
 from relay_sdk.cli.outcome import Mistake
 from relay_sdk.cli.records import Record
-from relay_sdk.job import NULL, Job, Moment, Queue
+from relay_sdk.job import NULL, Job, Queue
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from relay_sdk._address import Address
-from relay_sdk._flow import Call, Reply
-from relay_sdk._http import Http
+from relay_sdk._base.flow import Request, Response
+from relay_sdk._http.address import Address
+from relay_sdk._http.client import Http
 from relay_sdk.cli.options import check_option
 from relay_sdk.cli.outcome import mistakes
 from relay_sdk.cli.output import without_login
@@ -36,15 +36,15 @@ class LocalApi:
     def get(self, path: str, shape: type[T], **query: str) -> T:
         """Read something."""
         target = f"{path}?{urlencode(query)}" if query else path
-        return self._read(self._http.send(Call("GET", target)), shape)
+        return self._read(self._http.send(Request("GET", target)), shape)
 
     def post(self, path: str, value: object, shape: type[T]) -> T:
         """Change something."""
         headers = {"Content-Type": "application/json"}
-        call = Call("POST", path, headers, msgspec.json.encode(value))
+        call = Request("POST", path, headers, msgspec.json.encode(value))
         return self._read(self._http.send(call), shape)
 
-    def _read(self, reply: Reply, shape: type[T]) -> T:
+    def _read(self, reply: Response, shape: type[T]) -> T:
         if reply.status == 200:
             try:
                 return msgspec.json.decode(reply.content, type=shape)
@@ -54,7 +54,7 @@ class LocalApi:
             raise ServerBusyError(self.url, 503, reply.text[:200])
         raise LocalApiError(self._why_not(reply))
 
-    def _why_not(self, reply: Reply) -> str:
+    def _why_not(self, reply: Response) -> str:
         if reply.status == 404 and not reply.content:
             return (
                 f"{self.url} does not tell what is in its queues: only the bundled server does "

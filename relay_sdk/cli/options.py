@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 import typer
 from msgspec import Raw
 
-from relay_sdk._address import check_token
+from relay_sdk._http.address import check_token
 from relay_sdk.cli.outcome import mistakes
 from relay_sdk.client import Client
 from relay_sdk.job import Queue

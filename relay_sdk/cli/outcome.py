@@ -8,7 +8,7 @@ from typing import ParamSpec
 import typer
 
 from relay_sdk.cli.output import UnwritableError, say, tell
-from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
+from relay_sdk.exceptions import RelayError, RetryableError
 
 P = ParamSpec("P")
 
@@ -57,7 +57,7 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             say(str(error))
             raise typer.Exit(NO) from error
         except RelayError as error:
-            away = isinstance(error, TransportError | ServerBusyError)
+            away = isinstance(error, RetryableError)
             advice = ["To find out why: relay-sdk doctor"] if away else []
             say(". ".join([str(error), *getattr(error, "__notes__", []), *advice]))
             raise typer.Exit(AWAY if away else NO) from error

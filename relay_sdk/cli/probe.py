@@ -7,9 +7,9 @@ from statistics import median
 
 from attrs import define, field
 
-from relay_sdk._address import Address
-from relay_sdk._flow import Call, Reply
-from relay_sdk._http import Http
+from relay_sdk._base.flow import Request, Response
+from relay_sdk._http.address import Address
+from relay_sdk._http.client import Http
 from relay_sdk.cli.output import without_login
 from relay_sdk.cli.trouble import why_no_login, why_not_relay
 from relay_sdk.exceptions import TransportError
@@ -59,7 +59,7 @@ def _is_alive(http: Http, report: Report) -> bool:
     times = list[float]()
     for _ in range(PINGS):
         start, now = time.perf_counter(), datetime.now(UTC)
-        reply = http.send(Call("GET", "/health"))
+        reply = http.send(Request("GET", "/health"))
         times.append(time.perf_counter() - start)
         if reply.status != 200 or reply.content:
             report.problems.append(why_not_relay(reply, report.url))
@@ -74,7 +74,7 @@ def _is_alive(http: Http, report: Report) -> bool:
     return True
 
 
-def compare_clocks(report: Report, reply: Reply, sent: datetime, took: float) -> None:
+def compare_clocks(report: Report, reply: Response, sent: datetime, took: float) -> None:
     """Find by how many seconds the server's clock is ahead: the middle of what can be, and more."""
     try:
         ahead = parsedate_to_datetime(reply.headers.get("date", "")) - sent
@@ -99,10 +99,10 @@ def clocks(report: Report) -> str:
 
 
 def _find_versions(http: Http, report: Report, *, has_token: bool) -> None:
-    strange = list[Reply]()
+    strange = list[Response]()
     for version in ("v1", "v2"):
         # No server gives jobs to this: it is refused, or nobody's wish for none.
-        reply = http.send(Call("GET", f"/{version}/queues/relay_sdk/jobs?num_jobs=0"))
+        reply = http.send(Request("GET", f"/{version}/queues/relay_sdk/jobs?num_jobs=0"))
         if reply.status == 401:
             report.problems.append(why_no_login(reply, report.url, has_token=has_token))
             return
@@ -122,7 +122,7 @@ def _find_versions(http: Http, report: Report, *, has_token: bool) -> None:
 
 def _look_up(http: Http, report: Report) -> None:
     """Look for a job that is not there: the only question that the database has to answer."""
-    reply = http.send(Call("GET", f"/{report.api[-1]}/queues/relay_sdk/jobs/doctor"))
+    reply = http.send(Request("GET", f"/{report.api[-1]}/queues/relay_sdk/jobs/doctor"))
     report.database = reply.status in (200, 404)
     if reply.text.startswith("Backend error:"):
         report.problems.append(

@@ -15,7 +15,7 @@ from relay_sdk.cli.output import say, show, show_json, tell
 from relay_sdk.exceptions import RelayError, printable
 
 if TYPE_CHECKING:  # with them comes the whole server, for which no other command is to wait
-    from relay_sdk.local.look.shapes import QueueLine, Queues
+    from relay_sdk.local.dashboard.shapes import QueueLine, Queues
 
 HEAD = ("queue", "ready", "scheduled", "running", "oldest wait", "done/min", "retried/min")
 LONGEST = 60
@@ -54,7 +54,7 @@ def purge(
     json: Json = False,
 ) -> None:
     """Delete all jobs of a queue of a bundled server, also those that run."""
-    from relay_sdk.local.look.shapes import Jobs
+    from relay_sdk.local.dashboard.shapes import Jobs
 
     with local_api(url, token) as api:
         there = api.get("/local/jobs", Jobs, queue=queue, limit="1").jobs
@@ -79,7 +79,7 @@ def _ask(queue: str, url: str) -> None:
 
 
 def _purge(api: LocalApi, queue: str) -> int:
-    from relay_sdk.local.look.shapes import PurgedTo
+    from relay_sdk.local.dashboard.shapes import PurgedTo
 
     after: str | None = None
     removed = 0
@@ -97,7 +97,7 @@ def _purge(api: LocalApi, queue: str) -> int:
 
 def _read(api: LocalApi) -> "Queues":
     """Read all queues, page after page."""
-    from relay_sdk.local.look.shapes import Queues
+    from relay_sdk.local.dashboard.shapes import Queues
 
     found = api.get("/local/queues", Queues)
     after = found.after

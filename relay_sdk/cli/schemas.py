@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeGuard
 import msgspec
 from msgspec import inspect
 
-from relay_sdk._forms import is_model, is_pydantic, parts
+from relay_sdk._codecs.type_checks import is_model, is_pydantic, parts
 from relay_sdk.cli.outcome import Mistake
 from relay_sdk.codec import Codec
 from relay_sdk.job import Queue

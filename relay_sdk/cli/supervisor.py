@@ -34,7 +34,7 @@ class _Process:
         self.starts: int = 0
         self.stopping: bool = False
         self._command = command
-        self._news = news
+        self._wakeup = news
         self._waits: Iterator[float] = iter(RESTART)
         self._started = 0.0
         self._popen: subprocess.Popen[bytes] | None = None
@@ -87,7 +87,7 @@ class _Process:
 
     def _wait(self, popen: subprocess.Popen[bytes]) -> None:
         popen.wait()
-        self._news.put(self)
+        self._wakeup.put(self)
 
 
 class Supervisor:
@@ -97,9 +97,9 @@ class Supervisor:
     """
 
     def __init__(self, command: Sequence[str], processes: int, reloads: bool = False) -> None:
-        self._news: SimpleQueue[_News] = SimpleQueue()
+        self._wakeup: SimpleQueue[_News] = SimpleQueue()
         self._processes = [
-            _Process(number, command, self._news) for number in range(1, processes + 1)
+            _Process(number, command, self._wakeup) for number in range(1, processes + 1)
         ]
         self._reloads = reloads
         self._stopping = False
@@ -113,7 +113,7 @@ class Supervisor:
                 if self._is_over():
                     return self._status
                 try:
-                    news = self._news.get(timeout=self._wait())
+                    news = self._wakeup.get(timeout=self._wait())
                 except Empty:
                     continue
                 if isinstance(news, _Process):
@@ -125,7 +125,7 @@ class Supervisor:
 
     def reload(self, file: str) -> None:
         """Start all processes anew, for this file has changed. Any thread may call this."""
-        self._news.put(file)
+        self._wakeup.put(file)
 
     def _is_over(self) -> bool:
         if any(each.running or each.due is not None for each in self._processes):
@@ -192,7 +192,7 @@ class Supervisor:
     def _signals(self) -> Generator[None]:
         def caught(number: int, _: FrameType | None) -> None:
             # This may interrupt whoever holds a lock; putting into this queue needs none.
-            self._news.put(signal.Signals(number))
+            self._wakeup.put(signal.Signals(number))
 
         # What is ignored when it starts stays so, such as SIGINT behind the `&` of a script.
         heard = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]

@@ -2,13 +2,13 @@
 
 import re
 
-from relay_sdk._flow import Reply
+from relay_sdk._base.flow import Response
 from relay_sdk.cli.output import without_login
 
 TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 
 
-def why_no_login(reply: Reply, url: str, *, has_token: bool) -> str:
+def why_no_login(reply: Response, url: str, *, has_token: bool) -> str:
     """Explain a 401 to all but `/health`."""
     if not reply.headers.get("www-authenticate", "Bearer").lower().startswith("bearer"):
         return why_not_relay(reply, url)
@@ -17,7 +17,7 @@ def why_no_login(reply: Reply, url: str, *, has_token: bool) -> str:
     return f"{url} wants a token: set RELAY_TOKEN to it, or pass --token"
 
 
-def why_not_relay(reply: Reply, url: str) -> str:
+def why_not_relay(reply: Response, url: str) -> str:
     """Explain a reply that Relay does not give."""
     status = f"{url} answered {reply.status}"
     if 300 <= reply.status < 400:

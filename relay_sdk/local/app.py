@@ -20,7 +20,7 @@ from .routes import Found, backend_error, find
 from .store import Store
 
 if TYPE_CHECKING:
-    from .look.reader import Reader
+    from .dashboard.reader import Reader
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 

@@ -13,11 +13,11 @@ from typing import Self
 
 from .app import App, utc_now
 from .connections import Connections
+from .dashboard.api import Desk
+from .dashboard.lookers import Lookers
+from .dashboard.page import PATHS
 from .guard import Guard
 from .http import Connection, Exchange
-from .look.desk import Desk
-from .look.lookers import Lookers
-from .look.page import PATHS
 from .turns import Turns
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")

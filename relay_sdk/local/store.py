@@ -36,7 +36,7 @@ from .operations import (
 )
 
 if TYPE_CHECKING:
-    from .look.reader import Reader
+    from .dashboard.reader import Reader
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 
@@ -389,7 +389,7 @@ class Store:
         return Purged(len(ids), max(ids) if len(ids) == limit else None)
 
     def look(self, lock: Lock) -> "Reader":
-        from .look.sqlite import SqliteReader
+        from .dashboard.sqlite import SqliteReader
 
         return SqliteReader(self, lock)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import anyio.lowlevel
 
-from relay_sdk._clock import Stopped
+from relay_sdk._base.clock import Stopped
 
 GLANCE = 0.005
 """Real seconds between looks at a clock that others move."""

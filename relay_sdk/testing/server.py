@@ -10,11 +10,11 @@ import httpx
 from anyio.lowlevel import checkpoint
 from attrs import evolve, field, frozen
 
-from relay_sdk._clock import Stopped
-from relay_sdk._flow import Flow
-from relay_sdk._http import AsyncHttp, Http
-from relay_sdk._policy import ApiChoice, Policy
-from relay_sdk._session import AsyncSession, Session
+from relay_sdk._base.clock import Stopped
+from relay_sdk._base.flow import Flow
+from relay_sdk._engine.config import ApiChoice, ClientConfig
+from relay_sdk._engine.driver import AsyncDriver, Driver
+from relay_sdk._http.client import AsyncHttp, Http
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import NEXT_BACKOFF, AsyncClient, Client
 from relay_sdk.local import App
@@ -30,7 +30,7 @@ AT_ONCE = 1e-6
 NEXT_DUE = """
 SELECT min(at) FROM (SELECT coalesce(expires_at + 1, run_at) AS at FROM jobs) WHERE at > ?"""
 
-# A client shows its session to nobody else.
+# A client shows its driver to nobody else.
 # pyright: reportPrivateUsage=false
 
 
@@ -68,8 +68,8 @@ class InProcessServer(App):
             api=api,
             clock=self.clock,
         )
-        session = client._session
-        client._session = _Session(_at_workers_pace(session.policy), session.http, self._wait)
+        driver = client._driver
+        client._driver = _Driver(_at_workers_pace(driver.config), driver.http, self._wait)
         return client
 
     def async_client(self, *, api: ApiChoice = "auto") -> AsyncClient:
@@ -81,8 +81,8 @@ class InProcessServer(App):
             api=api,
             clock=self.clock,
         )
-        session = client._session
-        client._session = _AsyncSession(_at_workers_pace(session.policy), session.http, self._wait)
+        driver = client._driver
+        client._driver = _AsyncDriver(_at_workers_pace(driver.config), driver.http, self._wait)
         return client
 
     def _until_due(self) -> float:
@@ -135,16 +135,16 @@ class _UntilDue(Backoff):
         return iter(self.seconds, None)
 
 
-def _at_workers_pace(policy: Policy) -> Policy:
+def _at_workers_pace(config: ClientConfig) -> ClientConfig:
     # A worker does not know what is due: it polls.
-    return evolve(policy, next_backoff=NEXT_BACKOFF)
+    return evolve(config, next_backoff=NEXT_BACKOFF)
 
 
-class _Session(Session):
+class _Driver(Driver):
     """Moves the clock by the waits of a call."""
 
-    def __init__(self, policy: Policy, http: Http, wait: Callable[[float], None]) -> None:
-        super().__init__(policy, http)
+    def __init__(self, config: ClientConfig, http: Http, wait: Callable[[float], None]) -> None:
+        super().__init__(config, http)
         self._wait = wait
 
     def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
@@ -153,11 +153,13 @@ class _Session(Session):
         self._wait(seconds)
 
 
-class _AsyncSession(AsyncSession):
+class _AsyncDriver(AsyncDriver):
     """Moves the clock by the waits of a call; other tasks run before each."""
 
-    def __init__(self, policy: Policy, http: AsyncHttp, wait: Callable[[float], None]) -> None:
-        super().__init__(policy, http)
+    def __init__(
+        self, config: ClientConfig, http: AsyncHttp, wait: Callable[[float], None]
+    ) -> None:
+        super().__init__(config, http)
         self._wait = wait
 
     async def run(self, flow: Flow[R]) -> R:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from relay_sdk import Client, Queue
-from relay_sdk._flow import Reply
+from relay_sdk._base.flow import Response
 from relay_sdk.cli.probe import Report, compare_clocks
 from relay_sdk.local import LocalServer
 
@@ -150,7 +150,9 @@ def test_the_difference_of_the_clocks_is_within_the_margin(
     now = datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=fraction)
     for took in (0.001, 0.4, 3.0):
         at = now + timedelta(seconds=ahead + took / 2 - stale)
-        reply = Reply(200, {"date": format_datetime(at.replace(microsecond=0), usegmt=True)}, b"")
+        reply = Response(
+            200, {"date": format_datetime(at.replace(microsecond=0), usegmt=True)}, b""
+        )
         report = Report("http://server", "httpx")
         compare_clocks(report, reply, now, took)
 
@@ -163,7 +165,7 @@ def test_the_difference_of_the_clocks_is_within_the_margin(
 def test_a_server_that_does_not_tell_the_time_is_no_problem(date: str) -> None:
     report = Report("http://server", "httpx")
 
-    compare_clocks(report, Reply(200, {"date": date}, b""), datetime.now(UTC), 0.1)
+    compare_clocks(report, Response(200, {"date": date}, b""), datetime.now(UTC), 0.1)
 
     assert report.clock_difference is None
 

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from relay_sdk import Backoff
 from relay_sdk.client import RETRY_BACKOFF
-from relay_sdk.worker._outcome import AWAY
+from relay_sdk.worker.execution import AWAY
 
 CLIENTS = 1000
 BIN = 0.25

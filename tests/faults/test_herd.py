@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from relay_sdk._operations import LONGEST_RETRY_AFTER, pause_asked_for
+from relay_sdk._engine.operations import LONGEST_RETRY_AFTER, pause_asked_for
 from relay_sdk.client import RETRY_BACKOFF
 from relay_sdk.exceptions import ServerBusyError
-from relay_sdk.worker._outcome import AWAY
+from relay_sdk.worker.execution import AWAY
 
 from . import herd
 

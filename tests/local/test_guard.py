@@ -7,7 +7,7 @@ import pytest
 from relay_sdk.local import LocalServer
 from relay_sdk.local.guard import Guard
 
-from .raw import Raw, jobs
+from .raw_client import Raw, jobs
 
 NEXT = "/v2/queues/q/jobs"
 HOSTS = ["localhost", "LOCALHOST:80", "127.0.0.1:8080", "127.1.2.3", "[::1]:8080", "a.localhost."]

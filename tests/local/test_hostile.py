@@ -9,7 +9,7 @@ import pytest
 
 from relay_sdk.local import LocalServer
 
-from .raw import Raw, jobs
+from .raw_client import Raw, jobs
 
 CONNECTIONS = int(os.environ.get("RELAY_FAULT_CONNECTIONS", "300"))
 FILES = 2 * CONNECTIONS + 200

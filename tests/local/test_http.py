@@ -12,7 +12,7 @@ import pytest
 from relay_sdk.local import App, LocalServer, connections, server
 from relay_sdk.local.http import AHEAD, AHEAD_SIZE, HEAD
 
-from .raw import Raw, jobs
+from .raw_client import Raw, jobs
 
 NEXT = "/v2/queues/q/jobs"
 

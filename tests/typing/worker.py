@@ -15,7 +15,7 @@ from relay_sdk import (
     Client,
     Every,
     JobHelper,
-    Recurring,
+    RRule,
     Schedule,
     Worker,
 )
@@ -77,10 +77,10 @@ def threads(relay: Client, mailer: Mailer, sent: list[str]) -> None:
         EMAILS,
         send,
         concurrency=4,
-        grace=10,
+        graceful_shutdown_timeout=10,
         retry=Backoff(retries=3),
         on_error=on_error,
-        on_give_up=on_email_error,
+        on_retries_exhausted=on_email_error,
     )
     assert_type(worker, Worker)
     assert_type(worker.add(URGENT, send_urgent), Worker)
@@ -104,10 +104,10 @@ async def tasks(relay: AsyncClient, mailer: Mailer, sent: list[str]) -> None:
         EMAILS,
         asend,
         concurrency=4,
-        grace=10,
+        graceful_shutdown_timeout=10,
         retry=Backoff(retries=3),
         on_error=aon_error,
-        on_give_up=aon_error,
+        on_retries_exhausted=aon_error,
     )
     assert_type(worker, AsyncWorker)
     assert_type(worker.add(URGENT, asend_urgent), AsyncWorker)
@@ -127,7 +127,7 @@ async def tasks(relay: AsyncClient, mailer: Mailer, sent: list[str]) -> None:
 
 def schedules(helper: JobHelper[Email, Progress], own: Schedule) -> None:
     helper.reschedule(run_at=Every(timedelta(minutes=5), missed="catch_up"))
-    helper.reschedule(run_at=Recurring("FREQ=DAILY", "Europe/Berlin"), state=Progress(1))
+    helper.reschedule(run_at=RRule("FREQ=DAILY", "Europe/Berlin"), state=Progress(1))
     helper.reschedule(run_at=own)
 
 

@@ -14,7 +14,7 @@ from relay_sdk import (
     Client,
     Every,
     JobHelper,
-    Recurring,
+    RRule,
     Worker,
 )
 
@@ -85,12 +85,12 @@ def threads(relay: Client, other: AsyncClient, mailer: Mailer) -> None:
 def options(relay: Client) -> None:
     Worker(relay, EMAILS, send, 4)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Worker(relay, EMAILS, send, concurrency="4")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Worker(relay, EMAILS, send, grace=timedelta(seconds=30))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Worker(relay, EMAILS, send, graceful_shutdown_timeout=timedelta(seconds=30))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Worker(relay, EMAILS, send, retry=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Worker(relay, EMAILS, send, on_error=aon_error)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Worker(relay, EMAILS, send, on_error=on_error_alone)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Worker(relay, EMAILS, send, on_give_up=on_lookup)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Worker(relay, EMAILS, send, retry=Backoff(retries=3), on_give_up=send)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Worker(relay, EMAILS, send, on_retries_exhausted=on_lookup)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Worker(relay, EMAILS, send, retry=Backoff(retries=3), on_retries_exhausted=send)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def tasks(relay: AsyncClient, other: Client) -> None:
@@ -109,7 +109,7 @@ async def tasks(relay: AsyncClient, other: Client) -> None:
 def schedules(helper: JobHelper[Email, Progress]) -> None:
     Every(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Every(timedelta(minutes=5), missed="forget")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Recurring("FREQ=DAILY", missed="forget")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Recurring("FREQ=DAILY", "UTC", "skip")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    RRule("FREQ=DAILY", missed="forget")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    RRule("FREQ=DAILY", "UTC", "skip")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     helper.reschedule(run_at=timedelta(minutes=5))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     helper.reschedule(Every(timedelta(minutes=5)))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]

@@ -8,7 +8,7 @@ import pytest
 from relay_sdk.local import App
 from relay_sdk.testing import Clock
 
-from .rig import Kind, Rig, Server, do
+from .harness import Kind, Rig, Server, do
 
 
 @pytest.fixture(params=["sync", "asyncio", "trio"])

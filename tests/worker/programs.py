@@ -20,14 +20,26 @@ def say(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
-async def arun(handler: Any, concurrency: int, grace: float = 30) -> None:
+async def arun(handler: Any, concurrency: int, timeout: float = 30) -> None:
     async with AsyncClient() as relay:
-        await AsyncWorker(relay, "q", handler, concurrency=concurrency, grace=grace).run()
+        await AsyncWorker(
+            relay,
+            "q",
+            handler,
+            concurrency=concurrency,
+            graceful_shutdown_timeout=timeout,
+        ).run()
 
 
-def run(handler: Any, concurrency: int, grace: float = 30) -> None:
+def run(handler: Any, concurrency: int, timeout: float = 30) -> None:
     with Client() as relay:
-        Worker(relay, "q", handler, concurrency=concurrency, grace=grace).run()
+        Worker(
+            relay,
+            "q",
+            handler,
+            concurrency=concurrency,
+            graceful_shutdown_timeout=timeout,
+        ).run()
 
 
 def threads() -> None:
@@ -41,7 +53,7 @@ def threads() -> None:
         if helper.job.id.endswith("0"):
             threading.Event().wait()
 
-    run(handle, 50, grace=1)
+    run(handle, 50, timeout=1)
     say("left", threading.active_count())
 
 
@@ -69,7 +81,7 @@ def stubborn() -> None:
         say("began", helper.job.id)
         threading.Event().wait()
 
-    run(handle, 1, grace=600)
+    run(handle, 1, timeout=600)
 
 
 def astubborn() -> None:

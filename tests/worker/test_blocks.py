@@ -10,11 +10,11 @@ import anyio.to_thread
 import httpx
 import pytest
 
-from relay_sdk import AsyncClient, AsyncWorker, Client, Queue, UnusableClientError, Worker
+from relay_sdk import AsyncClient, AsyncWorker, Client, ClientStateError, Queue, Worker
 from relay_sdk.local import App
 from relay_sdk.testing import transport
 
-from .rig import AnyWorker, Helper, Rig
+from .harness import AnyWorker, Helper, Rig
 
 pytestmark = pytest.mark.anyio
 
@@ -89,7 +89,7 @@ async def test_a_worker_may_be_stopped_in_its_block(rig: Rig) -> None:
 
     gate = rig.gate()
     rig.producer.enqueue(Queue("q").job("a", 1))
-    worker = rig.worker("q", handle, grace=60)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=60)
     async with working(worker):
         await rig.until(lambda: gate.waiting)
         worker.stop()
@@ -119,7 +119,7 @@ async def test_a_block_may_be_cancelled(rig: Rig) -> None:
     rig.producer.enqueue(Queue("q").job("a", 1))
     tasks = len(anyio.get_running_tasks())
     with anyio.CancelScope() as scope:
-        async with rig.worker("q", handle, grace=600):
+        async with rig.worker("q", handle, graceful_shutdown_timeout=600):
             await rig.until(lambda: started)
             scope.cancel()
             await anyio.sleep_forever()
@@ -138,7 +138,7 @@ def test_what_goes_wrong_comes_out_as_itself(backend: str) -> None:
             await http.aclose()
             await AsyncWorker(AsyncClient("http://server", http_client=http), "q", handle).run()
 
-    with pytest.raises(UnusableClientError, match="closed"):
+    with pytest.raises(ClientStateError, match="closed"):
         anyio.run(run, backend=backend)
 
 
@@ -168,5 +168,5 @@ async def test_an_exception_of_the_block_goes_before_that_of_the_worker(rig: Rig
 def test_a_worker_whose_client_is_closed_ends() -> None:
     relay = Client("http://server")
     relay.close()
-    with pytest.raises(UnusableClientError, match="closed"):
+    with pytest.raises(ClientStateError, match="closed"):
         Worker(relay, "q", print).run()

@@ -9,7 +9,7 @@ import pytest
 
 from relay_sdk import Backoff, Event, JobEvent, JobLostError, Queue
 
-from .rig import Helper, Rig, do
+from .harness import Helper, Rig, do
 
 pytestmark = pytest.mark.anyio
 
@@ -109,7 +109,7 @@ async def test_a_job_that_a_worker_puts_back_as_it_stops_is_released(rig: Rig) -
 
     told = Told()
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, client=rig.client(on_event=told), grace=0)
+    worker = rig.worker("q", handle, client=rig.client(on_event=told), graceful_shutdown_timeout=0)
     async with rig.running(worker):
         await rig.until(lambda: told.jobs)
         worker.stop()
@@ -124,7 +124,7 @@ async def test_a_thread_that_outlives_its_worker_has_released_its_job(rig: Rig) 
 
     told, gate = Told(), rig.gate()
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, client=rig.client(on_event=told), grace=0)
+    worker = rig.worker("q", handle, client=rig.client(on_event=told), graceful_shutdown_timeout=0)
     thread = threading.Thread(target=worker.run)
     thread.start()
     await rig.until(lambda: gate.waiting)
@@ -175,7 +175,7 @@ async def test_a_job_whose_handler_raised_past_every_exception_is_not_told_as_pu
 
     told = Told()
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, client=rig.client(on_event=told), grace=0)
+    worker = rig.worker("q", handle, client=rig.client(on_event=told), graceful_shutdown_timeout=0)
     async with rig.running(worker):
         await rig.until(lambda: len(told.jobs) == 2)
         rig.clock.advance(10)

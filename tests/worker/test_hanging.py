@@ -7,7 +7,7 @@ import pytest
 
 from relay_sdk import Queue
 
-from .rig import Gate, Helper, Rig, do
+from .harness import Gate, Helper, Rig, do
 
 pytestmark = pytest.mark.anyio
 
@@ -139,7 +139,7 @@ async def test_a_completion_that_waits_for_the_server_leaves_no_thread_behind(ri
     rig.server.trouble = busy
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
     before = set(threading.enumerate())
-    worker = rig.worker("q", handle, grace=0)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=0)
     async with rig.running(worker):
         await rig.until(lambda: rig.server.count("DELETE"))
         worker.stop()

@@ -10,7 +10,7 @@ import pytest
 
 from relay_sdk import Queue
 
-from .rig import Helper, Rig, do
+from .harness import Helper, Rig, do
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 
 from relay_sdk import Queue
 
-from .rig import Helper, Rig
+from .harness import Helper, Rig
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +63,7 @@ async def test_a_job_that_ends_while_it_is_put_back_is_not_said_to_run(
     gate, slow = rig.gate(), rig.gate()
     rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in "ab"])
     rig.server.delay = lambda request: slow if request.method == "PUT" else None
-    worker = rig.worker("q", handle, grace=0)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=0)
     if rig.kind != "sync":
         pytest.skip("a task is cancelled, and puts its job back itself")
     async with rig.running(worker):

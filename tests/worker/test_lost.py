@@ -8,7 +8,7 @@ import pytest
 
 from relay_sdk import Backoff, JobLostError, Queue
 
-from .rig import Helper, Rig, do
+from .harness import Helper, Rig, do
 
 pytestmark = pytest.mark.anyio
 

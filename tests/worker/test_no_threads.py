@@ -54,7 +54,7 @@ def test_jobs_that_no_thread_is_there_for_stay_in_the_queue(allow: Callable[[int
     done: list[str] = []
     with LocalServer() as server, Client(server.url) as relay:
         relay.enqueue_batch([Queue("q").job(id, 1, timeout=600, max_retries=0) for id in IDS])
-        worker = Worker(relay, "q", handle, concurrency=8, grace=1)
+        worker = Worker(relay, "q", handle, concurrency=8, graceful_shutdown_timeout=1)
         allow(4)  # itself, what sends heartbeats, and two more
         thread, raised = started(worker)
         thread.join(1)
@@ -92,7 +92,7 @@ def test_plain_functions_that_no_thread_is_there_for_leave_their_jobs_in_the_que
     async def work(url: str) -> None:
         async with AsyncClient(url) as client:
             allow(2)  # for signals, and one more
-            async with AsyncWorker(client, "q", handle, concurrency=8, grace=3):
+            async with AsyncWorker(client, "q", handle, concurrency=8, graceful_shutdown_timeout=3):
                 await anyio.sleep(0.3)
             allow(1000)  # the loop's end needs one too
 

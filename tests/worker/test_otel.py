@@ -23,7 +23,7 @@ from relay_sdk import Backoff, Client, JobExistsError, PayloadError, Queue
 from relay_sdk.otel import Telemetry, traced
 from relay_sdk.testing import transport
 
-from .rig import Helper, Rig, do
+from .harness import Helper, Rig, do
 
 pytestmark = pytest.mark.anyio
 
@@ -82,7 +82,7 @@ def recorder() -> Iterator[Recorder]:
 
 @pytest.fixture
 def producer(rig: Rig, recorder: Recorder) -> Iterator[Client]:
-    """A producer that is watched too."""
+    """A producer that is with_events too."""
     with httpx.Client(transport=transport(rig.server.app), verify=False) as own:
         yield Client("http://server", http_client=own, api="v2", on_event=recorder.telemetry)
 

@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from relay_sdk import AsyncWorker, Queue
-from relay_sdk._clock import Stopped
-from relay_sdk._flow import Call, Reply, Step
-from relay_sdk._lane import AT_ONCE
-from relay_sdk._session import AsyncSession
-from relay_sdk.worker._lanes import Lanes
+from relay_sdk._base.clock import Stopped
+from relay_sdk._base.flow import Request, Response, Step
+from relay_sdk._engine.driver import AsyncDriver
+from relay_sdk._engine.limiter import AT_ONCE
+from relay_sdk.worker.lanes import Lanes
 
-from .rig import PATIENCE, Gate, Helper, Rig
+from .harness import PATIENCE, Gate, Helper, Rig
 
 pytestmark = pytest.mark.anyio
 
@@ -106,17 +106,17 @@ async def test_a_stop_ends_a_next_that_the_server_holds(
     if isinstance(worker, AsyncWorker):
         rig.server.delay = lambda _: held if len(rig.server.polls()) == 2 else None
     else:
-        wait = worker._session.wait
+        wait = worker._driver.wait
 
         def wait_or_stop(step: Step, stop: threading.Event | None = None) -> object:
-            if not isinstance(step, Call) or len(rig.server.polls()) < 1:
+            if not isinstance(step, Request) or len(rig.server.polls()) < 1:
                 return wait(step, stop)
             held.waiting += 1
             assert stop is not None
             assert stop.wait(PATIENCE)
             raise Stopped
 
-        monkeypatch.setattr(worker._session, "wait", wait_or_stop)
+        monkeypatch.setattr(worker._driver, "wait", wait_or_stop)
     async with rig.running(worker):
         await rig.until(lambda: held.waiting, tick=0.1)
         rig.clock.advance(1)
@@ -173,19 +173,19 @@ class Unanswered:
     def __init__(self) -> None:
         self.answers = defaultdict[str, anyio.Event](anyio.Event)
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Request) -> Response:
         await self.answers[call.target].wait()
-        return Reply(200, {}, b"")
+        return Response(200, {}, b"")
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
 async def test_one_task_looks_after_requests_that_hang_however_often_others_wait(rig: Rig) -> None:
     http, started = Unanswered(), list[object]()
-    lanes = Lanes(AsyncSession(rig.client()._session.policy, http))  # type: ignore[arg-type]
+    lanes = Lanes(AsyncDriver(rig.client()._driver.config, http))  # type: ignore[arg-type]
     lanes.open(started.append)
     async with anyio.create_task_group() as group:
         for number in range(AT_ONCE + 10):
-            group.start_soon(lanes.send, Call("DELETE", str(number)))
+            group.start_soon(lanes.send, Request("DELETE", str(number)))
             await anyio.wait_all_tasks_blocked()
             if number >= AT_ONCE:
                 assert len(http.answers) == number

@@ -10,7 +10,7 @@ import pytest
 
 from relay_sdk import AsyncWorker, JobLostError, Queue
 
-from .rig import Rig
+from .harness import Rig
 
 LEFT = "job 'a' in queue 'q' still runs; it is put back"
 
@@ -100,7 +100,7 @@ async def test_a_plain_function_is_told_of_the_stop_and_its_job_then_put_back(
     helpers: list[Any] = []
     go_on = threading.Event()
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = AsyncWorker(rig.client(), "q", handle, grace=10)
+    worker = AsyncWorker(rig.client(), "q", handle, graceful_shutdown_timeout=10)
     async with rig.running(worker):
         await rig.until(lambda: helpers)
         worker.stop()

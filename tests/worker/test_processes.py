@@ -14,7 +14,7 @@ import pytest
 from relay_sdk import Client, Queue
 from relay_sdk.local import LocalServer
 
-from .hanging import HangingServer
+from .hanging_server import HangingServer
 
 PROGRAMS = Path(__file__).with_name("programs.py")
 PATIENCE = 30

@@ -11,7 +11,7 @@ import pytest
 
 from relay_sdk import AsyncWorker, Queue
 
-from .rig import Helper, Rig, do
+from .harness import Helper, Rig, do
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("api", ["v1", "v2"])]
 
@@ -31,7 +31,7 @@ async def test_a_handler_that_is_told_to_stop_releases_its_job(rig: Rig) -> None
     gate = rig.gate()
     started: list[Helper] = []
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600, max_retries=2))
-    worker = rig.worker("q", handle, grace=60)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=60)
     async with rig.running(worker):
         await rig.until(lambda: started)
         worker.stop()
@@ -48,7 +48,7 @@ async def test_a_thread_that_does_not_end_has_its_job_put_back(rig: Rig) -> None
 
     gate = rig.gate()
     rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600, max_retries=0) for id in "ab"])
-    worker = rig.worker("q", handle, grace=0)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=0)
     thread = threading.Thread(target=worker.run)
     thread.start()
     await rig.until(lambda: gate.waiting == 2)
@@ -71,7 +71,7 @@ async def test_a_coroutine_that_swallows_its_cancellation_is_not_taken_for_done(
 
     started: list[Helper] = []
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, grace=0)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=0)
     async with rig.running(worker):
         await rig.until(lambda: started)
         await rig.until(lambda: rig.server.count("PATCH"))
@@ -100,7 +100,7 @@ async def test_a_plain_function_that_ends_while_stopping_is_done_and_one_that_do
     go_on = threading.Event()
     ids = ["done", "released", "stuck"]
     rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
-    worker = AsyncWorker(rig.client(), "q", handle, grace=10)
+    worker = AsyncWorker(rig.client(), "q", handle, graceful_shutdown_timeout=10)
     async with rig.running(worker):
         await rig.until(lambda: len(helpers) == 3)
         worker.stop()
@@ -134,7 +134,7 @@ async def test_a_job_that_failed_while_stopping_is_left_to_its_timeout_or_retrie
 
     gate = rig.gate()
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, grace=60)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=60)
     async with rig.running(worker):
         await rig.until(lambda: gate.waiting)
         worker.stop()
@@ -163,7 +163,7 @@ async def test_what_cannot_be_put_back_is_left_to_its_timeout_and_named(
     gate = rig.gate()
     started: list[Helper] = []
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, grace=0)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=0)
     async with rig.running(worker):
         await rig.until(lambda: started)
         rig.server.trouble = trouble
@@ -186,7 +186,7 @@ async def test_a_run_that_is_cancelled_while_it_stops_ends_at_once(rig: Rig) -> 
 
     started: list[Helper] = []
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, grace=600)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=600)
     async with anyio.create_task_group() as group:
         group.start_soon(worker.run)
         await rig.until(lambda: started)
@@ -209,7 +209,7 @@ async def test_a_job_that_is_done_is_not_put_back_when_only_its_completion_waits
     done: list[Helper] = []
     rig.server.trouble = busy
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, grace=0)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=0)
     async with rig.running(worker):
         await rig.until(lambda: rig.server.count("DELETE"))
         worker.stop()

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relay_sdk import Backoff, Every, Queue, Recurring, Schedule
+from relay_sdk import Backoff, Every, Queue, RRule, Schedule
 from relay_sdk.testing import Clock
 
-from .rig import Helper, Rig, do
+from .harness import Helper, Rig, do
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("api", ["v1", "v2"])]
 
@@ -63,7 +63,7 @@ async def test_runs_that_no_worker_was_there_for(
 
 
 async def test_a_daily_job_passes_the_change_to_summer_time(rig: Rig, clock: Clock) -> None:
-    runs = Runs(rig, Recurring("FREQ=DAILY;BYHOUR=9", "Europe/Berlin"))
+    runs = Runs(rig, RRule("FREQ=DAILY;BYHOUR=9", "Europe/Berlin"))
     first = datetime(2030, 3, 29, 8, tzinfo=UTC)
     clock.advance((first - clock.now()).total_seconds())
     rig.producer.enqueue(Queue("q").job("daily", 1, timeout=DAY, run_at=first), mode="ignore")
@@ -78,7 +78,7 @@ async def test_a_daily_job_passes_the_change_to_summer_time(rig: Rig, clock: Clo
 
 
 async def test_when_the_rule_has_ended_the_job_is_completed(rig: Rig, clock: Clock) -> None:
-    runs = Runs(rig, Recurring("FREQ=DAILY;BYHOUR=0;UNTIL=20300103T000000Z"))
+    runs = Runs(rig, RRule("FREQ=DAILY;BYHOUR=0;UNTIL=20300103T000000Z"))
     rig.producer.enqueue(Queue("q").job("daily", 1, timeout=DAY, run_at=clock.now()))
     async with rig.running(rig.worker("q", runs.handle)):
         await rig.until(lambda: not rig.jobs("q", "daily"), tick=3600)
@@ -110,7 +110,7 @@ async def test_a_run_that_fails_is_tried_again_and_the_job_goes_on(rig: Rig, clo
             raise LookupError
         await runs.handle(helper)
 
-    runs = Runs(rig, Recurring("FREQ=HOURLY"))
+    runs = Runs(rig, RRule("FREQ=HOURLY"))
     failures: list[Helper] = []
     start = clock.now() + HOUR
     rig.producer.enqueue(Queue("q").job("hourly", 1, timeout=DAY, run_at=start))

@@ -7,7 +7,7 @@ import pytest
 
 from relay_sdk import Backoff, Queue
 
-from .rig import Helper, Rig, do
+from .harness import Helper, Rig, do
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("api", ["v1", "v2"])]
 
@@ -19,7 +19,7 @@ async def fail(helper: Helper) -> None:
 
 
 class Reports:
-    """What on_error and on_give_up were told, by job, and when."""
+    """What on_error and on_retries_exhausted were told, by job, and when."""
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
@@ -35,7 +35,7 @@ class Reports:
         self.given_up.append(helper.raw.id)
 
     def worker(self, **options: Any) -> Any:
-        usual = {"retry": RETRY, "on_error": self.error, "on_give_up": self.give_up}
+        usual = {"retry": RETRY, "on_error": self.error, "on_retries_exhausted": self.give_up}
         return self._rig.worker("q", fail, **usual | options)
 
 
@@ -155,7 +155,7 @@ async def test_without_on_give_up_it_is_removed_and_logged(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig.producer.enqueue(Queue("q").job("a", 1, max_retries=0))
-    async with rig.running(Reports(rig).worker(on_give_up=None)):
+    async with rig.running(Reports(rig).worker(on_retries_exhausted=None)):
         await rig.until(lambda: not rig.jobs("q", "a"))
     errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert errors == [
@@ -171,7 +171,7 @@ async def test_a_job_is_kept_when_giving_it_up_fails(
         raise ConnectionError("the dead letters cannot be reached")
 
     rig.producer.enqueue(Queue("q").job("a", 1, max_retries=0))
-    async with rig.running(Reports(rig).worker(on_give_up=give_up)):
+    async with rig.running(Reports(rig).worker(on_retries_exhausted=give_up)):
         await rig.until(lambda: "the dead letters cannot be reached" in caplog.text)
     assert rig.jobs("q", "a") == ["a"]
 

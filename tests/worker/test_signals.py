@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from relay_sdk import AsyncWorker, Client, Queue, Worker
-from relay_sdk.worker._signals import stop_on_signals
+from relay_sdk.worker.signals import stop_on_signals
 
-from .rig import Rig, Server
+from .harness import Rig, Server
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 

@@ -9,7 +9,7 @@ import pytest
 
 from relay_sdk import Queue
 
-from .rig import PATIENCE, Gate, Helper, Rig, do
+from .harness import PATIENCE, Gate, Helper, Rig, do
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +59,7 @@ async def test_a_handler_may_end_while_stopping(rig: Rig) -> None:
 
     gates = {"a": rig.gate(), "b": rig.gate()}
     rig.producer.enqueue_batch([Queue("q").job(id, 1) for id in gates])
-    worker = rig.worker("q", handle, grace=60)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=60)
     async with rig.running(worker):
         await rig.until(lambda: all(gate.waiting for gate in gates.values()))
         worker.stop()
@@ -79,7 +79,7 @@ async def test_a_handler_that_raises_no_exception_delays_no_stop(rig: Rig) -> No
     started: list[Helper] = []
     rig.producer.enqueue(Queue("q").job("a", 1))
     with anyio.fail_after(PATIENCE):
-        async with rig.running(rig.worker("q", handle, grace=2 * PATIENCE)):
+        async with rig.running(rig.worker("q", handle, graceful_shutdown_timeout=2 * PATIENCE)):
             await rig.until(lambda: started)
     assert rig.jobs("q", "a") == ["a"]
 
@@ -95,7 +95,7 @@ async def test_stopping_twice_does_not_cut_the_grace_short(
     started: list[Helper] = []
     gate = rig.gate()
     rig.producer.enqueue(Queue("q").job("a", 1))
-    worker = rig.worker("q", handle, grace=60)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=60)
     async with rig.running(worker):
         await rig.until(lambda: started)
         worker.stop()
@@ -107,11 +107,11 @@ async def test_stopping_twice_does_not_cut_the_grace_short(
     assert rig.jobs("q", "a") == []
 
 
-@pytest.mark.parametrize("grace", [0, 5])
-async def test_the_grace_may_be_nothing(rig: Rig, grace: float) -> None:
+@pytest.mark.parametrize("graceful_shutdown_timeout", [0, 5])
+async def test_the_grace_may_be_nothing(rig: Rig, graceful_shutdown_timeout: float) -> None:
     async def handle(helper: Helper) -> None: ...
 
-    worker = rig.worker("q", handle, grace=grace)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=graceful_shutdown_timeout)
     async with rig.running(worker):
         await rig.until(lambda: rig.server.polls())
         worker.stop()

@@ -10,7 +10,7 @@ import pytest
 
 from relay_sdk import Queue
 
-from .rig import Gate, Helper, Rig
+from .harness import Gate, Helper, Rig
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", ["asyncio", "trio"])]
 
@@ -28,7 +28,7 @@ async def test_after_the_grace_a_handler_is_cancelled_and_its_job_named_and_put_
     started: list[Helper] = []
     ended: list[tuple[float, bool]] = []
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, grace=30)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=30)
     async with rig.running(worker):
         await rig.until(lambda: started)
         began = rig.clock.monotonic()
@@ -52,7 +52,7 @@ async def test_a_cancelled_handler_may_save_its_state_in_a_shield(rig: Rig) -> N
 
     started: list[Helper] = []
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, grace=0)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=0)
     async with rig.running(worker):
         await rig.until(lambda: started)
         worker.stop()
@@ -75,7 +75,7 @@ async def test_a_handler_that_does_not_end_after_that_is_left_and_named(
     started: list[Helper] = []
     cancelled: list[Helper] = []
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, grace=0)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=0)
     async with rig.running(worker):
         await rig.until(lambda: started)
         worker.stop()

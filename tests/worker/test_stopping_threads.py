@@ -6,7 +6,7 @@ import pytest
 
 from relay_sdk import Queue
 
-from .rig import Helper, Rig, do
+from .harness import Helper, Rig, do
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", ["sync"])]
 
@@ -26,7 +26,7 @@ async def test_after_the_grace_a_handler_in_a_thread_is_told_and_may_save_its_st
     gate = rig.gate()
     started: list[Helper] = []
     rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, grace=30)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=30)
     async with rig.running(worker):
         await rig.until(lambda: started)
         worker.stop()
@@ -47,7 +47,7 @@ async def test_what_still_runs_in_threads_is_named_and_put_back(
     gate = rig.gate()
     ended: list[Helper] = []
     rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in "ab"])
-    worker = rig.worker("q", handle, grace=30)
+    worker = rig.worker("q", handle, graceful_shutdown_timeout=30)
     thread = threading.Thread(target=worker.run)
     thread.start()
     await rig.until(lambda: gate.waiting == 2)

@@ -8,7 +8,7 @@ import pytest
 
 from relay_sdk import Backoff, Queue
 
-from .rig import Helper, Rig
+from .harness import Helper, Rig
 
 pytestmark = pytest.mark.anyio
 
@@ -181,8 +181,8 @@ def test_a_worker_that_could_not_work_is_refused(rig: Rig) -> None:
         rig.worker("q", handle, concurrency=0)
     with pytest.raises(TypeError, match="concurrency must be an int"):
         rig.worker("q", handle, concurrency=1.5)
-    with pytest.raises(ValueError, match="grace must be 0 or more"):
-        rig.worker("q", handle, grace=-1)
+    with pytest.raises(ValueError, match="graceful_shutdown_timeout must be 0 or more"):
+        rig.worker("q", handle, graceful_shutdown_timeout=-1)
     with pytest.raises(ValueError, match="queue 'q' has a handler already"):
         rig.worker("q", handle).add("q", rig.adapted(handle))
 

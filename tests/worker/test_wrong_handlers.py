@@ -7,7 +7,7 @@ import pytest
 
 from relay_sdk import AsyncWorker, Queue, Worker
 
-from .rig import Rig
+from .harness import Rig
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,16 @@ from typing import Any, LiteralString
 import psycopg
 
 from relay_sdk.local import dates
-from relay_sdk.local.look.reader import QUEUES, SCAN, SECONDS, START, Ask, Counted, Page, end_of
+from relay_sdk.local.dashboard.reader import (
+    QUEUES,
+    SCAN,
+    SECONDS,
+    START,
+    Ask,
+    Counted,
+    Page,
+    end_of,
+)
 from relay_sdk.local.operations import Job
 
 from . import connection, statements

@@ -11,7 +11,7 @@ import psycopg
 
 from relay_sdk.local import dates
 from relay_sdk.local.answers import BackendError
-from relay_sdk.local.look.reader import Reader
+from relay_sdk.local.dashboard.reader import Reader
 from relay_sdk.local.operations import JobsCame, Operation, Reaped
 
 from . import connection, statements, tables

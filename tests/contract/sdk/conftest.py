@@ -12,10 +12,10 @@ import pytest
 from relay_sdk import AsyncClient, Client
 from relay_sdk.testing import transport
 
+from ...support.sync_async import AnyClient, do, entered
 from ..api import Version
 from ..conftest import FOREIGN_URL
 from ..wire import Wire
-from .both import AnyClient, do, entered
 
 Kind = Literal["sync", "asyncio", "trio"]
 

@@ -6,9 +6,9 @@ import pytest
 
 from relay_sdk import JobExistsError, Queue, UnsupportedError
 
+from ...support.sync_async import AnyClient, do
 from ..api import Version
 from ..wire import Wire
-from .both import AnyClient, do
 
 pytestmark = pytest.mark.anyio
 

@@ -6,9 +6,9 @@ import pytest
 from relay_sdk import JobLostError, Queue
 from relay_sdk.testing import Clock
 
+from ...support.sync_async import AnyClient, do, entered
 from ..api import Version
 from ..wire import Wire
-from .both import AnyClient, do, entered
 from .conftest import Connect, Kind
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from relay_sdk import JobExistsError, JobLostError, PayloadError, Queue, UnsupportedError
 
+from ...support.sync_async import AnyClient, AnyHelper, do
 from ..api import Version
 from ..wire import Wire
-from .both import AnyClient, AnyHelper, do
 
 pytestmark = pytest.mark.anyio
 

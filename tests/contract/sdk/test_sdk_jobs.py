@@ -4,7 +4,7 @@ import pytest
 
 from relay_sdk import JobNotFoundError, PayloadError, Queue
 
-from .both import AnyClient, do
+from ...support.sync_async import AnyClient, do
 
 pytestmark = pytest.mark.anyio
 

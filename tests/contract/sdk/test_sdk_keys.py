@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relay_sdk import JobNotFoundError, Queue
 
-from .both import AnyClient, do
+from ...support.sync_async import AnyClient, do
 
 pytestmark = pytest.mark.anyio
 

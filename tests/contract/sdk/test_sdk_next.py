@@ -7,9 +7,9 @@ import pytest
 
 from relay_sdk import Job, Queue
 
+from ...support.sync_async import AnyClient, do, first
 from ..api import Version
 from ..wire import Wire
-from .both import AnyClient, do, first
 from .conftest import Kind
 
 pytestmark = pytest.mark.anyio

@@ -6,8 +6,8 @@ import pytest
 
 from relay_sdk import JobLostError, Queue
 
+from ...support.sync_async import AnyClient, do
 from ..wire import Wire
-from .both import AnyClient, do
 from .test_sdk_helper import taken
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +58,7 @@ async def test_a_release_that_costs_a_retry_is_counted_and_the_job_otherwise_as_
 ) -> None:
     helper = await taken(relay, queue, state={"page": 1}, max_retries=3)
     for failures in (1, 2, 3):
-        await do(helper.release(costs_retry=True))
+        await do(helper.release(count_as_failure=True))
         (helper,) = await do(relay.next(queue))
         assert helper.failures == failures
         assert helper.job.max_retries == 3
@@ -69,14 +69,14 @@ async def test_a_release_that_costs_a_retry_is_counted_and_the_job_otherwise_as_
         (helper,) = await do(relay.next(queue))
         assert helper.failures == failures
     assert (await do(relay.get(queue, "x"))).state == {"page": 1}
-    await do(helper.release(costs_retry=True))
+    await do(helper.release(count_as_failure=True))
     assert not await do(relay.exists(queue, "x"))
 
 
 async def test_without_a_limit_a_job_is_released_for_ever(relay: AnyClient, queue: str) -> None:
     helper = await taken(relay, queue)
     for _ in range(5):
-        await do(helper.release(costs_retry=True))
+        await do(helper.release(count_as_failure=True))
         (helper,) = await do(relay.next(queue))
     assert helper.failures == 5
     assert helper.job.max_retries is None
@@ -84,7 +84,7 @@ async def test_without_a_limit_a_job_is_released_for_ever(relay: AnyClient, queu
 
 async def test_a_rescheduled_job_starts_its_retries_over(relay: AnyClient, queue: str) -> None:
     helper = await taken(relay, queue, state="s")
-    await do(helper.release(costs_retry=True))
+    await do(helper.release(count_as_failure=True))
     (helper,) = await do(relay.next(queue))
     await do(helper.reschedule())
     (helper,) = await do(relay.next(queue))
@@ -116,5 +116,5 @@ async def test_a_state_that_only_looks_like_an_envelope_is_left_alone(
 ) -> None:
     helper = await taken(relay, queue, state=state)
     assert helper.job.state == state
-    await do(helper.release(costs_retry=True))
+    await do(helper.release(count_as_failure=True))
     assert (await do(relay.get(queue, "x"))).state == state

@@ -15,7 +15,7 @@ from typing_extensions import TypeForm
 
 from relay_sdk import Codec, Queue
 
-from .both import AnyClient, do
+from ...support.sync_async import AnyClient, do
 
 pytestmark = pytest.mark.anyio
 

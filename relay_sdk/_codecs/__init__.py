@@ -1,0 +1,1 @@
+"""Payloads and states to JSON text and back."""

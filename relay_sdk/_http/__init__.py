@@ -1,0 +1,1 @@
+"""One HTTP exchange at a time: connections, pools, deadlines and errors. Knows nothing of jobs."""

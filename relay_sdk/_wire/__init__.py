@@ -1,1 +1,0 @@
-"""What the server's operations are on the wire, in each version of its API."""

@@ -1,0 +1,121 @@
+"""A server that cannot be reached: plain words about the user's call, and a short traceback."""
+
+import socket
+import subprocess
+import sys
+import traceback
+from typing import Any
+
+import httpx
+import pytest
+
+from relay_sdk import AsyncClient, Backoff, Client, TransportError
+
+from ..support.fixtures import Connect
+from ..support.scripted_server import ScriptedServer
+from ..support.sync_async import do
+
+pytestmark = pytest.mark.anyio
+
+ONCE = Backoff(retries=0)
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port
+
+
+async def failure(relay: Client | AsyncClient, method: str = "exists") -> TransportError:
+    with pytest.raises(TransportError) as raised:
+        await do(getattr(relay, method)("emails", "x"))
+    return raised.value
+
+
+async def test_it_is_said_in_words_what_the_users_call_met(connect: Connect) -> None:
+    port = closed_port()
+    error = await failure(connect(f"http://127.0.0.1:{port}", retry_backoff=ONCE))
+    assert str(error) == (
+        f"job 'x' in queue 'emails': nothing listens at 127.0.0.1 port {port}: "
+        "is the server running, is the port right?"
+    )
+
+
+async def test_the_cause_is_kept_without_the_way_it_came(connect: Connect) -> None:
+    url = f"http://127.0.0.1:{closed_port()}"
+    error = await failure(connect(url, retry_backoff=ONCE))
+    assert isinstance(error.__cause__, ConnectionRefusedError)
+    text = "".join(traceback.format_exception(error))
+    assert text.count("direct cause") == 1
+    assert "site-packages/httpx" not in text
+    assert "site-packages/httpcore" not in text
+
+
+def test_a_plain_script_prints_few_lines() -> None:
+    code = (
+        "from relay_sdk import Backoff, Client\n"
+        f"relay = Client('http://127.0.0.1:{closed_port()}', retry_backoff=Backoff(retries=0))\n"
+        "relay.exists('q', 'x')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith(
+        "relay_sdk.exceptions.TransportError: job 'x' in queue 'q': nothing"
+    )
+    assert len(lines) <= 15
+
+
+async def test_a_cause_of_the_users_own_is_not_taken_for_ours(connect: Connect) -> None:
+    relay = connect(f"http://127.0.0.1:{closed_port()}", retry_backoff=ONCE)
+    try:
+        raise KeyError("mine")
+    except KeyError:
+        error = await failure(relay)
+    assert isinstance(error.__cause__, ConnectionRefusedError)
+
+
+async def test_a_name_that_is_not_known(connect: Connect) -> None:
+    error = await failure(connect("http://nowhere.invalid", retry_backoff=ONCE))
+    assert "the name in nowhere.invalid port 80 is not known" in str(error)
+
+
+async def test_a_port_that_speaks_something_else(connect: Connect) -> None:
+    with ScriptedServer(b"220 mail\r\n") as server:
+        error = await failure(connect(server.url, retry_backoff=ONCE))
+    assert "does not answer in HTTP" in str(error)
+    assert str(error).endswith("should the URL begin with https://?")
+
+
+async def test_a_proxy_of_the_environment_is_named(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
+    error = await failure(connect("http://relay.invalid", retry_backoff=ONCE))
+    assert str(error).endswith("Requests go through the proxy that HTTP_PROXY names")
+
+
+def nobody(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("no", request=request) from ConnectionRefusedError(111, "refused")
+
+
+async def test_without_an_address_it_is_where_serve_listens_and_the_error_says_so(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RELAY_URL", raising=False)
+    error = await failure(connect(None, answer=nobody, retry_backoff=ONCE))
+    assert "nothing listens at 127.0.0.1 port 8080" in str(error)
+    assert "RELAY_URL is not set, so this is the default, http://127.0.0.1:8080" in str(error)
+    error = await failure(connect("http://127.0.0.1:8080", answer=nobody, retry_backoff=ONCE))
+    assert "RELAY_URL" not in str(error)
+
+
+@pytest.mark.parametrize("method", ["exists", "get", "remove"])
+async def test_each_call_is_named_and_not_the_question_before_it(
+    connect: Connect, method: str
+) -> None:
+    error: Any = await failure(connect(answer=nobody, retry_backoff=ONCE), method)
+    assert str(error).startswith("job 'x' in queue 'emails': nothing listens at server port 80")
+    assert not error.sent

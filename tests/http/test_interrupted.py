@@ -1,0 +1,135 @@
+"""An exception that a signal's handler raises comes anywhere: a client loses nothing by it.
+
+It is raised here by a tracer, at each line, call and return of a call in turn.
+"""
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import Any
+
+import pytest
+from httptools import HttpParserCallbackError
+
+from relay_sdk import Client, Queue
+from relay_sdk._http.parser import Reading
+from relay_sdk.local import LocalServer
+
+# Sockets that are left to the garbage collector are closed by it, which Python may warn of.
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="counts sockets in /proc"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+REPLY = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx"
+
+
+class Interrupt(BaseException):
+    pass
+
+
+def interrupted(call: Callable[[], object], place: int) -> bool:
+    """Make a call, and interrupt it at a place; tell whether it came so far.
+
+    Each has a thread of its own: a tracer that raises in an `except` leaves Python's record of what
+    is being handled as it is then.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_interrupted, call, place).result()
+
+
+def _interrupted(call: Callable[[], object], place: int) -> bool:
+    count, where = 0, ""
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal count, where
+        count += 1
+        if count >= place:
+            sys.settrace(None)
+            where = f"{frame.f_code.co_filename}:{frame.f_lineno}, {event}"
+            raise Interrupt
+        return trace
+
+    before, hook = sys.gettrace(), sys.unraisablehook
+    told: list[object] = []  # what Python can only tell, as while a generator is collected
+    sys.unraisablehook = told.append
+    sys.settrace(trace)
+    try:
+        call()
+    except Interrupt:
+        return True
+    finally:
+        sys.settrace(before)
+        sys.unraisablehook = hook
+    if told:
+        return True
+    assert not where, f"what was raised at {where} was swallowed"
+    return False
+
+
+class Unremembered(Reading):
+    """As when a signal comes before the first line of a callback."""
+
+    def on_body(self, data: bytes) -> None:
+        raise Interrupt
+
+
+def test_what_comes_before_a_callback_has_begun_is_not_swallowed() -> None:
+    with pytest.raises(Interrupt):
+        Unremembered("GET").feed(REPLY)
+    try:
+        raise KeyError
+    except KeyError:
+        with pytest.raises(HttpParserCallbackError):  # what came cannot be known then
+            Unremembered("GET").feed(REPLY)
+
+
+def sockets() -> int:
+    gc.collect()
+    found = 0
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found += os.readlink(f"/proc/self/fd/{number}").startswith("socket:")
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def relay() -> Iterator[Client]:
+    with LocalServer() as server, Client(server.url, api="v2", timeout=5) as relay:
+        yield relay
+    gc.collect()  # here, where its warnings are expected
+
+
+@pytest.mark.parametrize("what", ["exists", "enqueue", "heartbeat"])
+def test_wherever_a_call_is_interrupted_the_next_one_works_and_nothing_is_left(
+    relay: Client, what: str
+) -> None:
+    queue = Queue("q", int, state=int)
+    relay.enqueue(queue.job("a", 1))
+    (helper,) = relay.next(queue)
+    calls: dict[str, Callable[[], object]] = {
+        "exists": lambda: relay.exists("q", "a"),
+        "enqueue": lambda: relay.enqueue(queue.job("b", 1), mode="replace"),
+        "heartbeat": lambda: helper.heartbeat(7),
+    }
+    call = calls[what]
+    call()
+    before = sockets()
+    place = 1
+    while interrupted(call, place):
+        place += 1
+    assert place > 300
+    call()
+    most = before + 2  # a connection has two ends in this process
+    until = time.monotonic() + 5
+    while sockets() > most and time.monotonic() < until:
+        time.sleep(0.01)
+    assert sockets() <= most
+    helper.complete()
