@@ -7,12 +7,16 @@ the SDK passes through these two.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 R = TypeVar("R")
+
+
+RequestKind: TypeAlias = Literal["call", "heartbeat"]
+"""What a limit of requests applies to: heartbeats must not wait for calls, nor calls for them."""
 
 
 class Request(Struct, frozen=True, gc=False):
@@ -28,6 +32,7 @@ class Request(Struct, frozen=True, gc=False):
     content: bytes | None = None
     timeout: float | None = None
     wait: float = 0.0
+    kind: RequestKind = "call"
 
 
 class Response(Struct, frozen=True, gc=False):

@@ -74,6 +74,7 @@ def remove_request(call: Request, queue: str, id: str) -> ApiRequest[None]:
 def heartbeat_request(call: Request, run: RawJob) -> ApiRequest[None]:
     """Keep the run with this call."""
     about = f"heartbeat of {job_label(run.queue, run.id)}"
+    call = replace(call, kind="heartbeat")
     return ApiRequest(about, call, {202: nothing, 404: lost(run)}, retry_backend_errors=True)
 
 

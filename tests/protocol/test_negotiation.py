@@ -24,7 +24,7 @@ from relay_sdk._engine.config import ClientConfig
 from relay_sdk._engine.operations import enqueue, exists, get, remove
 from relay_sdk._engine.polling import poll
 from relay_sdk._engine.retries import with_api_version, with_retries
-from relay_sdk._engine.run import Run
+from relay_sdk._engine.run import ThreadRun
 from relay_sdk._protocol import v1, v2
 from relay_sdk.local import App
 from relay_sdk.testing import Clock, transport
@@ -222,10 +222,10 @@ OPERATIONS: dict[str, tuple[Callable[[ClientConfig], Flow[Any]], Response]] = {
     "enqueue": (lambda config: enqueue(config, [JOBS.job("x", 1)], "unique"), reply(202)),
     "next": (lambda config: poll(config, "emails", 1, 0), handed_out("x")),
     "remove": (lambda config: remove(config, "emails", "x"), reply(200)),
-    "complete": (lambda config: Run(config, received(), 0.0).complete(), reply(200)),
-    "heartbeat": (lambda config: Run(config, received(), 0.0).heartbeat(None), reply(202)),
-    "keep_alive": (lambda config: Run(config, received(), 0.0).keep_alive(None), reply(202)),
-    "reschedule": (lambda config: Run(config, received(), 0.0).again(None, None), reply(202)),
+    "complete": (lambda config: ThreadRun(config, received(), 0.0).complete(), reply(200)),
+    "heartbeat": (lambda config: ThreadRun(config, received(), 0.0).heartbeat(None), reply(202)),
+    "keep_alive": (lambda config: ThreadRun(config, received(), 0.0).keep_alive(None), reply(202)),
+    "reschedule": (lambda config: ThreadRun(config, received(), 0.0).reschedule(None), reply(202)),
 }
 every_operation = pytest.mark.parametrize(
     ("operation", "done"), OPERATIONS.values(), ids=OPERATIONS.keys()
@@ -296,16 +296,16 @@ def test_a_404_with_a_text_is_a_proxys_and_no_evidence(name: str) -> None:
 
 
 def test_a_heartbeat_that_names_the_job_is_about_the_job() -> None:
-    run = Run(invalidate("v2"), received(), 0.0)
+    run = ThreadRun(invalidate("v2"), received(), 0.0)
     assert play(run.heartbeat(None), reply(404, LOST)).error is not None
-    assert run.lost is not None
+    assert run.lifecycle.lost_reason is not None
 
 
 def test_a_requeue_of_other_jobs_needs_v2() -> None:
-    run = Run(invalidate("v2"), received(), 0.0)
+    run = ThreadRun(invalidate("v2"), received(), 0.0)
     played = play(run.requeue([JOBS.job("y", 1)], "unique"), NO_ROUTE, NONE_WANTED)
     assert isinstance(played.error, UnsupportedError)
-    assert not run.ended
+    assert not run.lifecycle.is_ended
 
 
 def test_a_lost_reply_is_remembered_across_versions() -> None:

@@ -9,7 +9,7 @@ import msgspec
 from attrs import field, mutable
 
 from relay_sdk import Backoff, Queue, RelayError, TransportError
-from relay_sdk._base.flow import Flow, Request, Response, Sleep
+from relay_sdk._base.flow import Flow, Invoke, Request, Response, Sleep
 from relay_sdk._engine.config import ApiChoice, ClientConfig
 from relay_sdk._protocol.negotiation import Versions
 from relay_sdk.job import RawJob, to_raw
@@ -103,6 +103,15 @@ class Play:
     error: Exception | None = None
 
 
+def begin(flow: Flow[Any]) -> Request:
+    """Start a flow and return its first request."""
+    step = next(flow)
+    while isinstance(step, Invoke):
+        step = flow.send(step.function())
+    assert isinstance(step, Request)
+    return step
+
+
 def play(flow: Flow[Any], *replies: Response | TransportError, clock: Clock | None = None) -> Play:
     """Give a flow these replies, one a call; all of them must be used."""
     played = Play()
@@ -116,6 +125,9 @@ def play(flow: Flow[Any], *replies: Response | TransportError, clock: Clock | No
                 if clock is not None:
                     clock.advance(step.seconds)
                 step = flow.send(None)
+                continue
+            if isinstance(step, Invoke):
+                step = flow.send(step.function())
                 continue
             assert isinstance(step, Request)
             played.calls.append(step)
