@@ -77,13 +77,8 @@ def made_here(module: ast.Module) -> Iterator[str]:
             yield from (name.name for name in part.names)
 
 
-NOT_FOR_USERS = {"AsyncDriver", "Driver", "TaskRun", "ThreadRun"} | {
-    "Moment",
-    "P",
-    "S",
-    "P_co",
-    "S_co",
-}
+NOT_FOR_USERS = {"AsyncDriver", "Driver", "TaskRun", "ThreadRun"}
+NOT_FOR_USERS |= {"Moment", "P", "R", "S", "P_co", "S_co"}
 NOT_FOR_USERS |= {"Clock", "Int32", "ClientConfig", "HttpClient", "AsyncHttpClient"}
 """What only the SDK makes its helpers of; an alias and type variables, which checkers look
 through; the clock of tests, `relay_sdk.testing.Clock`; and what the clients of httpx and httpx2
