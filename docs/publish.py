@@ -1,8 +1,8 @@
 """Build the site into build/site: HTML, and all pages as Markdown for programs that read.
 
 The Markdown here is the content, and is read on a Git host too. Each section of index.md is one of
-the navigation, with the pages that it links to. `<!-- render: name -->` becomes what
-docs/rendered.py makes of the code.
+the navigation, with the pages that it links to; decisions.md links to the pages in decisions/.
+`<!-- render: name -->` becomes what docs/rendered.py makes of the code.
 """
 
 import re
@@ -36,8 +36,8 @@ TOCTREE = """
 
 
 def pages() -> dict[str, str]:
-    """Give the pages of the site, by name, as Markdown: index.md, then all in its order."""
-    there = {page.name: page for page in DOCS.glob("*.md")}
+    """Return the pages of the site, by name, as Markdown: index.md, then all in its order."""
+    there = {str(page.relative_to(DOCS)): page for page in sorted(DOCS.rglob("*.md"))}
     there |= {name: ROOT / above for above, name in ABOVE.items()}
     texts = {name: _text(page) for name, page in there.items()}
     order = ["index.md", *(f"{name}.md" for name in ENTRY.findall(texts["index.md"]))]
@@ -48,7 +48,8 @@ def _text(page: Path) -> str:
     text = page.read_text(encoding="utf-8")
     for above, name in ABOVE.items():
         text = text.replace(f"](../{above}", f"]({name}").replace(f"]({above}", f"]({name}")
-    text = text.replace("](../", "](")
+    if page.parent == DOCS:
+        text = text.replace("](../", "](")
     if page.parent == ROOT:
         text = text.replace("](docs/", "](")
     return re.sub(r"<!-- render: (\w+) -->", lambda found: RENDERED[found[1]](), text)
@@ -60,6 +61,11 @@ def navigation(index: str) -> str:
         TOCTREE.format(caption=caption, names="\n".join(ENTRY.findall(entries)))
         for caption, entries in SECTION.findall(index)
     )
+
+
+def toctree(page: str) -> str:
+    """Return the pages that a page other than index.md lists, as one of Sphinx's own lists."""
+    return TOCTREE.format(caption="Decisions", names="\n".join(ENTRY.findall(page)))
 
 
 def main() -> int:
@@ -74,6 +80,9 @@ def main() -> int:
     for name, text in texts.items():
         if name == "index.md":
             text += navigation(text)
+        elif name == "decisions.md":
+            text += toctree(text)
+        (SOURCE / name).parent.mkdir(exist_ok=True)
         (SOURCE / name).write_text(text, encoding="utf-8")
     strictly = [
         "--fail-on-warning",
@@ -95,7 +104,7 @@ def main() -> int:
 
 
 def _check_that_no_network_is_needed() -> None:
-    for page in SITE.glob("*.html"):
+    for page in SITE.rglob("*.html"):
         if found := FETCHED.search(page.read_text(encoding="utf-8")):
             sys.exit(f"{page.name} fetches {found[1]}")
 

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-UV = Path(sys.executable).with_name("uv")
 EXTRAS = ["cli", "cron", "otel", "postgres", "pydantic", "reload", "server"]
+MISSING = "not on this machine"
 RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
 TESTS = [
     "tests/base",
@@ -55,18 +55,19 @@ def main() -> None:
                 results.append((python, dependencies, result))
     for python, dependencies, result in results:
         print(f"Python {python:8} {dependencies}  {result}")
-    sys.exit(any(result == "failed" for _, _, result in results))
+    failures = {"failed", MISSING} if options.python else {"failed"}
+    sys.exit(any(result in failures for _, _, result in results))
 
 
 def classified() -> list[str]:
     """Read the versions of Python that pyproject.toml names."""
-    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     return re.findall(r":: (3\.\d+)$", "\n".join(project["classifiers"]), re.MULTILINE)
 
 
 def run(folder: Path, python: str, dependencies: str, tests: Iterable[str]) -> str:
     if uv("python", "find", "--quiet", "--no-project", "--system", python, check=False):
-        return "not on this machine"
+        return MISSING
     venv, versions = folder / "venv", folder / "versions.txt"
     uv("venv", "--quiet", "--clear", "--python", python, venv)
     to_venv = ("--quiet", "--only-binary", ":all:", "--python", venv)
@@ -76,10 +77,11 @@ def run(folder: Path, python: str, dependencies: str, tests: Iterable[str]) -> s
     ]
     chosen = (f"--resolution={RESOLUTIONS[dependencies]}", "--no-annotate", "--no-header")
     uv("pip", "compile", "--upgrade", *to_venv, *chosen, "--output-file", versions, *of_project)
-    print(versions.read_text(), flush=True)
+    print(versions.read_text("utf-8"), flush=True)
     (wheel,) = folder.glob("dist/*.whl")
     uv("pip", "install", *to_venv, "-c", versions, f"{wheel}[{','.join(EXTRAS)},test]")
-    command: list[str | Path] = [venv / "bin" / "pytest", "-q", "-n", "auto", *tests]
+    programs = venv / ("Scripts" if os.name == "nt" else "bin")
+    command: list[str | Path] = [programs / "pytest", "-q", "-n", "auto", *tests]
     done = subprocess.run(command, cwd=folder, check=False)
     return "failed" if done.returncode else "passed"
 
@@ -89,7 +91,8 @@ def uv(*arguments: str | Path, check: bool = True) -> int:
     pythons = sorted(Path.home().glob(".pyenv/versions/*/bin"))
     path = os.pathsep.join([*map(str, pythons), os.environ["PATH"]])
     environment = os.environ | {"PATH": path, "UV_PYTHON_DOWNLOADS": "never"}
-    return subprocess.run([UV, *arguments], env=environment, check=check).returncode
+    command = [sys.executable, "-m", "uv", *arguments]
+    return subprocess.run(command, env=environment, check=check).returncode
 
 
 if __name__ == "__main__":

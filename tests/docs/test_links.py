@@ -17,6 +17,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 MAKE = re.compile(r"(?:^|`)make((?: [a-z]+)+)", re.MULTILINE)
 COMMAND = re.compile(r"(?:^|[`| ])relay-sdk ([a-z]+)", re.MULTILINE)
 LONGEST = 300  # lines; a longer page is two subjects
+SHORT = 80  # lines of a decision
 
 
 def anchors(page: Path) -> set[str]:
@@ -40,6 +41,15 @@ def test_every_page_is_in_the_navigation(page: Path) -> None:
     listed = page.name == "index.md" or f"]({page.name}):" in prose(DOCS / "index.md")
 
     assert listed, f"add a line to docs/index.md, in the section where it belongs: {entry}"
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("decisions/*.md")), ids=lambda page: page.name)
+def test_every_decision_is_short_and_in_the_list(page: Path) -> None:
+    assert (
+        f"\n- [{read(page).splitlines()[0].removeprefix('# ')}](decisions/{page.name}):"
+        in prose(DOCS / "decisions.md")
+    )
+    assert read(page).count("\n") < SHORT
 
 
 @every_page
