@@ -14,6 +14,7 @@ from relay_sdk import Backoff, Client, Queue, TransportError
 from relay_sdk._base.flow import Request
 from relay_sdk._http.address import Address
 from relay_sdk._http.client import AsyncHttp, Http
+from relay_sdk._http.errors import HttpError
 
 from ..support.fixtures import Connect, Kind
 from ..support.scripted_server import ScriptedServer, http
@@ -126,7 +127,7 @@ async def test_a_call_brings_its_own_bound(kind: Kind) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = Address(f"http://127.0.0.1:{silent.getsockname()[1]}", 3600, None)
         call = Request("GET", "/health", timeout=0.2)
-        with pytest.raises(TransportError, match=r"no whole reply within 0.2 s"):
+        with pytest.raises(HttpError, match=r"no whole reply within 0.2 s"):
             if kind == "sync":
                 client = Http(address, None)
                 try:

@@ -11,11 +11,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from relay_sdk import Client, TransportError
+from relay_sdk import Client
 from relay_sdk._base.clock import Stopped
 from relay_sdk._base.flow import Request, Response
 from relay_sdk._http.address import Address
 from relay_sdk._http.client import AsyncHttp, Http
+from relay_sdk._http.errors import HttpError
 
 from ..support.fixtures import Kind
 from ..support.keep_alive_server import Keeping, opened
@@ -149,7 +150,7 @@ async def test_a_request_whose_connection_ends_is_not_sent_anew(kind: Kind, meth
     with Keeping(EMPTY, None, EMPTY) as server:
         async with opened(kind, server.url) as http:
             await do(http.send(GET))
-            with pytest.raises(TransportError) as got:
+            with pytest.raises(HttpError) as got:
                 await do(http.send(Request(method, "/")))
             assert got.value.sent
             assert len(server.requests) == 2
@@ -173,9 +174,7 @@ BAD = {
 async def test_a_reply_that_is_not_http_is_an_error(kind: Kind, answer: bytes) -> None:
     with ScriptedServer(answer) as server:
         async with opened(kind, server.url) as http:
-            with pytest.raises(
-                TransportError, match=f"port {server.url.rpartition(chr(58))[2]}"
-            ) as got:
+            with pytest.raises(HttpError, match=f"port {server.url.rpartition(chr(58))[2]}") as got:
                 await do(http.send(GET))
     assert got.value.sent
 
@@ -184,7 +183,7 @@ async def test_a_reply_that_is_not_http_is_an_error(kind: Kind, answer: bytes) -
 async def test_content_that_is_too_much_is_an_error(
     kind: Kind, packed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk._http.base.LARGEST", 1000)
+    monkeypatch.setattr("relay_sdk._http.body.MAX_BODY_BYTES", 1000)
     content = bytes(1001)
     answer = (
         http("200 OK", gzip.compress(content), "content-encoding: gzip")
@@ -193,7 +192,7 @@ async def test_content_that_is_too_much_is_an_error(
     )
     with ScriptedServer(answer, http("200 OK", bytes(1000))) as server:
         async with opened(kind, server.url) as client:
-            with pytest.raises(TransportError, match="larger than"):
+            with pytest.raises(HttpError, match="larger than"):
                 await do(client.send(GET))
             assert len((await do(client.send(GET))).content) == 1000
 
@@ -201,13 +200,13 @@ async def test_content_that_is_too_much_is_an_error(
 async def test_an_error_is_the_same_while_another_is_handled(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk._http.base.LARGEST", 1000)
+    monkeypatch.setattr("relay_sdk._http.body.MAX_BODY_BYTES", 1000)
     with ScriptedServer(http("200 OK", bytes(1001))) as server:
         async with opened(kind, server.url) as client:
             try:
                 raise KeyError
             except KeyError:
-                with pytest.raises(TransportError, match="larger than"):
+                with pytest.raises(HttpError, match="larger than"):
                     await do(client.send(GET))
 
 
@@ -227,12 +226,12 @@ async def test_a_server_is_trusted_by_its_certificate(
                 if trusted:
                     assert len((await do(client.send(GET))).content) == 100_000
                 else:
-                    with pytest.raises(TransportError, match="certificate") as got:
+                    with pytest.raises(HttpError, match="certificate") as got:
                         await do(client.send(GET))
                     assert not got.value.sent
         assert len(server.requests) == (3 if trusted else 0)
         async with opened(kind, f"https://127.0.0.1:{port}") as client:  # not in the certificate
-            with pytest.raises(TransportError, match="certificate"):
+            with pytest.raises(HttpError, match="certificate"):
                 await do(client.send(GET))
     if trusted:
         assert server.connections == 2
@@ -307,16 +306,16 @@ async def test_a_client_of_httpx2_can_be_ones_own(kind: Kind) -> None:
                 relay = Client(server.url, http_client=own, api="v2")
                 assert relay.exists("emails", "x")
                 http_ = Http(Address(server.url, 1, None), own)
-                with pytest.raises(TransportError) as got:
+                with pytest.raises(HttpError) as got:
                     http_.send(GET)
         else:
             async with httpx2.AsyncClient() as aown:
                 ahttp = AsyncHttp(Address(server.url, 1, None), aown)
                 assert (await ahttp.send(GET)).status == 200
-                with pytest.raises(TransportError) as got:
+                with pytest.raises(HttpError) as got:
                     await ahttp.send(GET)
     assert got.value.sent
-    with pytest.raises(TransportError) as refused:
+    with pytest.raises(HttpError) as refused:
         if kind == "sync":
             with httpx2.Client() as own:
                 Http(Address(server.url, 1, None), own).send(GET)

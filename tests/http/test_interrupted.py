@@ -16,7 +16,7 @@ import pytest
 from httptools import HttpParserCallbackError
 
 from relay_sdk import Client, Queue
-from relay_sdk._http.parser import Reading
+from relay_sdk._http.parser import ResponseParser
 from relay_sdk.local import LocalServer
 
 # Sockets that are left to the garbage collector are closed by it, which Python may warn of.
@@ -72,7 +72,7 @@ def _interrupted(call: Callable[[], object], place: int) -> bool:
     return False
 
 
-class Unremembered(Reading):
+class Unremembered(ResponseParser):
     """As when a signal comes before the first line of a callback."""
 
     def on_body(self, data: bytes) -> None:

@@ -109,7 +109,7 @@ async def test_a_reply_that_means_harm_is_an_error(
         pytest.skip("httpx again")
     if not head and kind == "sync" and way.startswith("a client"):
         pytest.skip("documented: httpx reads a head without asking what is left")
-    monkeypatch.setattr("relay_sdk._http.base.LARGEST", LARGEST)
+    monkeypatch.setattr("relay_sdk._http.body.MAX_BODY_BYTES", LARGEST)
     with answering(head, rest) as url:
         async with connected(way, kind, connect, url) as relay:
             with pytest.raises(TransportError, match="queue 'emails'") as raised:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from relay_sdk import Client, TransportError
+from relay_sdk import Client
 from relay_sdk._base.flow import Request
 from relay_sdk._http.address import Address
+from relay_sdk._http.errors import HttpError
 
 from ..support.fixtures import Kind
 from ..support.keep_alive_server import Keeping, opened
@@ -181,7 +182,7 @@ async def test_a_proxy_that_gives_no_connection_is_an_error_and_nothing_was_sent
     with ScriptedServer(answer) as server:
         monkeypatch.setenv("HTTPS_PROXY", server.url)
         async with opened(kind, "https://relay.invalid") as client:
-            with pytest.raises(TransportError, match="the proxy that HTTPS_PROXY names") as got:
+            with pytest.raises(HttpError, match="the proxy that HTTPS_PROXY names") as got:
                 await do(client.send(GET))
     assert not got.value.sent
     if b"HTTP" in answer[:4]:
@@ -198,7 +199,7 @@ async def test_a_proxy_that_says_nothing_costs_the_time_of_the_exchange(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{silent.getsockname()[1]}")
         async with opened(kind, "https://relay.invalid", timeout=0.2) as client:
-            with pytest.raises(TransportError, match=r"no connection to .* within 0.2 s") as got:
+            with pytest.raises(HttpError, match=r"no connection to .* within 0.2 s") as got:
                 await do(client.send(GET))
     assert not got.value.sent
 
