@@ -193,7 +193,7 @@ class EventLoopError(UnusableClientError):
 def root_cause(error: BaseException) -> BaseException:
     """Return the error at the root of a chain, without the frames it came through.
 
-    Those of libraries fill a hundred lines of a traceback, and add nothing to what the error itself says.
+    Those of the libraries fill a hundred lines of a traceback, and explain nothing.
     """
     while cause := _cause(error):
         error = cause
