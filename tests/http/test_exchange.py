@@ -1,4 +1,4 @@
-"""What an exchange means is the same for threads, on asyncio and on trio."""
+"""One exchange behaves the same in threads, on asyncio and on trio."""
 
 import gzip
 import socket
@@ -19,7 +19,7 @@ from relay_sdk._http.client import AsyncHttp, Http
 from relay_sdk._http.errors import HttpError
 
 from ..support.fixtures import Kind
-from ..support.keep_alive_server import Keeping, opened
+from ..support.keep_alive_server import KeepAliveServer, opened
 from ..support.scripted_server import ScriptedServer, http
 from ..support.sync_async import do
 
@@ -34,9 +34,9 @@ EMPTY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
 async def ask(
     kind: Kind, *answers: bytes, call: Request = GET, times: int = 1
-) -> tuple[Response, Keeping]:
-    """Send a call some times, and give the last reply."""
-    with Keeping(*answers) as server:
+) -> tuple[Response, KeepAliveServer]:
+    """Send a request some times; return the last reply and the server."""
+    with KeepAliveServer(*answers) as server:
         async with opened(kind, server.url) as http:
             for _ in range(times):
                 reply = await do(http.send(call))
@@ -48,7 +48,7 @@ async def ask(
     ["/a%2Fb%25/%2E/..%2e//;x=1?a=%20&b=%F0%9F%92%A5", "/./../a/.?", "/~'()*!@:$,+"],
 )
 async def test_a_target_is_sent_byte_for_byte(kind: Kind, target: str) -> None:
-    with Keeping(EMPTY) as server:
+    with KeepAliveServer(EMPTY) as server:
         async with opened(kind, f"{server.url}/b%20se") as http:
             await do(http.send(Request("GET", target)))
     line, *lines = server.requests[0].split(b"\r\n")
@@ -75,7 +75,7 @@ async def test_a_body_has_its_length(kind: Kind, content: bytes | None) -> None:
     assert b"content-type: application/json" in head.split(b"\r\n")
 
 
-async def test_connections_are_used_again_and_no_cookies_are_kept(kind: Kind) -> None:
+async def test_connections_are_reused_and_no_cookies_are_kept(kind: Kind) -> None:
     answer = b"HTTP/1.1 200 OK\r\nset-cookie: a=b\r\ncontent-length: 2\r\n\r\n[]"
     reply, server = await ask(kind, answer, times=3)
     assert (reply.status, reply.content) == (200, b"[]")
@@ -102,9 +102,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("before", [b"", b"HTTP/1.1 103 Early Hints\r\nx-a: z\r\n\r\n"])
-async def test_content_is_read_in_each_of_its_forms(
-    kind: Kind, shape: bytes, before: bytes
-) -> None:
+async def test_content_is_read_in_each_encoding(kind: Kind, shape: bytes, before: bytes) -> None:
     answer = before + b"HTTP/1.1 520 What\r\nX-A: a\r\nx-a: b\r\n" + shape
     reply, server = await ask(kind, answer, times=2)
     assert (reply.status, reply.headers["x-a"], reply.content) == (520, "a, b", b"[1]")
@@ -126,7 +124,7 @@ async def test_a_reply_to_head_has_no_content(kind: Kind, end: bytes) -> None:
 
 
 @pytest.mark.parametrize("more", [b"x", EMPTY])
-async def test_what_comes_after_a_reply_is_no_reply_to_the_next_call(
+async def test_data_after_a_reply_is_not_a_reply_to_the_next_request(
     kind: Kind, more: bytes
 ) -> None:
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none"
@@ -135,19 +133,19 @@ async def test_what_comes_after_a_reply_is_no_reply_to_the_next_call(
     assert server.connections == 3
 
 
-async def test_a_connection_that_the_server_closed_meanwhile_is_no_error(kind: Kind) -> None:
-    with Keeping(EMPTY) as server:
+async def test_an_idle_connection_that_the_server_closed_is_replaced(kind: Kind) -> None:
+    with KeepAliveServer(EMPTY) as server:
         async with opened(kind, server.url) as http:
             for number in range(1, 4):
                 assert (await do(http.send(GET))).status == 200
-                server.hang_up()  # the client's loop has not seen it when it goes on
+                server.hang_up()  # the client's event loop does not notice it yet
                 assert server.connections == number
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_a_request_whose_connection_ends_is_not_sent_anew(kind: Kind, method: str) -> None:
-    """The server has read it, and may have acted, so that the SDK decides."""
-    with Keeping(EMPTY, None, EMPTY) as server:
+async def test_a_request_is_not_resent_when_its_connection_ends(kind: Kind, method: str) -> None:
+    """The server may have acted on it: only the retries of the SDK can decide."""
+    with KeepAliveServer(EMPTY, None, EMPTY) as server:
         async with opened(kind, server.url) as http:
             await do(http.send(GET))
             with pytest.raises(HttpError) as got:
@@ -159,7 +157,7 @@ async def test_a_request_whose_connection_ends_is_not_sent_anew(kind: Kind, meth
 
 BAD = {
     "a head without an end": b"HTTP/1.1 200 OK\r\nx: " + b"a" * 200_000,
-    "a status that is none": b"HTTP/1.1 abc OK\r\n\r\n",
+    "an invalid status": b"HTTP/1.1 abc OK\r\n\r\n",
     "two lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
     "a header without a name": b"HTTP/1.1 200 OK\r\n: a\r\n\r\n",
     "an unknown coding": http("200 OK", b"x", "content-encoding: br"),
@@ -171,7 +169,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("answer", BAD.values(), ids=BAD)
-async def test_a_reply_that_is_not_http_is_an_error(kind: Kind, answer: bytes) -> None:
+async def test_a_reply_that_is_not_http_raises_an_error(kind: Kind, answer: bytes) -> None:
     with ScriptedServer(answer) as server:
         async with opened(kind, server.url) as http:
             with pytest.raises(HttpError, match=f"port {server.url.rpartition(chr(58))[2]}") as got:
@@ -180,7 +178,7 @@ async def test_a_reply_that_is_not_http_is_an_error(kind: Kind, answer: bytes) -
 
 
 @pytest.mark.parametrize("packed", [True, False])
-async def test_content_that_is_too_much_is_an_error(
+async def test_content_that_is_too_large_raises_an_error(
     kind: Kind, packed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay_sdk._http.body.MAX_BODY_BYTES", 1000)
@@ -197,7 +195,7 @@ async def test_content_that_is_too_much_is_an_error(
             assert len((await do(client.send(GET))).content) == 1000
 
 
-async def test_an_error_is_the_same_while_another_is_handled(
+async def test_an_error_is_the_same_while_another_exception_is_handled(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay_sdk._http.body.MAX_BODY_BYTES", 1000)
@@ -211,7 +209,7 @@ async def test_an_error_is_the_same_while_another_is_handled(
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-async def test_a_server_is_trusted_by_its_certificate(
+async def test_a_server_needs_a_trusted_certificate(
     kind: Kind, trusted: bool, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -219,7 +217,7 @@ async def test_a_server_is_trusted_by_its_certificate(
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + bytes(100_000)
-    with Keeping(answer, tls=tls) as server:
+    with KeepAliveServer(answer, tls=tls) as server:
         port = server.url.rpartition(":")[2]
         async with opened(kind, f"https://localhost:{port}") as client:
             for _ in range(3):
@@ -243,8 +241,8 @@ ANYIO = tuple(map(int, version("anyio").split(".")[:2]))
 @pytest.mark.skipif(ANYIO < (4, 16), reason="anyio leaves the socket of a connect open")
 @pytest.mark.parametrize("moment", [0, 1, 2, 3, 5, 8, 13, 21])
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-async def test_a_call_that_is_cancelled_leaves_nothing_behind(kind: Kind, moment: int) -> None:
-    with Keeping(EMPTY) as server:
+async def test_a_cancelled_request_leaves_nothing_behind(kind: Kind, moment: int) -> None:
+    with KeepAliveServer(EMPTY) as server:
         async with opened(kind, server.url) as client:
             async with anyio.create_task_group() as tasks:
                 for _ in range(5):
@@ -256,7 +254,7 @@ async def test_a_call_that_is_cancelled_leaves_nothing_behind(kind: Kind, moment
 
 
 @pytest.mark.parametrize("kind", ["sync"])
-def test_a_wait_for_a_reply_ends_when_stop_is_set(kind: Kind) -> None:
+def test_stop_ends_the_wait_for_a_reply(kind: Kind) -> None:
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = Address(f"http://127.0.0.1:{silent.getsockname()[1]}", 3600, None)
@@ -275,7 +273,7 @@ def test_a_wait_for_a_reply_ends_when_stop_is_set(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sync"])
-def test_a_reply_that_has_begun_is_read_though_stop_is_set(kind: Kind) -> None:
+def test_stop_does_not_end_a_reply_that_has_begun(kind: Kind) -> None:
     stop = threading.Event()
     with ScriptedServer(http("200 OK", b"a" * 100), pace=0.003) as server:
         client = Http(Address(server.url, 20, None), None)
@@ -287,7 +285,7 @@ def test_a_reply_that_has_begun_is_read_though_stop_is_set(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sync"])
-def test_only_a_request_that_the_server_may_hold_is_stopped(kind: Kind) -> None:
+def test_stop_ends_only_requests_that_the_server_may_hold(kind: Kind) -> None:
     stop = threading.Event()
     stop.set()
     with ScriptedServer(http("200 OK")) as server, Client(server.url) as relay:
@@ -298,7 +296,7 @@ def test_only_a_request_that_the_server_may_hold_is_stopped(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sync", "asyncio"])
-async def test_a_client_of_httpx2_can_be_ones_own(kind: Kind) -> None:
+async def test_an_own_http_client_may_be_of_httpx2(kind: Kind) -> None:
     httpx2 = pytest.importorskip("httpx2")
     with ScriptedServer(http("200 OK"), b"") as server:
         if kind == "sync":

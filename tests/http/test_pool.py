@@ -1,4 +1,4 @@
-"""Connections are reused, and not kept for ever."""
+"""Connections are reused, and closed when they were idle for too long."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from relay_sdk._http.pool import MAX_IDLE_TIME, Pool
 
 
 class Made:
-    """What a pool makes."""
+    """Takes the place of a connection."""
 
 
 class Time:
@@ -24,7 +24,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     return time
 
 
-def test_what_is_given_back_is_taken_first() -> None:
+def test_the_connection_released_last_is_acquired_first() -> None:
     pool = Pool(Made)
     a, b = pool.acquire(), pool.acquire()
     assert a is not b
@@ -34,7 +34,7 @@ def test_what_is_given_back_is_taken_first() -> None:
     assert pool.acquire() is a
 
 
-def test_what_was_unused_for_long_is_to_be_closed(time: Time) -> None:
+def test_a_connection_idle_for_too_long_is_returned_to_be_closed(time: Time) -> None:
     pool = Pool(Made)
     a, b, c = pool.acquire(), pool.acquire(), pool.acquire()
     pool.release(a)
@@ -47,7 +47,7 @@ def test_what_was_unused_for_long_is_to_be_closed(time: Time) -> None:
     assert pool.release(pool.acquire()) is None
 
 
-def test_what_alone_was_unused_for_long_is_taken(time: Time) -> None:
+def test_the_only_idle_connection_is_acquired_however_old(time: Time) -> None:
     pool = Pool(Made)
     a = pool.acquire()
     pool.release(a)
@@ -55,9 +55,9 @@ def test_what_alone_was_unused_for_long_is_taken(time: Time) -> None:
     assert pool.acquire() is a
 
 
-def test_one_client_for_all_exchanges_is_remembered_once() -> None:
-    own = Made()
-    pool = Pool(lambda: own)
+def test_one_connection_for_all_exchanges_is_listed_once() -> None:
+    only = Made()
+    pool = Pool(lambda: only)
     lent = [pool.acquire() for _ in range(3)]
-    assert pool.all() == [own]
-    assert all(client is own for client in lent)
+    assert pool.all() == [only]
+    assert all(client is only for client in lent)

@@ -17,7 +17,7 @@ from relay_sdk._http.errors import ConnectError, HttpError, NameResolutionError
 from relay_sdk._http.parser import ResponseParser
 
 from ..support.fixtures import Connect, Kind
-from ..support.keep_alive_server import Keeping, opened
+from ..support.keep_alive_server import KeepAliveServer, opened
 from ..support.sync_async import do
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
@@ -50,7 +50,7 @@ async def test_a_lookup_without_a_thread_is_not_sent(
 async def test_a_bug_while_connecting_is_raised_as_it_is(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Keeping(EMPTY) as server:
+    with KeepAliveServer(EMPTY) as server:
         async with opened(kind, server.url.replace("http:", "https:")) as http:
             monkeypatch.setattr(Address, "tls", bug)
             with pytest.raises(RuntimeError, match="a bug"):
@@ -60,7 +60,7 @@ async def test_a_bug_while_connecting_is_raised_as_it_is(
 async def test_a_bug_while_reading_is_raised_as_it_is(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Keeping(EMPTY) as server:
+    with KeepAliveServer(EMPTY) as server:
         async with opened(kind, server.url) as http:
             with monkeypatch.context() as patched:
                 patched.setattr(ResponseParser, "feed", bug)
@@ -102,7 +102,7 @@ async def test_a_server_that_closes_in_the_handshake_has_seen_no_request(kind: K
     assert not got.value.sent
 
 
-async def test_a_host_name_that_dns_cannot_have_is_not_sent(kind: Kind) -> None:
+async def test_a_host_name_too_long_for_dns_is_not_sent(kind: Kind) -> None:
     async with opened(kind, f"http://{'a' * 70}.invalid") as http:
         with pytest.raises(ConnectError) as got:
             await do(http.send(GET))
