@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from relay_sdk._base.flow import Flow, Request, Response
+from relay_sdk._http.errors import HttpError, UnusableClientError, root_cause
 from relay_sdk.exceptions import (
     ClientStateError,
     RelayError,
@@ -51,10 +52,11 @@ class ApiRequest(msgspec.Struct, Generic[R], frozen=True, gc=False):
         try:
             call = self.call if timeout is None else replace(self.call, timeout=timeout)
             reply: Response = yield call
-        except TransportError as error:
-            raise TransportError(f"{self.about}: {error}", sent=error.sent) from error.__cause__
-        except ClientStateError as error:
-            raise ClientStateError(f"{self.about}: {error}") from error
+        except HttpError as error:
+            text = f"{self.about}: {error}"
+            raise TransportError(text, sent=error.sent) from root_cause(error)
+        except UnusableClientError as error:
+            raise ClientStateError(f"{self.about}: {error}") from root_cause(error)
         meaning = self.handlers.get(reply.status)
         if meaning is None:
             raise self._failure(reply)

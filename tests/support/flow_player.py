@@ -8,16 +8,17 @@ from typing import Any
 import msgspec
 from attrs import field, mutable
 
-from relay_sdk import Backoff, Queue, RelayError, TransportError
+from relay_sdk import Backoff, Queue, RelayError
 from relay_sdk._base.flow import Flow, Invoke, Request, Response, Sleep
 from relay_sdk._engine.config import ApiChoice, ClientConfig
+from relay_sdk._http.errors import ConnectError, HttpError, ReadError
 from relay_sdk._protocol.negotiation import Versions
 from relay_sdk.job import RawJob, to_raw
 from relay_sdk.testing import Clock
 
 RUN_ID = "0b5cd4d2-9d4f-4f0e-9c1e-0f0f0f0f0f0f"
-LOST_REPLY = TransportError("the reply was lost", sent=True)
-REFUSED = TransportError("connection refused", sent=False)
+LOST_REPLY = ReadError("the reply was lost")
+REFUSED = ConnectError("connection refused")
 
 JOBS = Queue("emails")
 
@@ -112,7 +113,7 @@ def begin(flow: Flow[Any]) -> Request:
     return step
 
 
-def play(flow: Flow[Any], *replies: Response | TransportError, clock: Clock | None = None) -> Play:
+def play(flow: Flow[Any], *replies: Response | HttpError, clock: Clock | None = None) -> Play:
     """Give a flow these replies, one a call; all of them must be used."""
     played = Play()
     left = list(replies)
@@ -152,7 +153,7 @@ class Slow:
         self.clock = clock
         self.bounds: list[float | None] = []
 
-    def play(self, flow: Flow[Any], *answers: tuple[float, Response | TransportError]) -> Play:
+    def play(self, flow: Flow[Any], *answers: tuple[float, Response | HttpError]) -> Play:
         """Let time pass, as far as an exchange is bounded, and answer if that was enough."""
         played, left = Play(), list(answers)
         try:
