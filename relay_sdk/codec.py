@@ -8,8 +8,8 @@ from attrs import frozen
 from typing_extensions import TypeForm
 
 from relay_sdk._codecs.json import MAX_DEPTH as MAX_DEPTH
-from relay_sdk._codecs.json import PLAIN_ENCODER, TOO_DEEP, Misfit, check_depth, encode
-from relay_sdk._codecs.type_checks import check_form, is_pydantic, name_of, parts
+from relay_sdk._codecs.json import PLAIN_ENCODER, TOO_DEEP, CodecError, check_depth, encode
+from relay_sdk._codecs.type_checks import check_type_form, is_pydantic, iter_types, type_name
 
 T = TypeVar("T")
 
@@ -18,27 +18,27 @@ class TextCodec(Protocol[T]):
     """What a queue writes and reads its payloads and states with."""
 
     def write(self, value: T) -> bytes:
-        """Write JSON text, or raise `Misfit`."""
+        """Write JSON text, or raise `CodecError`."""
         ...
 
     def read(self, text: bytes) -> T:
-        """Read JSON text, or raise `Misfit`."""
+        """Read JSON text, or raise `CodecError`."""
         ...
 
 
-class Typed(Generic[T]):
+class MsgspecCodec(Generic[T]):
     """A type that msgspec can write and validate, and pydantic the models inside it."""
 
-    def __init__(self, form: TypeForm[T]) -> None:
-        check_form(form)
-        decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(form, dec_hook=_load)
+    def __init__(self, type_form: TypeForm[T]) -> None:
+        check_type_form(type_form)
+        decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(type_form, dec_hook=_load)
         self._decode: Callable[[bytes], T] = decoder.decode
 
     def write(self, value: T) -> bytes:
         try:
             text = encode(value)
         except Exception as error:
-            raise Misfit(f"JSON cannot hold it: {_reason(error)}") from error
+            raise CodecError(f"JSON cannot hold it: {_reason(error)}") from error
         # Whoever receives the job must be able to read it.
         self.read(text)
         return text
@@ -48,18 +48,18 @@ class Typed(Generic[T]):
         try:
             return self._decode(text)
         except Exception as error:
-            raise Misfit(_reason(error)) from error
+            raise CodecError(_reason(error)) from error
 
 
-class Plain(Typed[Any]):
+class PlainCodec(MsgspecCodec[Any]):
     """JSON as it is: dicts, lists, strings, numbers, booleans and `None`."""
 
     def write(self, value: Any) -> bytes:
-        text = self._same(value) or _strictly(value)
+        text = self._encode_exact(value) or _encode_with_stdlib(value)
         check_depth(text)
         return text
 
-    def _same(self, value: object) -> bytes | None:
+    def _encode_exact(self, value: object) -> bytes | None:
         """Write what is read back as equal: it is plain JSON, and no number became null."""
         try:
             text = msgspec.json.encode(value)
@@ -82,7 +82,7 @@ class Codec(Generic[T]):
         try:
             plain = self.encode(value)
         except Exception as error:
-            raise Misfit(f"its codec failed: {error!r}") from error
+            raise CodecError(f"its codec failed: {error!r}") from error
         return PLAIN.write(plain)
 
     def read(self, text: bytes) -> T:
@@ -90,53 +90,53 @@ class Codec(Generic[T]):
         try:
             return self.decode(plain)
         except Exception as error:
-            raise Misfit(f"its codec failed: {error!r}") from error
+            raise CodecError(f"its codec failed: {error!r}") from error
 
 
-def text_codec(form: Any) -> TextCodec[Any]:
+def text_codec(type_form: Any) -> TextCodec[Any]:
     """Choose what writes and reads a declared type; `TypeError` when it has no JSON form."""
-    if isinstance(form, Codec):
-        return form  # pyright: ignore[reportUnknownVariableType]
-    if form is Any or form is object:
+    if isinstance(type_form, Codec):
+        return type_form  # pyright: ignore[reportUnknownVariableType]
+    if type_form is Any or type_form is object:
         return PLAIN
-    if not any(map(is_pydantic, parts(form))):
-        return Typed(form)
+    if not any(map(is_pydantic, iter_types(type_form))):
+        return MsgspecCodec(type_form)
 
     from pydantic import PydanticSchemaGenerationError, PydanticUserError
 
-    from relay_sdk._codecs.pydantic import Adapted
+    from relay_sdk._codecs.pydantic import PydanticCodec
 
     try:
-        return Adapted(form)
+        return PydanticCodec(type_form)
     except PydanticSchemaGenerationError:
-        return Typed(form)  # pydantic knows no attrs classes and no Structs
+        return MsgspecCodec(type_form)  # pydantic knows no attrs classes and no Structs
     except (PydanticUserError, NameError) as error:
         reason, *_ = str(error).splitlines()
         raise TypeError(
-            f"pydantic cannot use {name_of(form)}: {reason} "
+            f"pydantic cannot use {type_name(type_form)}: {reason} "
             "(define what it names before this queue, and not in a function, or pass a Codec)"
         ) from error
 
 
-def _strictly(value: object) -> bytes:
+def _encode_with_stdlib(value: object) -> bytes:
     """Write what is plain JSON in other types, such as tuples and keys that are numbers."""
     try:
         return PLAIN_ENCODER.encode(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise Misfit(f"JSON cannot hold it: {_reason(error)}") from error
+        raise CodecError(f"JSON cannot hold it: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
     return TOO_DEEP if isinstance(error, RecursionError) else str(error)
 
 
-def _load(form: Any, value: object) -> Any:
+def _load(type_form: Any, value: object) -> Any:
     """Read what msgspec leaves to its hook."""
-    if form is object:
+    if type_form is object:
         return value
     from relay_sdk._codecs.pydantic import load_model
 
-    return load_model(form, value)
+    return load_model(type_form, value)
 
 
-PLAIN = Plain(Any)
+PLAIN = PlainCodec(Any)

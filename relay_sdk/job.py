@@ -13,15 +13,15 @@ from typing_extensions import TypeForm, TypeVar
 
 from relay_sdk._base.envelope import unwrap
 from relay_sdk._base.validation import (
-    check_either,
+    add_delay,
+    check_exclusive,
+    check_int_range,
     check_key,
-    check_moment,
     check_queue,
     check_type,
-    check_whole,
-    moment_after,
+    to_utc,
 )
-from relay_sdk._codecs.json import Misfit
+from relay_sdk._codecs.json import CodecError
 from relay_sdk._protocol.models import EnqueueMode as EnqueueMode
 from relay_sdk._protocol.models import RawJob as RawJob
 from relay_sdk.codec import Codec, TextCodec, text_codec
@@ -86,7 +86,7 @@ class Queue(Generic[P, S]):
     queue carries plain JSON. With a payload type alone, type checkers take the state to be `None`.
     """
 
-    __slots__ = ("_forms", "_payload", "_state", "name")
+    __slots__ = ("_payload", "_state", "_type_forms", "name")
 
     @overload
     def __init__(self: "Queue[T, None]", name: str, payload: type[T] | Codec[T]) -> None: ...
@@ -107,12 +107,12 @@ class Queue(Generic[P, S]):
     def __init__(self, name: str, payload: Any = Any, *, state: Any = Any) -> None:
         check_queue(name)
         self.name: str = name
-        self._forms = (payload, state)
+        self._type_forms = (payload, state)
         self._payload: TextCodec[P] = text_codec(payload)
         self._state: TextCodec[S] = text_codec(state)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _declared, (self.name, *self._forms)
+        return _declared, (self.name, *self._type_forms)
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"
@@ -138,8 +138,8 @@ class Queue(Generic[P, S]):
         if isinstance(timeout, timedelta):
             timeout = ceil(timeout.total_seconds())
         if delay is not None:
-            check_either(run_at, delay)
-            run_at = moment_after(datetime.now(UTC), delay, self.name, id)
+            check_exclusive(run_at, delay)
+            run_at = add_delay(datetime.now(UTC), delay, self.name, id)
         job: Job[P, S] = Job(
             queue=self.name,
             id=id,
@@ -164,11 +164,11 @@ def check_job(job: Job) -> None:
     """Refuse a job that no server could take, payload and state aside."""
     check_type("expected a Job", job, Job, "make one with Queue.job(id, payload)")
     check_key(job.queue, job.id)
-    check_whole("timeout", job.timeout, 0, 2**31 - 1, job.queue, job.id)
+    check_int_range("timeout", job.timeout, 0, 2**31 - 1, job.queue, job.id)
     if job.max_retries is not None:
-        check_whole("max_retries", job.max_retries, 0, MAX_RETRIES, job.queue, job.id)
+        check_int_range("max_retries", job.max_retries, 0, MAX_RETRIES, job.queue, job.id)
     if job.run_at is not None:
-        check_moment("run_at", job.run_at, job.queue, job.id)
+        to_utc("run_at", job.run_at, job.queue, job.id)
 
 
 def to_raw(job: Job) -> RawJob:
@@ -219,12 +219,12 @@ def _declared(name: str, payload: Any, state: Any) -> Queue[Any, Any]:
 def _read(codec: TextCodec[T], what: str, job: RawJob, text: msgspec.Raw) -> T:
     try:
         return codec.read(text)
-    except Misfit as error:
+    except CodecError as error:
         raise PayloadError(job.queue, job.id, what, str(error), bytes(text)) from error
 
 
 def _write(codec: TextCodec[T], what: str, queue: str, id: str, value: T) -> msgspec.Raw:
     try:
         return msgspec.Raw(codec.write(value))
-    except Misfit as error:
+    except CodecError as error:
         raise PayloadError(queue, id, what, str(error), None) from error

@@ -15,7 +15,7 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from typing_extensions import TypeForm
 
-from relay_sdk._codecs.json import Misfit
+from relay_sdk._codecs.json import CodecError
 from relay_sdk.codec import Codec, TextCodec, text_codec
 from relay_sdk.events import Event, JobEvent, RequestEvent
 
@@ -190,7 +190,7 @@ class _Traced(Codec[T]):
             return text
         members = _members(text)
         if members is None or self.member in members:
-            raise Misfit(
+            raise CodecError(
                 f"a payload that carries its trace must be a JSON object without {self.member!r}"
             )
         members[self.member] = msgspec.Raw(msgspec.json.encode(carrier))

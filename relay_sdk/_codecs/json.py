@@ -10,7 +10,7 @@ MAX_DEPTH = 500
 """How deep payload and state may be nested, whatever the versions of Python and the libraries."""
 
 
-class Misfit(Exception):
+class CodecError(Exception):
     """A value or a text that does not fit; the text says why."""
 
 
@@ -30,7 +30,7 @@ def check_depth(text: bytes) -> None:
     for mark in marks:
         level += 1 if mark == _OPENING else -1
         if level > MAX_DEPTH:
-            raise Misfit(TOO_DEEP)
+            raise CodecError(TOO_DEEP)
 
 
 def encode(value: object) -> bytes:

@@ -9,22 +9,22 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
-from relay_sdk._codecs.json import Misfit, check_depth, encode, refuse_nan
-from relay_sdk._codecs.type_checks import is_union, parts
+from relay_sdk._codecs.json import CodecError, check_depth, encode, refuse_nan
+from relay_sdk._codecs.type_checks import is_union, iter_types
 
 T = TypeVar("T")
 
 
-class Adapted(Generic[T]):
+class PydanticCodec(Generic[T]):
     """A type with pydantic's classes in it, which pydantic writes and validates as a whole."""
 
-    def __init__(self, form: Any) -> None:
-        adapter: TypeAdapter[T] = TypeAdapter(form)
+    def __init__(self, type_form: Any) -> None:
+        adapter: TypeAdapter[T] = TypeAdapter(type_form)
         _ = adapter.validator.title  # a model that is not fully defined fails here
         self._validator = adapter.validator
         self._serializer = adapter.serializer
-        self._is_union = is_union(form)
-        kinds = list(parts(form))
+        self._is_union = is_union(type_form)
+        kinds = list(iter_types(type_form))
         # Bytes may be base64 in JSON alone: such a type is left to `validate_json`.
         self._keeps_digits = Decimal in kinds and bytes not in kinds
 
@@ -36,10 +36,10 @@ class Adapted(Generic[T]):
             if text.find(b"null") >= 0:
                 refuse_nan(self._serializer.to_python(value))
         except Exception as error:
-            raise Misfit(f"JSON cannot hold it: {_explain(error)}") from error
+            raise CodecError(f"JSON cannot hold it: {_explain(error)}") from error
         back = self.read(text)
         if self._is_union and not isinstance(value, type(back)):
-            raise Misfit(
+            raise CodecError(
                 f"it would be read as a {type(back).__name__}: give the classes of the union "
                 "a Literal field each that tells them apart"
             )
@@ -51,7 +51,7 @@ class Adapted(Generic[T]):
         try:
             value: T = self._validator.validate_json(text)
         except Exception as error:
-            raise Misfit(_explain(error)) from error
+            raise CodecError(_explain(error)) from error
         if self._keeps_digits and _MANY_DIGITS.search(text):
             # pydantic makes its Decimals of floats, where JSON has a number.
             with suppress(ValueError):
@@ -75,10 +75,10 @@ class Exact(float):
         return self.digits
 
 
-def load_model(form: Any, value: object) -> Any:
+def load_model(type_form: Any, value: object) -> Any:
     """Make a model inside of what msgspec reads."""
     try:
-        return form.model_validate_json(msgspec.json.encode(value))
+        return type_form.model_validate_json(msgspec.json.encode(value))
     except ValidationError as error:
         raise ValueError(_explain(error)) from error
 

@@ -9,22 +9,22 @@ import attrs
 import msgspec
 from typing_extensions import get_type_hints, is_typeddict
 
-FREE = (object, msgspec.UnsetType)
+HOOK_TYPES = (object, msgspec.UnsetType)
 """What msgspec leaves to its hooks, and needs no form of its own."""
 
 
-def parts(form: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]:
+def iter_types(type_form: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]:
     """Give every type inside a type once, each before those that hold it."""
     seen = {} if seen is None else seen
-    if id(form) in seen:
+    if id(type_form) in seen:
         return
-    seen[id(form)] = form
-    for inner in _inside(form):
-        yield from parts(inner, seen)
-    yield form
+    seen[id(type_form)] = type_form
+    for inner in _inside(type_form):
+        yield from iter_types(inner, seen)
+    yield type_form
 
 
-def is_model(part: Any) -> bool:
+def is_pydantic_model(part: Any) -> bool:
     """Whether a type is a model of pydantic's."""
     return hasattr(part, "model_validate_json")
 
@@ -39,19 +39,25 @@ def is_union(part: Any) -> bool:
     return get_origin(part) in (Union, UnionType)
 
 
-def name_of(form: Any) -> str:
+def type_name(type_form: Any) -> str:
     """Name a type for a message."""
-    return form.__qualname__ if isinstance(form, type) and not get_args(form) else repr(form)
+    return (
+        type_form.__qualname__
+        if isinstance(type_form, type) and not get_args(type_form)
+        else repr(type_form)
+    )
 
 
-def check_form(form: Any) -> None:
+def check_type_form(type_form: Any) -> None:
     """Refuse a type that msgspec cannot write and read back: `TypeError`."""
-    for part in parts(form):
+    for part in iter_types(type_form):
         if isinstance(part, str | ForwardRef):
-            raise TypeError(f"{name_of(form)}: a type in quotes is not known here; give it itself")
+            raise TypeError(
+                f"{type_name(type_form)}: a type in quotes is not known here; give it itself"
+            )
         if isinstance(part, type):
             _check_class(part)
-        if isinstance(part, type) or is_union(part) or part is form:
+        if isinstance(part, type) or is_union(part) or part is type_form:
             _check_part(part)
 
 
@@ -60,12 +66,12 @@ def _check_class(part: type) -> None:
         for field in attrs.fields(part):
             if field.name.startswith("_"):
                 raise TypeError(
-                    f"{name_of(part)}.{field.name} would not be written, as a private field of an "
+                    f"{type_name(part)}.{field.name} would not be written, as a private field of an "
                     "attrs class: rename it, make the class a dataclass, or pass a Codec"
                 )
-    if is_pydantic(part) and not is_model(part):
+    if is_pydantic(part) and not is_pydantic_model(part):
         raise TypeError(
-            f"{name_of(part)} is pydantic's, and would not be validated inside an attrs class or a "
+            f"{type_name(part)} is pydantic's, and would not be validated inside an attrs class or a "
             "msgspec Struct: make that one a dataclass or a model, or pass a Codec"
         )
 
@@ -80,10 +86,12 @@ def _check_part(part: Any) -> None:
                 "Structs with tag=True or pydantic models, put them in one class with a field for "
                 "each, or pass a Codec"
             ) from error
-        raise TypeError(f"{name_of(part)} has no JSON form: {error}; pass a Codec") from error
-    if isinstance(info, msgspec.inspect.CustomType) and not (info.cls in FREE or is_model(part)):
+        raise TypeError(f"{type_name(part)} has no JSON form: {error}; pass a Codec") from error
+    if isinstance(info, msgspec.inspect.CustomType) and not (
+        info.cls in HOOK_TYPES or is_pydantic_model(part)
+    ):
         raise TypeError(
-            f"{name_of(part)} has no JSON form: use a dataclass, an attrs class, a TypedDict, "
+            f"{type_name(part)} has no JSON form: use a dataclass, an attrs class, a TypedDict, "
             "a NamedTuple, a msgspec Struct or a pydantic model, or pass a Codec"
         )
 
@@ -96,15 +104,15 @@ def _members_fit(union: Any) -> bool:
         return False
 
 
-def _inside(form: Any) -> Iterable[Any]:
-    origin = get_origin(form)
-    cls = form if origin is None else origin
+def _inside(type_form: Any) -> Iterable[Any]:
+    origin = get_origin(type_form)
+    cls = type_form if origin is None else origin
     alias = getattr(cls, "__value__", None) or getattr(cls, "__supertype__", None)
     if cls in (Literal, ClassVar):
         return ()
     if cls is Annotated:
-        return (form.__origin__,)
-    return (*get_args(form), *_fields(cls), *(() if alias is None else (alias,)))
+        return (type_form.__origin__,)
+    return (*get_args(type_form), *_fields(cls), *(() if alias is None else (alias,)))
 
 
 def _fields(cls: Any) -> Iterable[Any]:
@@ -118,7 +126,7 @@ def _fields(cls: Any) -> Iterable[Any]:
         return get_type_hints(cls, include_extras=True).values()
     except NameError as error:
         raise TypeError(
-            f"{name_of(cls)} has a field of the type {error.name!r}, which is not known at the top "
+            f"{type_name(cls)} has a field of the type {error.name!r}, which is not known at the top "
             "level of its module: define it there (not in a function, nor under TYPE_CHECKING), or "
             "leave out `from __future__ import annotations`"
         ) from error

@@ -16,7 +16,7 @@ import msgspec
 from relay_sdk._base.envelope import NO_FAILURES, FailureCount, unwrap, wrap
 from relay_sdk._base.flow import Flow, sleep
 from relay_sdk._base.log import logger
-from relay_sdk._base.validation import check_moment, job_label, moment_after
+from relay_sdk._base.validation import add_delay, job_label, to_utc
 from relay_sdk._engine import operations
 from relay_sdk._engine.config import ClientConfig
 from relay_sdk._engine.polling import poll
@@ -214,7 +214,7 @@ class Run:
 
     def later(self, delay: float | timedelta) -> datetime:
         """Give the moment that comes a delay after now."""
-        return moment_after(self._now(), delay, self.raw.queue, self.raw.id)
+        return add_delay(self._now(), delay, self.raw.queue, self.raw.id)
 
     def _now(self) -> datetime:
         """Tell the time by the server's clock: this machine's may be wrong, or set meanwhile."""
@@ -229,7 +229,7 @@ class Run:
 
     def again(self, run_at: datetime | None, new_state: msgspec.Raw | None = None) -> Flow[None]:
         """End the run and queue the same job anew, its payload untouched."""
-        return self._queue_again(check_moment(f"run_at of {self.where}", run_at), new_state)
+        return self._queue_again(to_utc(f"run_at of {self.where}", run_at), new_state)
 
     def release(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import httpx
 
 from relay_sdk._base.flow import Request
-from relay_sdk._base.fork import process
+from relay_sdk._base.fork import process_id
 from relay_sdk._base.validation import check_type
 from relay_sdk._http.proxy import Proxy, basic, find_proxy
 
@@ -121,7 +121,7 @@ class Address:
 
     def tls(self) -> ssl.SSLContext:
         """Give what this process shares between its connections; making it takes 20 ms."""
-        pid = process()
+        pid = process_id()
         return self._tls.get(pid) or self._tls.setdefault(pid, httpx.create_ssl_context())
 
 

@@ -12,7 +12,7 @@ from anyio.lowlevel import RunVar
 from attrs import frozen
 
 from relay_sdk._base.flow import Request, Response
-from relay_sdk._base.fork import process
+from relay_sdk._base.fork import process_id
 from relay_sdk._http.address import Address
 from relay_sdk._http.base import AsyncTransport, Transport
 from relay_sdk._http.deadline import Bound
@@ -50,8 +50,8 @@ class _Open(Generic[U]):
         if self._closed:
             raise _closed(call)
         if self._own is not None:
-            self._pid = self._pid or process()
-            if self._pid != process():
+            self._pid = self._pid or process_id()
+            if self._pid != process_id():
                 raise ClientStateError(
                     f"{call.method} {call.target} was not sent: this process was forked from one "
                     "that used the same http_client, whose connections it would share. "
@@ -110,9 +110,9 @@ class Http(_Open[Own]):
         lost then; the user's own client does not look at it.
         """
         bound = self._begin(call, stop)
-        pool = self._pools.get(process())
+        pool = self._pools.get(process_id())
         if pool is None:
-            pool = self._pools.setdefault(process(), Pool(self._make))
+            pool = self._pools.setdefault(process_id(), Pool(self._make))
         transport = pool.take()
         try:
             reply = transport.exchange(call, bound)
@@ -130,7 +130,7 @@ class Http(_Open[Own]):
     def close(self) -> None:
         """Close the connections, unless the client is the user's, and refuse further calls."""
         self._closed = True
-        pool = self._pools.get(process())
+        pool = self._pools.get(process_id())
         for transport in pool.all() if pool else []:
             transport.close()
 
@@ -163,7 +163,7 @@ class AsyncHttp(_Open[AsyncOwn]):
     def _known(self) -> Pool[AsyncTransport] | None:
         """Give the pool that was used last, if it is that of this event loop."""
         last = self._last
-        if last and last[0] is _asyncio_loop() and last[1].pid == process():
+        if last and last[0] is _asyncio_loop() and last[1].pid == process_id():
             return last[1].pool
         return None
 
@@ -173,9 +173,9 @@ class AsyncHttp(_Open[AsyncOwn]):
         if all_here is None:
             _all_here.set(all_here := WeakKeyDictionary())
         here = all_here.get(self)
-        if here is None or here.pid != process():
+        if here is None or here.pid != process_id():
             pool = Pool(partial(_kind(), self._address))
-            all_here[self] = here = _Here(process(), pool, _until_the_end(pool))
+            all_here[self] = here = _Here(process_id(), pool, _until_the_end(pool))
             await anext(here.end)
         loop = _asyncio_loop()
         self._last = (loop, here) if loop else None
@@ -204,11 +204,11 @@ _all_here: RunVar[WeakKeyDictionary[AsyncHttp, _Here]] = RunVar("relay_sdk")
 
 async def _until_the_end(pool: Pool[AsyncTransport]) -> AsyncGenerator[None]:
     """Close connections when this is closed, or by the event loop when that ends."""
-    pid = process()
+    pid = process_id()
     try:
         yield
     finally:
-        if pid == process():
+        if pid == process_id():
             with anyio.CancelScope(shield=True):
                 for transport in pool.all():
                     await transport.aclose()

@@ -12,9 +12,9 @@ from typing import Any, Self
 from attrs import evolve
 
 from relay_sdk._base.clock import Stopped
-from relay_sdk._base.flow import Flow, Invoke, bounded, sleep
+from relay_sdk._base.flow import Flow, Invoke, sleep, with_timeout
 from relay_sdk._base.log import logger
-from relay_sdk._base.validation import check_seconds, check_type, check_whole, job_label
+from relay_sdk._base.validation import check_int_range, check_seconds, check_type, job_label
 from relay_sdk._base.wakeup import AsyncWakeup, Wakeup
 from relay_sdk._engine.driver import AsyncDriver, Driver
 from relay_sdk._engine.heartbeats import BaseHeartbeatScheduler
@@ -60,7 +60,7 @@ class BaseWorker(ABC):
         on_error: Callable[[Any, Exception], object] | None,
         on_retries_exhausted: Callable[[Any, Exception], object] | None,
     ) -> None:
-        check_whole("concurrency", concurrency, 1, MOST_JOBS)
+        check_int_range("concurrency", concurrency, 1, MOST_JOBS)
         check_seconds("graceful_shutdown_timeout", graceful_shutdown_timeout)
         check_type(
             "retry must be a Backoff", retry, (Backoff, NoneType), "write Backoff(retries=3)"
@@ -103,7 +103,7 @@ class BaseWorker(ABC):
 
     def _begin(self) -> None:
         """Refuse to run twice, or in a child of the process that made the worker."""
-        check_whole("concurrency", self.concurrency, 1, MOST_JOBS)
+        check_int_range("concurrency", self.concurrency, 1, MOST_JOBS)
         if os.getpid() != self._process:
             raise RuntimeError("this worker was made before a fork: make one in each process")
         if self._begun:
@@ -253,7 +253,7 @@ class BaseWorker(ABC):
             meant = run.meant
             what = "waits for the server" if meant else "still runs"
             try:
-                yield from bounded((meant or run.release)(), monotonic, until - monotonic())
+                yield from with_timeout((meant or run.release)(), monotonic, until - monotonic())
             except (RelayError, TimeoutError) as error:
                 if not run.ended:  # in this moment, by itself
                     run.log.warning("%s %s; it is left to its timeout: %s", run.where, what, error)

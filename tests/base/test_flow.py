@@ -16,9 +16,9 @@ from relay_sdk._base.flow import (
     Sleep,
     Step,
     arun,
-    bounded,
     run,
     sleep,
+    with_timeout,
 )
 
 from ..support.fixtures import Kind
@@ -143,9 +143,9 @@ def test_steps_are_values() -> None:
 
 async def test_a_bounded_flow_tells_its_calls_what_is_left(driven: Driven) -> None:
     times = iter([0.0, 1.0, 2.0, 3.0, 4.0])
-    flow = bounded(driven.flow(), lambda: next(times), 10)
+    flow = with_timeout(driven.flow(), lambda: next(times), 10)
     assert await driven.drive(flow=flow) == "status 200"
-    assert driven.steps == [replace(CALL, within=9), Sleep(5), Invoke(list)]
+    assert driven.steps == [replace(CALL, timeout=9), Sleep(5), Invoke(list)]
 
 
 @pytest.mark.parametrize(("bound", "steps"), [(0.5, 0), (5, 1), (7, 2)])
@@ -153,7 +153,7 @@ async def test_a_bounded_flow_ends_before_it_waits_too_long(
     driven: Driven, bound: float, steps: int
 ) -> None:
     times = iter([0.0, 1.0, 2.0, 7.0])
-    flow = bounded(driven.flow(), lambda: next(times), bound)
+    flow = with_timeout(driven.flow(), lambda: next(times), bound)
     with pytest.raises(TimeoutError, match=f"not done within {bound:.3g} s"):
         await driven.drive(flow=flow)
     assert len(driven.steps) == steps

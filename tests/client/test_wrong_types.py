@@ -21,7 +21,7 @@ from relay_sdk import (
     RRule,
     Worker,
 )
-from relay_sdk._base.validation import moment_after
+from relay_sdk._base.validation import add_delay
 from relay_sdk.local import App
 from relay_sdk.testing import Clock
 
@@ -50,8 +50,8 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: Client("http://h", timeout="5"), "timeout must be seconds or a timedelta, not str"),
     (lambda: Client("http://h", http_client=httpx.AsyncClient()), "must be an httpx.Client, not"),
     (lambda: AsyncClient("http://h", http_client=httpx.Client()), "an httpx.AsyncClient, not"),
-    (lambda: EMAILS.job(UUID(int=1), 1), r"id must be a str, not UUID: write str\(...\)"),
-    (lambda: EMAILS.job(5, 1), r"id must be a str, not int: write str\(...\) \(job 5 in queue 'em"),
+    (lambda: EMAILS.job(UUID(int=1), 1), r"id must be a str, not UUID: use str\(...\)"),
+    (lambda: EMAILS.job(5, 1), r"id must be a str, not int: use str\(...\) \(job 5 in queue 'em"),
     (lambda: job(run_at=60), "run_at of job 'x' .* must be a datetime, not 60.*pass delay"),
     (lambda: job(run_at=MINUTE), "must be a datetime, not .*pass delay"),
     (lambda: job(delay=NOW), "delay of job 'x' in queue 'emails' must be seconds .* not datetime"),
@@ -137,7 +137,7 @@ def test_a_delay_is_seconds_or_a_timedelta_from_now(delay: float | timedelta) ->
     made = job(delay=delay).run_at
     assert made
     assert before + timedelta(seconds=90) <= made <= datetime.now(UTC) + timedelta(seconds=90)
-    assert moment_after(NOW, delay) == NOW + timedelta(seconds=90)
+    assert add_delay(NOW, delay) == NOW + timedelta(seconds=90)
 
 
 @pytest.mark.parametrize("bad", [-1, float("nan"), float("inf"), timedelta(-1), timedelta.max])

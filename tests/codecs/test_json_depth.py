@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from relay_sdk import Codec, PayloadError, Queue
-from relay_sdk._codecs.json import Misfit, check_depth
+from relay_sdk._codecs.json import CodecError, check_depth
 from relay_sdk.codec import MAX_DEPTH
 from relay_sdk.job import from_raw, to_raw
 
@@ -70,7 +70,7 @@ def test_what_stands_between_the_brackets_does_not_hide_them(filler: bytes) -> N
         return (b"[" + filler) * (levels - 1) + b"[]" + b"]" * (levels - 1)
 
     check_depth(text(MAX_DEPTH))
-    with pytest.raises(Misfit):
+    with pytest.raises(CodecError):
         check_depth(text(MAX_DEPTH + 1))
 
 
@@ -79,5 +79,5 @@ def test_objects_count_as_arrays_do() -> None:
         return b'{"k":' * (levels - 1) + b"{}" + b"}" * (levels - 1)
 
     check_depth(text(MAX_DEPTH))
-    with pytest.raises(Misfit):
+    with pytest.raises(CodecError):
         check_depth(text(MAX_DEPTH + 1))

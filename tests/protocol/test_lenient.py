@@ -111,7 +111,7 @@ def answering(connect: Connect, api: str) -> Callable[..., AnyClient]:
 def check(error: TransportError, told: str) -> None:
     assert error.sent
     assert "emails" in str(error)
-    assert "the reply with status 200 is not Relay's: " in str(error)
+    assert "invalid reply with status 200: " in str(error)
     assert told in str(error)
 
 
@@ -130,7 +130,7 @@ async def test_a_strange_job_alone_is_an_error(
 ) -> None:
     with pytest.raises(TransportError, match=told) as raised:
         await do(answering(b"[%s]" % content).next("emails", 2))
-    check(raised.value, "come back after their timeout")
+    check(raised.value, "queued again after their timeout")
 
 
 @pytest.mark.parametrize(("content", "told"), ONE.values(), ids=ONE)
@@ -147,7 +147,7 @@ async def test_a_strange_job_costs_no_other(
         (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
         assert record.name == "relay_sdk"
         assert "next of queue 'emails': left out" in record.getMessage()
-        assert "come back after their timeout" in record.getMessage()
+        assert "queued again after their timeout" in record.getMessage()
 
 
 @pytest.mark.parametrize(

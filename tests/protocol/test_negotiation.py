@@ -62,17 +62,17 @@ def _short(call: Request) -> str:
 
 
 def spoken(config: ClientConfig) -> Any:
-    return config.versions.found
+    return config.versions.negotiated
 
 
 def find(config: ClientConfig) -> Flow[Any]:
-    return with_retries(config, lambda: config.versions.find("queue 'emails'"))
+    return with_retries(config, lambda: config.versions.negotiate("queue 'emails'"))
 
 
 def invalidate(*versions: str) -> ClientConfig:
     """What a client knows that has found these versions, one after another."""
     shared = config("auto")
-    shared.versions.found = v2 if versions[-1] == "v2" else v1
+    shared.versions.negotiated = v2 if versions[-1] == "v2" else v1
     shared.versions.v2_missing = versions == ("v2", "v1")
     return shared
 
@@ -163,7 +163,7 @@ def test_a_job_that_is_there_takes_one_request() -> None:
 @pytest.mark.parametrize("choice", ["auto", "v2"])
 def test_not_there_in_v2_is_confirmed_by_v1_and_then_by_the_route(choice: Any) -> None:
     shared = config(choice)
-    shared.versions.found = v2
+    shared.versions.negotiated = v2
     played = play(get(shared, "emails", "x"), NO_ROUTE, NO_ROUTE, SPOKEN)
     assert isinstance(played.error, JobNotFoundError)
     assert targets(played) == ["GET v2", "GET v1", "probe v2"]
@@ -177,7 +177,7 @@ def test_not_there_in_v2_is_confirmed_by_v1_and_then_by_the_route(choice: Any) -
 def test_not_there_in_v1_is_confirmed_by_the_route(choice: Any) -> None:
     for answer in (SPOKEN, NONE_WANTED):
         shared = config(choice)
-        shared.versions.found = v1
+        shared.versions.negotiated = v1
         played = play(exists(shared, "emails", "x"), NO_ROUTE, answer)
         assert played.result is False
         assert targets(played) == ["HEAD v1", "probe v1"]
@@ -186,7 +186,7 @@ def test_not_there_in_v1_is_confirmed_by_the_route(choice: Any) -> None:
 @pytest.mark.parametrize("choice", ["auto", "v2"])
 def test_a_job_that_v1_finds_is_there(choice: Any) -> None:
     shared = config(choice)
-    shared.versions.found = v2
+    shared.versions.negotiated = v2
     assert play(exists(shared, "emails", "x"), NO_ROUTE, reply(200)).result is True
     assert play(get(shared, "emails", "x"), NO_ROUTE, shown()).result.id == "x"
 
@@ -321,7 +321,7 @@ def test_what_another_thread_found_meanwhile_is_taken() -> None:
 
     def ask(api: Any) -> Flow[Any]:
         if api is v2:
-            shared.versions.found = v1
+            shared.versions.negotiated = v1
         return (yield from api.remove("emails", "x").send())
 
     played = play(with_api_version(shared, "emails", "x", ask), NO_ROUTE, reply(200))

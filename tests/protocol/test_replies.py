@@ -14,7 +14,7 @@ from relay_api.models.job_v1 import JobV1
 from relay_api.models.job_v2 import JobV2
 
 from relay_sdk._base.flow import Response
-from relay_sdk._protocol.replies import parse_claimed, shown
+from relay_sdk._protocol.replies import parse_claimed, parse_job
 from relay_sdk.job import Job, RawJob
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -70,7 +70,7 @@ def reply(value: object) -> Response:
 @given(st.lists(rows_v2, max_size=3))
 def test_both_readers_of_v2_agree_on_every_field(rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        job = shown("q", row["id"])(reply(row))
+        job = parse_job("q", row["id"])(reply(row))
         assert plain(job) == vars_of(JobV2.from_dict(row))
 
 
@@ -90,7 +90,7 @@ def test_both_readers_of_v1_agree_on_every_field(rows: list[dict[str, Any]]) -> 
 def test_one_job_is_read_like_several(row: dict[str, Any]) -> None:
     row["run_id"] = row["run_id"] or str(UUID(int=0))
     jobs = parse_claimed("q", 1, fenced=True)(reply([row])).jobs
-    assert [shown("q", row["id"])(reply(row))] == jobs
+    assert [parse_job("q", row["id"])(reply(row))] == jobs
 
 
 @pytest.mark.timeout(20)

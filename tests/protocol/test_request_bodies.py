@@ -37,8 +37,8 @@ jobs = st.builds(
 
 
 def sent(request: ApiRequest[None]) -> Any:
-    assert request.call.headers["Content-Type"] == "application/json"
-    body = json.loads(request.call.content or b"")
+    assert request.request.headers["Content-Type"] == "application/json"
+    body = json.loads(request.request.content or b"")
     for job in body:
         # One moment has several forms: this one is the generated code's.
         job["run_at"] = job["run_at"] and re.sub("Z$", "+00:00", job["run_at"])

@@ -11,7 +11,7 @@ from attrs import field, mutable
 from relay_sdk import Backoff, Queue, RelayError, TransportError
 from relay_sdk._base.flow import Flow, Request, Response, Sleep
 from relay_sdk._engine.config import ApiChoice, ClientConfig
-from relay_sdk._protocol.negotiation import Versions
+from relay_sdk._protocol.negotiation import VersionNegotiator
 from relay_sdk.job import RawJob, to_raw
 from relay_sdk.testing import Clock
 
@@ -39,7 +39,7 @@ def config(
         next_backoff=Backoff(1, maximum=8, factor=2, jitter=0),
         retry_backoff=Backoff(0.1, maximum=0.4, factor=2, jitter=0, retries=retries),
         clock=clock or Clock(),
-        versions=Versions(choice),
+        versions=VersionNegotiator(choice),
     )
 
 
