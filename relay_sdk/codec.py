@@ -1,4 +1,4 @@
-"""Payload and state to JSON text and back, by their declared type."""
+"""Encode payloads and states as JSON by their declared type, and decode them."""
 
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,31 +15,31 @@ T = TypeVar("T")
 
 
 class TextCodec(Protocol[T]):
-    """What a queue writes and reads its payloads and states with."""
+    """The interface with which a queue encodes and decodes its payloads or states."""
 
     def write(self, value: T) -> bytes:
-        """Write JSON text, or raise `CodecError`."""
+        """Encode a value as JSON text; raise `CodecError` if that is impossible."""
         ...
 
     def read(self, text: bytes) -> T:
-        """Read JSON text, or raise `CodecError`."""
+        """Decode JSON text; raise `CodecError` if it does not match the type."""
         ...
 
 
 class MsgspecCodec(Generic[T]):
-    """A type that msgspec can write and validate, and pydantic the models inside it."""
+    """A codec for a type that msgspec validates, with pydantic for the models inside it."""
 
     def __init__(self, type_form: TypeForm[T]) -> None:
         check_type_form(type_form)
-        decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(type_form, dec_hook=_load)
+        decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(type_form, dec_hook=_decode_custom)
         self._decode: Callable[[bytes], T] = decoder.decode
 
     def write(self, value: T) -> bytes:
         try:
             text = encode(value)
         except Exception as error:
-            raise CodecError(f"JSON cannot hold it: {_reason(error)}") from error
-        # Whoever receives the job must be able to read it.
+            raise CodecError(f"cannot be written as JSON: {_reason(error)}") from error
+        # The value may not match the type, and the worker must be able to decode it.
         self.read(text)
         return text
 
@@ -52,7 +52,7 @@ class MsgspecCodec(Generic[T]):
 
 
 class PlainCodec(MsgspecCodec[Any]):
-    """JSON as it is: dicts, lists, strings, numbers, booleans and `None`."""
+    """A codec for plain JSON: dicts, lists, strings, numbers, booleans and `None`."""
 
     def write(self, value: Any) -> bytes:
         text = self._encode_exact(value) or _encode_with_stdlib(value)
@@ -60,19 +60,23 @@ class PlainCodec(MsgspecCodec[Any]):
         return text
 
     def _encode_exact(self, value: object) -> bytes | None:
-        """Write what is read back as equal: it is plain JSON, and no number became null."""
+        """Encode a value, or return `None` if it would be decoded as a different one.
+
+        So the value is plain JSON, and no NaN has become null.
+        """
         try:
             text = msgspec.json.encode(value)
             return text if self._decode(text) == value else None
-        except Exception:  # noqa: BLE001 whatever it is: the strict writer says what is wrong
+        except Exception:  # noqa: BLE001 the stdlib encoder raises a clearer error
             return None
 
 
 @frozen
 class Codec(Generic[T]):
-    """Two functions of your own: from a value to plain JSON values, and back.
+    """Two functions that convert a value to plain JSON values, and back.
 
-    What they raise becomes a `PayloadError`. A type that needs no functions goes to `Queue` itself.
+    Their errors are raised as `PayloadError`. A type that needs no functions is passed to `Queue`
+    directly.
     """
 
     encode: Callable[[T], object]
@@ -82,7 +86,7 @@ class Codec(Generic[T]):
         try:
             plain = self.encode(value)
         except Exception as error:
-            raise CodecError(f"its codec failed: {error!r}") from error
+            raise CodecError(f"its codec raised {error!r}") from error
         return PLAIN.write(plain)
 
     def read(self, text: bytes) -> T:
@@ -90,11 +94,11 @@ class Codec(Generic[T]):
         try:
             return self.decode(plain)
         except Exception as error:
-            raise CodecError(f"its codec failed: {error!r}") from error
+            raise CodecError(f"its codec raised {error!r}") from error
 
 
 def text_codec(type_form: Any) -> TextCodec[Any]:
-    """Choose what writes and reads a declared type; `TypeError` when it has no JSON form."""
+    """Return the codec for a declared type; raise `TypeError` if JSON cannot represent it."""
     if isinstance(type_form, Codec):
         return type_form  # pyright: ignore[reportUnknownVariableType]
     if type_form is Any or type_form is object:
@@ -109,29 +113,29 @@ def text_codec(type_form: Any) -> TextCodec[Any]:
     try:
         return PydanticCodec(type_form)
     except PydanticSchemaGenerationError:
-        return MsgspecCodec(type_form)  # pydantic knows no attrs classes and no Structs
+        return MsgspecCodec(type_form)  # pydantic supports neither attrs classes nor Structs
     except (PydanticUserError, NameError) as error:
         reason, *_ = str(error).splitlines()
         raise TypeError(
             f"pydantic cannot use {type_name(type_form)}: {reason} "
-            "(define what it names before this queue, and not in a function, or pass a Codec)"
+            "(define the types it uses before this queue, not in a function, or pass a Codec)"
         ) from error
 
 
 def _encode_with_stdlib(value: object) -> bytes:
-    """Write what is plain JSON in other types, such as tuples and keys that are numbers."""
+    """Encode plain JSON that contains other types, such as tuples and numbers as keys."""
     try:
         return PLAIN_ENCODER.encode(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise CodecError(f"JSON cannot hold it: {_reason(error)}") from error
+        raise CodecError(f"cannot be written as JSON: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
     return TOO_DEEP if isinstance(error, RecursionError) else str(error)
 
 
-def _load(type_form: Any, value: object) -> Any:
-    """Read what msgspec leaves to its hook."""
+def _decode_custom(type_form: Any, value: object) -> Any:
+    """Decode a custom type for msgspec: any object, or a model of pydantic."""
     if type_form is object:
         return value
     from relay_sdk._codecs.pydantic import load_model

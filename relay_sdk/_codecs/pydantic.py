@@ -1,4 +1,4 @@
-"""What pydantic writes and validates: imported only where a queue declares such a type."""
+"""Encode and decode with pydantic. Imported only when a queue declares a type of pydantic."""
 
 import json
 import re
@@ -16,17 +16,17 @@ T = TypeVar("T")
 
 
 class PydanticCodec(Generic[T]):
-    """A type with pydantic's classes in it, which pydantic writes and validates as a whole."""
+    """A codec for a type that contains classes of pydantic, which pydantic handles as a whole."""
 
     def __init__(self, type_form: Any) -> None:
         adapter: TypeAdapter[T] = TypeAdapter(type_form)
-        _ = adapter.validator.title  # a model that is not fully defined fails here
+        _ = adapter.validator.title  # raises here if a model is not fully defined
         self._validator = adapter.validator
         self._serializer = adapter.serializer
         self._is_union = is_union(type_form)
-        kinds = list(iter_types(type_form))
-        # Bytes may be base64 in JSON alone: such a type is left to `validate_json`.
-        self._keeps_digits = Decimal in kinds and bytes not in kinds
+        types = list(iter_types(type_form))
+        # pydantic may decode bytes from base64, but only in `validate_json`.
+        self._keeps_digits = Decimal in types and bytes not in types
 
     def write(self, value: T) -> bytes:
         try:
@@ -36,12 +36,12 @@ class PydanticCodec(Generic[T]):
             if text.find(b"null") >= 0:
                 refuse_nan(self._serializer.to_python(value))
         except Exception as error:
-            raise CodecError(f"JSON cannot hold it: {_explain(error)}") from error
-        back = self.read(text)
-        if self._is_union and not isinstance(value, type(back)):
+            raise CodecError(f"cannot be written as JSON: {_explain(error)}") from error
+        decoded = self.read(text)
+        if self._is_union and not isinstance(value, type(decoded)):
             raise CodecError(
-                f"it would be read as a {type(back).__name__}: give the classes of the union "
-                "a Literal field each that tells them apart"
+                f"it would be decoded as a {type(decoded).__name__}: add a Literal field with "
+                "a different value to each class of the union"
             )
         return text
 
@@ -53,20 +53,22 @@ class PydanticCodec(Generic[T]):
         except Exception as error:
             raise CodecError(_explain(error)) from error
         if self._keeps_digits and _MANY_DIGITS.search(text):
-            # pydantic makes its Decimals of floats, where JSON has a number.
+            # pydantic parses numbers as floats before it makes Decimals of them.
             with suppress(ValueError):
-                value = self._validator.validate_python(json.loads(text, parse_float=Exact.of))
+                value = self._validator.validate_python(
+                    json.loads(text, parse_float=ExactFloat.parse)
+                )
         return value
 
 
-class Exact(float):
-    """A float that shows the digits it was made of."""
+class ExactFloat(float):
+    """A float whose string has the digits that it was parsed from."""
 
     digits: str
 
     @classmethod
-    def of(cls, digits: str) -> float:
-        """Make one, or a plain float where that shows the same."""
+    def parse(cls, digits: str) -> float:
+        """Return an exact float, or a plain float if its string has the same digits."""
         exact = cls(digits)
         exact.digits = digits
         return exact if repr(exact) != digits else float(digits)
@@ -76,7 +78,7 @@ class Exact(float):
 
 
 def load_model(type_form: Any, value: object) -> Any:
-    """Make a model inside of what msgspec reads."""
+    """Validate a model that is part of a value decoded by msgspec."""
     try:
         return type_form.model_validate_json(msgspec.json.encode(value))
     except ValidationError as error:
@@ -84,7 +86,7 @@ def load_model(type_form: Any, value: object) -> Any:
 
 
 def _explain(error: Exception) -> str:
-    """Say in one line what pydantic raised."""
+    """Return the message of an error of pydantic in one line."""
     if not isinstance(error, ValidationError):
         return " ".join(str(error).split())
     return "; ".join(

@@ -247,7 +247,7 @@ class Other(pydantic.BaseModel):
 
 def test_a_member_of_a_union_that_would_be_read_as_another_is_refused() -> None:
     assert read(Maybe | Other, written(Maybe | Other, Maybe(size=1))) == Maybe(size=1)
-    with pytest.raises(PayloadError, match="it would be read as a Maybe"):
+    with pytest.raises(PayloadError, match="it would be decoded as a Maybe"):
         written(Maybe | Other, Other(size=1))
 
 
