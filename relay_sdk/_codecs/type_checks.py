@@ -91,8 +91,8 @@ def _check_part(part: Any) -> None:
         info.cls in HOOK_TYPES or is_pydantic_model(part)
     ):
         raise TypeError(
-            f"{type_name(part)} cannot be written as JSON: use a dataclass, an attrs class, a TypedDict, "
-            "a NamedTuple, a msgspec Struct or a pydantic model, or pass a Codec"
+            f"{type_name(part)} cannot be written as JSON: use a dataclass, an attrs class, a "
+            "TypedDict, a NamedTuple, a msgspec Struct or a pydantic model, or pass a Codec"
         )
 
 
@@ -126,7 +126,7 @@ def _field_types(cls: Any) -> Iterable[Any]:
         return get_type_hints(cls, include_extras=True).values()
     except NameError as error:
         raise TypeError(
-            f"{type_name(cls)} has a field of the type {error.name!r}, which is not known at the top "
-            "level of its module: define it there (not in a function, nor under TYPE_CHECKING), or "
-            "leave out `from __future__ import annotations`"
+            f"{type_name(cls)} has a field of the type {error.name!r}, which is not defined at the "
+            "top level of its module: define it there (not in a function or under TYPE_CHECKING), "
+            "or remove `from __future__ import annotations`"
         ) from error

@@ -85,7 +85,7 @@ def test_what_is_made_of_the_wrong_type(make: Callable[[], object], message: str
 
 
 SENDS: list[tuple[Callable[[AnyClient], Any], str]] = [
-    (lambda relay: relay.enqueue({"to": "ada"}), r"expected a Job, not dict: make one with Queue"),
+    (lambda relay: relay.enqueue({"to": "ada"}), "expected a Job, not dict: create one with"),
     (lambda relay: relay.enqueue([job()]), "expected a Job, not list"),
     (lambda relay: relay.enqueue_batch(job()), r"several jobs, not Job: write enqueue_batch\("),
     (lambda relay: relay.enqueue_batch([job(), 1]), "expected a Job, not int"),
