@@ -1,4 +1,4 @@
-"""An argument of the wrong type is a `TypeError` that says what to write; nothing is sent."""
+"""An argument of the wrong type raises `TypeError` with advice, and nothing is sent."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -79,7 +79,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
 
 
 @pytest.mark.parametrize(("make", "message"), WRONG, ids=[message for _, message in WRONG])
-def test_what_is_made_of_the_wrong_type(make: Callable[[], object], message: str) -> None:
+def test_a_constructor_refuses_the_wrong_type(make: Callable[[], object], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         make()
 
@@ -141,7 +141,7 @@ def test_a_delay_is_seconds_or_a_timedelta_from_now(delay: float | timedelta) ->
 
 
 @pytest.mark.parametrize("bad", [-1, float("nan"), float("inf"), timedelta(-1), timedelta.max])
-def test_a_delay_that_cannot_be(bad: float | timedelta) -> None:
+def test_an_invalid_delay_is_refused(bad: float | timedelta) -> None:
     with pytest.raises(ValueError, match="delay of job 'x' in queue 'emails'"):
         job(delay=bad)
 
@@ -194,5 +194,5 @@ def test_a_job_made_by_hand_is_checked_when_it_is_sent() -> None:
         to_raw(replace(job(), timeout=MINUTE))  # type: ignore[arg-type]
 
 
-def test_backoffs_are_taken() -> None:
+def test_backoffs_are_accepted() -> None:
     Client("http://h", retry_backoff=Backoff(retries=3), next_backoff=Backoff()).close()
