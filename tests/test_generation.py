@@ -91,7 +91,7 @@ def test_a_failed_generation_changes_nothing(copy: Path) -> None:
     failed = generate(copy)
 
     assert failed.returncode == 1
-    assert failed.stderr.endswith("Nothing was generated; generated/ is as it was.\n")
+    assert failed.stderr.endswith("Nothing was generated; generated/ is unchanged.\n")
     assert tree(copy) == tree(ROOT)
     assert [path.name for path in (copy / "generated").iterdir()] == ["relay_api"]
 
@@ -107,20 +107,20 @@ def test_a_template_that_changed_below_our_patch_is_named(copy: Path) -> None:
     failed = generate(copy)
 
     assert failed.returncode == 1
-    assert "does not fit openapi-python-client 0.29.1: its types.py.jinja should" in failed.stderr
-    assert "and has it 0 times:" in failed.stderr
+    assert "does not apply to openapi-python-client 0.29.1: its types.py.jinja" in failed.stderr
+    assert "but contains it 0 times:" in failed.stderr
     assert "    status_code: StatusOfNow\n" in failed.stderr
-    assert failed.stderr.endswith("Nothing was generated; generated/ is as it was.\n")
+    assert failed.stderr.endswith("Nothing was generated; generated/ is unchanged.\n")
     assert tree(copy) == tree(ROOT)
 
 
 def test_a_hunk_of_our_patch_that_fits_twice_is_named(copy: Path) -> None:
     patch = copy / "openapi" / "templates.patch"
     text = patch.read_text(encoding="utf-8")
-    hunk = "+++ types.py.jinja\n\n-@define\n+@frozen\n"
+    hunk = "+++ types.py.jinja\n@@\n-@define\n+@frozen\n"
     patch.write_text(text.replace("+++ types.py.jinja\n", hunk), encoding="utf-8")
 
     failed = generate(copy)
 
     assert failed.returncode == 1
-    assert "and has it 2 times:\n@define\n" in failed.stderr
+    assert "but contains it 2 times:\n@define\n" in failed.stderr
