@@ -10,7 +10,13 @@ from attrs import evolve, frozen
 
 from relay_sdk._base.clock import Clock, Stopped, SystemClock
 from relay_sdk._base.flow import Flow
-from relay_sdk._base.validation import check_choice, check_key, check_type, check_whole, in_seconds
+from relay_sdk._base.validation import (
+    check_choice,
+    check_int_range,
+    check_key,
+    check_type,
+    to_seconds,
+)
 from relay_sdk._engine import operations
 from relay_sdk._engine.config import ApiChoice, ClientConfig
 from relay_sdk._engine.driver import AsyncDriver, Driver
@@ -18,7 +24,7 @@ from relay_sdk._engine.run import R, TaskRun, ThreadRun, claim_runs
 from relay_sdk._http.address import Address
 from relay_sdk._http.client import AsyncHttp, Http
 from relay_sdk._http.httpx_adapter import AsyncHttpClient, HttpClient
-from relay_sdk._protocol.negotiation import Versions
+from relay_sdk._protocol.negotiation import VersionNegotiator
 from relay_sdk.backoff import Backoff
 from relay_sdk.events import Event
 from relay_sdk.helper import AsyncJobHelper, JobHelper
@@ -55,8 +61,8 @@ class _Client(Generic[OwnClient]):
             next_backoff,
             retry_backoff,
             clock or SystemClock(),
-            Versions(api),
-            in_seconds("timeout", timeout),
+            VersionNegotiator(api),
+            to_seconds("timeout", timeout),
             # The clock of a test does not move while the server holds a request.
             clock is None,
             on_event,
@@ -75,8 +81,8 @@ class _Client(Generic[OwnClient]):
     def _claim(
         self, kind: type[R], queue: Queue[P, S], num_jobs: int, timeout: float | timedelta | None
     ) -> Flow[list[R]]:
-        check_whole("num_jobs", num_jobs, 1, 2**32 - 1, queue.name)
-        seconds = None if timeout is None else in_seconds("timeout", timeout, queue.name)
+        check_int_range("num_jobs", num_jobs, 1, 2**32 - 1, queue.name)
+        seconds = None if timeout is None else to_seconds("timeout", timeout, queue.name)
         # A limit of polls counts requests that are answered at once.
         long_poll = self._config.next_backoff.retries is None
         return claim_runs(kind, self._config, queue.name, num_jobs, seconds, long_poll=long_poll)

@@ -14,7 +14,7 @@ import anyio
 import msgspec
 
 from relay_sdk._base.flow import Flow
-from relay_sdk._base.validation import check_choice, check_either, check_type, in_seconds
+from relay_sdk._base.validation import check_choice, check_exclusive, check_type, to_seconds
 from relay_sdk._engine.driver import AsyncDriver, Driver
 from relay_sdk._engine.heartbeats import AsyncHeartbeatScheduler, HeartbeatScheduler, Lease
 from relay_sdk._engine.run import R, TaskRun, ThreadRun
@@ -83,7 +83,7 @@ class _Helper(Generic[R, P, S]):
             if run_at is not None or delay is not None or state is not KEEP:
                 raise TypeError("reschedule takes a job, or run_at, delay and state, not both")
             return self._run.reschedule_as(job)
-        check_either(run_at, delay)
+        check_exclusive(run_at, delay)
         if delay is not None:
             run_at = self._run.later(delay)
         elif isinstance(run_at, Schedule):
@@ -335,7 +335,7 @@ class AsyncJobHelper(_Helper[TaskRun, P, S]):
 def _interval(interval: float | timedelta | None) -> float | None:
     if interval is None:
         return None
-    seconds = in_seconds("interval", interval)
+    seconds = to_seconds("interval", interval)
     if not seconds:
         raise ValueError("interval must be above 0 seconds")
     return seconds

@@ -19,7 +19,7 @@ import msgspec
 from relay_sdk._base.envelope import NO_FAILURES, FailureCount, unwrap, wrap
 from relay_sdk._base.flow import Flow, Invoke, sleep
 from relay_sdk._base.log import logger
-from relay_sdk._base.validation import check_moment, job_label, moment_after
+from relay_sdk._base.validation import add_delay, job_label, to_utc
 from relay_sdk._engine import operations
 from relay_sdk._engine.config import ClientConfig
 from relay_sdk._engine.polling import poll
@@ -248,7 +248,7 @@ class Run(ABC):
 
     def later(self, delay: float | timedelta) -> datetime:
         """Return the time after a delay from now."""
-        return moment_after(self._now(), delay, self.raw.queue, self.raw.id)
+        return add_delay(self._now(), delay, self.raw.queue, self.raw.id)
 
     def _now(self) -> datetime:
         """Return the time by the server's clock: the clock of this machine may be wrong."""
@@ -271,7 +271,7 @@ class Run(ABC):
         self, run_at: datetime | None, new_state: msgspec.Raw | None = None
     ) -> Flow[None]:
         """End the run and queue the same job again, its payload untouched."""
-        run_at = check_moment(f"run_at of {self.label}", run_at)
+        run_at = to_utc(f"run_at of {self.label}", run_at)
         return self._queue_again(RunState.RESCHEDULED, run_at, new_state)
 
     def reschedule_as(self, job: Job[Any, Any]) -> Flow[None]:

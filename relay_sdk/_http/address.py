@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from relay_sdk._base.fork import process
+from relay_sdk._base.fork import process_id
 from relay_sdk._base.validation import check_type
 from relay_sdk._http.proxy import Proxy, basic_auth, find_proxy
 from relay_sdk._http.request_writer import RequestWriter, connect_request
@@ -83,7 +83,7 @@ class Address:
 
     def tls(self) -> ssl.SSLContext:
         """Return the TLS context of this process: making one takes 20 ms."""
-        pid = process()
+        pid = process_id()
         return self._tls.get(pid) or self._tls.setdefault(pid, httpx.create_ssl_context())
 
     @property

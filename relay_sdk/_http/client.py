@@ -12,7 +12,7 @@ from anyio.lowlevel import RunVar
 from attrs import frozen
 
 from relay_sdk._base.flow import Request, Response
-from relay_sdk._base.fork import process
+from relay_sdk._base.fork import process_id
 from relay_sdk._http.address import Address
 from relay_sdk._http.deadline import Deadline
 from relay_sdk._http.errors import ClientClosedError, HttpError
@@ -93,9 +93,9 @@ class Http(BaseHttp):
             raise
 
     def _send(self, request: Request, deadline: Deadline) -> Response:
-        pool = self._pools.get(process())
+        pool = self._pools.get(process_id())
         if pool is None:
-            pool = self._pools.setdefault(process(), Pool(self._connect))
+            pool = self._pools.setdefault(process_id(), Pool(self._connect))
         connection = pool.acquire()
         try:
             response = connection.exchange(request, deadline)
@@ -112,7 +112,7 @@ class Http(BaseHttp):
     def close(self) -> None:
         """Close the connections, but not the user's own client; refuse further requests."""
         self._closed = True
-        pool = self._pools.get(process())
+        pool = self._pools.get(process_id())
         for connection in pool.all() if pool else []:
             connection.close()
 
@@ -150,7 +150,7 @@ class AsyncHttp(BaseHttp):
     def _last_pool(self) -> Pool[AsyncConnection] | None:
         """Return the pool that was used last, if it is the one of this event loop."""
         last = self._last
-        if last and last[0] is _asyncio_loop() and last[1].pid == process():
+        if last and last[0] is _asyncio_loop() and last[1].pid == process_id():
             return last[1].pool
         return None
 
@@ -160,9 +160,9 @@ class AsyncHttp(BaseHttp):
         if states is None:
             _states.set(states := WeakKeyDictionary())
         state = states.get(self)
-        if state is None or state.pid != process():
+        if state is None or state.pid != process_id():
             pool = Pool(partial(_connection_class(), self._address))
-            states[self] = state = LoopState(process(), pool, _close_at_exit(pool))
+            states[self] = state = LoopState(process_id(), pool, _close_at_exit(pool))
             await anext(state.closer)
         loop = _asyncio_loop()
         self._last = (loop, state) if loop else None
@@ -195,11 +195,11 @@ async def _close_at_exit(pool: Pool[AsyncConnection]) -> AsyncGenerator[None]:
     An event loop closes its asynchronous generators when it ends, so that a client that is not
     closed leaves no connection open.
     """
-    pid = process()
+    pid = process_id()
     try:
         yield
     finally:
-        if pid == process():
+        if pid == process_id():
             with anyio.CancelScope(shield=True):
                 for connection in pool.all():
                     await connection.aclose()

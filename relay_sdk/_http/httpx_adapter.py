@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import anyio
 
 from relay_sdk._base.flow import Request, Response
-from relay_sdk._base.fork import process
+from relay_sdk._base.fork import process_id
 from relay_sdk._http.address import Address
 from relay_sdk._http.body import BodyBuffer
 from relay_sdk._http.connecting import connect_error
@@ -118,8 +118,8 @@ class _BaseTransport(Generic[C]):
 
     def _start(self, request: Request, timeouts: "_Timeouts") -> dict[str, Any]:
         """Return the arguments of the client's `stream`."""
-        self._pid = self._pid or process()
-        if self._pid != process():
+        self._pid = self._pid or process_id()
+        if self._pid != process_id():
             raise ForkedClientError(request)
         return {
             "method": request.method,

@@ -12,9 +12,9 @@ from typing import Any, Generic, Self, TypeVar
 from attrs import evolve
 
 from relay_sdk._base.clock import Stopped
-from relay_sdk._base.flow import Flow, Invoke, bounded, sleep
+from relay_sdk._base.flow import Flow, Invoke, sleep, with_timeout
 from relay_sdk._base.log import logger
-from relay_sdk._base.validation import check_seconds, check_type, check_whole, job_label
+from relay_sdk._base.validation import check_int_range, check_seconds, check_type, job_label
 from relay_sdk._base.wakeup import AsyncWakeup, Wakeup
 from relay_sdk._engine.driver import AsyncDriver, Driver
 from relay_sdk._engine.heartbeats import BaseHeartbeatScheduler
@@ -61,7 +61,7 @@ class BaseWorker(ABC, Generic[R, H]):
         on_error: Callable[[Any, Exception], object] | None,
         on_retries_exhausted: Callable[[Any, Exception], object] | None,
     ) -> None:
-        check_whole("concurrency", concurrency, 1, MAX_CONCURRENCY)
+        check_int_range("concurrency", concurrency, 1, MAX_CONCURRENCY)
         check_seconds("graceful_shutdown_timeout", graceful_shutdown_timeout)
         check_type(
             "retry must be a Backoff", retry, (Backoff, NoneType), "write Backoff(retries=3)"
@@ -103,7 +103,7 @@ class BaseWorker(ABC, Generic[R, H]):
 
     def _begin(self) -> None:
         """Refuse to run twice, or in a child of the process that made the worker."""
-        check_whole("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
+        check_int_range("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
         if os.getpid() != self._pid:
             raise RuntimeError("this worker was made before a fork: make one in each process")
         if self._begun:
@@ -264,7 +264,9 @@ class BaseWorker(ABC, Generic[R, H]):
             pending = run.lifecycle.pending_end
             what = "waits for the server" if pending else "still runs"
             try:
-                yield from bounded((pending or run.interrupt)(), monotonic, until - monotonic())
+                yield from with_timeout(
+                    (pending or run.interrupt)(), monotonic, until - monotonic()
+                )
             except (RelayError, TimeoutError) as error:
                 if not run.lifecycle.is_ended:  # its own thread or task may have just ended it
                     run.log.warning("%s %s; it is left to its timeout: %s", run.label, what, error)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from attrs import define, field, frozen
 
 from relay_sdk._base.flow import Flow, Invoke, sleep
-from relay_sdk._base.fork import process
+from relay_sdk._base.fork import process_id
 from relay_sdk._base.log import logger
 from relay_sdk._engine.heartbeats import Lease
 from relay_sdk._engine.retries import requested_delay
@@ -39,10 +39,10 @@ class ExitForkedChild:
     """
 
     def __enter__(self) -> None:
-        self._parent = process()
+        self._parent = process_id()
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if process() != self._parent:
+        if process_id() != self._parent:
             os._exit(kind is not None)
 
 

@@ -269,7 +269,7 @@ def test_on_v2_a_removal_looks_too() -> None:
 
 def test_a_run_of_v2_that_is_ended_in_v1_looks_first() -> None:
     shared = config("auto")
-    shared.versions.found = v2
+    shared.versions.negotiated = v2
     played = play(
         ThreadRun(shared, received(), 0.0).complete(),
         LOST_REPLY,

@@ -12,7 +12,7 @@ from relay_sdk import Backoff, Queue, RelayError
 from relay_sdk._base.flow import Flow, Invoke, Request, Response, Sleep
 from relay_sdk._engine.config import ApiChoice, ClientConfig
 from relay_sdk._http.errors import ConnectError, HttpError, ReadError
-from relay_sdk._protocol.negotiation import Versions
+from relay_sdk._protocol.negotiation import VersionNegotiator
 from relay_sdk.job import RawJob, to_raw
 from relay_sdk.testing import Clock
 
@@ -40,7 +40,7 @@ def config(
         next_backoff=Backoff(1, maximum=8, factor=2, jitter=0),
         retry_backoff=Backoff(0.1, maximum=0.4, factor=2, jitter=0, retries=retries),
         clock=clock or Clock(),
-        versions=Versions(choice),
+        versions=VersionNegotiator(choice),
     )
 
 
@@ -154,7 +154,7 @@ class Slow:
         self.bounds: list[float | None] = []
 
     def play(self, flow: Flow[Any], *answers: tuple[float, Response | HttpError]) -> Play:
-        """Let time pass, as far as an exchange is bounded, and answer if that was enough."""
+        """Let time pass, as far as an exchange is with_timeout, and answer if that was enough."""
         played, left = Play(), list(answers)
         try:
             step = next(flow)
