@@ -1,7 +1,7 @@
-"""How fast the local server is for a client that costs next to nothing: raw.py URL JOBS.
+"""Measure the local server with a client that uses little CPU: raw.py URL JOBS.
 
-Sockets and requests made beforehand: complete 50 at once, then at half of that speed, then
-batches of 1,000 on 4 connections. Prints JSON.
+The sockets and requests are made beforehand. Enqueue batches of 1,000 on 4 connections, then
+complete jobs, 50 at once, then at half of that speed. Print JSON.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ def batch(first: int, size: int) -> bytes:
 async def send_all(
     connections: list[Connection], requests: list[bytes], per_second: float | None = None
 ) -> tuple[float, list[float]]:
-    """Give how many were answered a second, and after how many ms, from when each was due."""
+    """Return the requests per second, and the latency of each in ms, from when it was due."""
     taken: list[float] = []
     began = time.perf_counter()
     due = [began + number / per_second if per_second else 0 for number in range(len(requests))]
@@ -82,7 +82,7 @@ async def send_all(
 
 
 async def claim(connection: Connection, count: int) -> list[bytes]:
-    """Claim jobs, and give the requests that complete them."""
+    """Claim jobs; return the requests that complete them."""
     completes: list[bytes] = []
     while len(completes) < count:
         wanted = min(BATCH, count - len(completes))

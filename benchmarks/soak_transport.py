@@ -1,10 +1,10 @@
-"""Exchanges for some seconds, under what may happen to them; then memory and files are compared.
+"""Send requests while connections break, and print memory and open files.
 
     python benchmarks/soak_transport.py --seconds 60 --kind asyncio
 
 The server is restarted twice a second, tasks are cancelled at any moment, and processes are forked.
-A reply that is not the one to its request ends the run, and so does an error that is no
-`TransportError`. The server is a process of its own, so that its threads are not forked.
+A reply to another request ends the run, and so does an error that is not an `HttpError`. The server
+runs in a separate process, so that its threads are not forked.
 """
 
 import argparse
@@ -22,17 +22,17 @@ from collections import Counter
 import anyio
 from anyio.lowlevel import checkpoint
 
-from relay_sdk import TransportError
 from relay_sdk._base.flow import Request
 from relay_sdk._http.address import Address
 from relay_sdk._http.client import AsyncHttp, Http
+from relay_sdk._http.errors import HttpError
 
 counts: Counter[str] = Counter()
 AT_ONCE = 20
 
 
 class Echo(asyncio.Protocol):
-    """Answers with the path that was asked for; some replies are late, some are cut."""
+    """Answers with the path of the request; some replies are late, some are cut off."""
 
     def __init__(self, made: list[asyncio.Transport]) -> None:
         self.made = made
@@ -90,8 +90,8 @@ def soak_threads(http: Http, end: float) -> None:
         while time.monotonic() < end:
             number = chance.randrange(10**12)
             try:
-                check(number, http.send(Request("GET", f"/{number}", within=1)).content)
-            except TransportError as error:
+                check(number, http.send(Request("GET", f"/{number}", timeout=1)).content)
+            except HttpError as error:
                 counts["sent" if error.sent else "not sent"] += 1
                 time.sleep(0.001)
 
@@ -109,8 +109,8 @@ async def soak_tasks(http: AsyncHttp, end: float, backend: str) -> None:
     async def one() -> None:
         number = random.randrange(10**12)
         try:
-            check(number, (await http.send(Request("GET", f"/{number}", within=1))).content)
-        except TransportError as error:
+            check(number, (await http.send(Request("GET", f"/{number}", timeout=1))).content)
+        except HttpError as error:
             counts["sent" if error.sent else "not sent"] += 1
             await anyio.sleep(0.001)
 

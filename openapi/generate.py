@@ -1,6 +1,6 @@
-"""Write generated/relay_api from openapi/relay.yaml; with --check, show what that would change.
+"""Write generated/relay_api from openapi/relay.yaml; with --check, show what would change.
 
-The generator's templates are used as openapi/templates.patch changes them.
+The templates of the generator are changed by openapi/templates.patch.
 """
 
 import argparse
@@ -23,19 +23,19 @@ PACKAGE = ROOT / "generated" / "relay_api"
 
 
 def generate(package: Path) -> None:
-    """Generate the package at a path where nothing is yet, or exit with the generator's message."""
+    """Generate the package at a path that does not exist, or exit with the generator's message."""
     with tempfile.TemporaryDirectory() as templates:
         for name, text in changed_templates():
             Path(templates, name).write_text(text, encoding="utf-8")
         _run_generator(package, templates)
-    (package / "py.typed").touch()  # without it, type checkers take every name for Any
-    # For programs that have no reader of YAML, such as `relay-sdk schema`.
+    (package / "py.typed").touch()  # without it, type checkers infer Any for every name
+    # For programs that do not read YAML, such as `relay-sdk schema`.
     relay = yaml.safe_load((ROOT / "openapi" / "relay.yaml").read_text(encoding="utf-8"))
     (package / "relay.json").write_text(f"{json.dumps(relay, indent=1)}\n", encoding="utf-8")
 
 
 def changed_templates() -> Iterator[tuple[str, str]]:
-    """Yield name and text of each template as the patch has it, or exit where that does not fit."""
+    """Yield name and text of each patched template; exit if the patch does not apply."""
     spec = find_spec("openapi_python_client")
     originals = Path(str(spec and spec.origin)).parent / "templates"
     patch = (ROOT / "openapi" / "templates.patch").read_text(encoding="utf-8")
@@ -48,10 +48,10 @@ def changed_templates() -> Iterator[tuple[str, str]]:
             old, new = ("".join(x[1:] for x in lines if x[0] in marks) for marks in (" -", " +"))
             if (found := text.count(old)) != 1:
                 sys.exit(
-                    f"openapi/templates.patch does not fit openapi-python-client "
-                    f"{version('openapi-python-client')}: its {name} should have this once, "
-                    f"and has it {found} times:\n{old}\n"
-                    "Nothing was generated; generated/ is as it was."
+                    f"openapi/templates.patch does not apply to openapi-python-client "
+                    f"{version('openapi-python-client')}: its {name} should contain this "
+                    f"once, but contains it {found} times:\n{old}\n"
+                    "Nothing was generated; generated/ is unchanged."
                 )
             text = text.replace(old, new)
         yield name, text
@@ -65,17 +65,17 @@ def _run_generator(package: Path, templates: str) -> None:
         *("--custom-template-path", templates),
         *("--meta", "none", "--output-path", str(package)),
     ]
-    # The generator runs ruff by name. The one beside this Python is the pinned one.
+    # The generator runs ruff by name. The pinned one is next to this Python.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     env = os.environ | {"PATH": path}
     run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if run.returncode:
-        sys.exit(f"{run.stdout}{run.stderr}\nNothing was generated; generated/ is as it was.")
+        sys.exit(f"{run.stdout}{run.stderr}\nNothing was generated; generated/ is unchanged.")
 
 
 def write() -> None:
     PACKAGE.parent.mkdir(exist_ok=True)
-    # Beside its place, so that the swap is two renames; a failure before them changes nothing.
+    # In the same directory, so that the swap is two renames. An earlier failure changes nothing.
     with tempfile.TemporaryDirectory(dir=PACKAGE.parent, prefix=".new-") as temporary:
         new = Path(temporary, "new")
         generate(new)
@@ -85,7 +85,7 @@ def write() -> None:
 
 
 def check() -> str:
-    """Return what a fresh generation would change: nothing, or the files and their diffs."""
+    """Return the files that would change, with their diffs, or an empty text."""
     with tempfile.TemporaryDirectory() as temporary:
         generate(Path(temporary, "new"))
         want, have = files(Path(temporary, "new")), files(PACKAGE)
@@ -115,7 +115,7 @@ def main() -> None:
     if not parser.parse_args().check:
         write()
     elif report := check():
-        sys.exit(f"{report}\ngenerated/ is not what openapi/ gives. Run `make generate`.")
+        sys.exit(f"{report}\ngenerated/ does not match openapi/. Run `make generate`.")
 
 
 if __name__ == "__main__":

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from relay_sdk.helper import AsyncJobHelper, JobHelper
     from relay_sdk.worker import AsyncErrorHandler, AsyncWorker, ErrorHandler, Worker
 else:
-    # Who declares queues needs no httpx, and who enqueues jobs no worker.
-    _LATER = {
+    # Imported at first use: a module that declares queues does not load httpx, and a program that
+    # enqueues jobs does not load the worker.
+    _LAZY = {
         "_engine.config": ("ApiChoice",),
         "client": ("AsyncClient", "Client"),
         "events": ("Event", "JobEvent", "RequestEvent"),
@@ -39,7 +40,7 @@ else:
     }
 
     def __getattr__(name: str) -> object:
-        for module, names in _LATER.items():
+        for module, names in _LAZY.items():
             if name in names:
                 value = getattr(import_module(f"{__name__}.{module}"), name)
                 globals()[name] = value

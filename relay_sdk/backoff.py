@@ -13,12 +13,11 @@ def _maximum(backoff: "Backoff") -> float:
 
 @frozen
 class Backoff:
-    """How many seconds to wait before each retry: an iterable, fresh for each series of retries.
+    """Iterable over the seconds to wait before each retry; each iteration starts again.
 
     The waits grow from `initial` by `factor` up to `maximum` (default: 1, or `initial` if that is
     more). Each is then shortened at random by up to the fraction `jitter`, so that clients that
-    failed together do not retry together. There are `retries` waits, or without limit if it is
-    `None`.
+    failed together do not retry together. There are `retries` waits; `None` means without limit.
     """
 
     initial: float = 0.1
@@ -29,17 +28,17 @@ class Backoff:
 
     def __attrs_post_init__(self) -> None:
         if not 0 < self.initial <= self.maximum < inf:
-            raise ValueError(f"initial must be above 0, at most maximum, and that finite: {self}")
+            raise ValueError(f"need 0 < initial <= maximum < inf: {self}")
         if not (1 <= self.factor < inf and 0 <= self.jitter <= 1):
-            raise ValueError(f"factor must be at least 1, and jitter from 0 to 1: {self}")
+            raise ValueError(f"need 1 <= factor < inf and 0 <= jitter <= 1: {self}")
         if self.retries is not None and self.retries < 0:
-            raise ValueError(f"retries must be 0 or more, or None: {self}")
+            raise ValueError(f"need retries >= 0 or retries=None: {self}")
 
     def __iter__(self) -> Iterator[float]:
         wait = self.initial
-        made = 0
-        while self.retries is None or made < self.retries:
+        count = 0
+        while self.retries is None or count < self.retries:
             yield wait * (1 - self.jitter * random.random())
-            # Growing the capped value, not a power of the factor, can never overflow.
+            # Multiplying the capped wait cannot overflow; a power of the factor could.
             wait = min(wait * self.factor, self.maximum)
-            made += 1
+            count += 1

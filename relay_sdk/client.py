@@ -1,4 +1,4 @@
-"""The clients: one line per operation."""
+"""The clients: one line for each operation."""
 
 import threading
 from abc import abstractmethod
@@ -10,15 +10,21 @@ from attrs import evolve, frozen
 
 from relay_sdk._base.clock import Clock, Stopped, SystemClock
 from relay_sdk._base.flow import Flow
-from relay_sdk._base.validation import check_choice, check_key, check_type, check_whole, in_seconds
+from relay_sdk._base.validation import (
+    check_choice,
+    check_int_range,
+    check_key,
+    check_type,
+    to_seconds,
+)
 from relay_sdk._engine import operations
 from relay_sdk._engine.config import ApiChoice, ClientConfig
 from relay_sdk._engine.driver import AsyncDriver, Driver
-from relay_sdk._engine.run import Run, take_runs
+from relay_sdk._engine.run import R, TaskRun, ThreadRun, claim_runs
 from relay_sdk._http.address import Address
 from relay_sdk._http.client import AsyncHttp, Http
 from relay_sdk._http.httpx_adapter import AsyncHttpClient, HttpClient
-from relay_sdk._protocol.negotiation import Versions
+from relay_sdk._protocol.negotiation import VersionNegotiator
 from relay_sdk.backoff import Backoff
 from relay_sdk.events import Event
 from relay_sdk.helper import AsyncJobHelper, JobHelper
@@ -32,7 +38,7 @@ OwnClient = TypeVar("OwnClient", HttpClient, AsyncHttpClient)
 
 
 class _Client(Generic[OwnClient]):
-    """What the two clients share: the arguments and their checks, and the flows."""
+    """The parts that both clients share: the arguments, their checks, and the flows."""
 
     def __init__(
         self,
@@ -55,9 +61,9 @@ class _Client(Generic[OwnClient]):
             next_backoff,
             retry_backoff,
             clock or SystemClock(),
-            Versions(api),
-            in_seconds("timeout", timeout),
-            # A test's clock would not move while the server holds a request.
+            VersionNegotiator(api),
+            to_seconds("timeout", timeout),
+            # The clock of a test does not move while the server holds a request.
             clock is None,
             on_event,
         )
@@ -65,27 +71,27 @@ class _Client(Generic[OwnClient]):
 
     @abstractmethod
     def _open(self, address: Address, http_client: OwnClient | None) -> None:
-        """Make the session."""
+        """Make the driver."""
 
     def _enqueue(self, jobs: Iterable[Job[Any, Any]], mode: EnqueueMode) -> Flow[None]:
         check_choice("mode", mode, EnqueueMode)
         check_type("enqueue_batch takes several jobs", jobs, Iterable, "write enqueue_batch([job])")
         return operations.enqueue(self._config, jobs, mode)
 
-    def _take(
-        self, queue: Queue[P, S], num_jobs: int, timeout: float | timedelta | None
-    ) -> Flow[list[Run]]:
-        check_whole("num_jobs", num_jobs, 1, 2**32 - 1, queue.name)
-        seconds = None if timeout is None else in_seconds("timeout", timeout, queue.name)
-        # Who counts the polls wants each to be answered at once.
+    def _claim(
+        self, kind: type[R], queue: Queue[P, S], num_jobs: int, timeout: float | timedelta | None
+    ) -> Flow[list[R]]:
+        check_int_range("num_jobs", num_jobs, 1, 2**32 - 1, queue.name)
+        seconds = None if timeout is None else to_seconds("timeout", timeout, queue.name)
+        # A limit of polls counts requests that are answered at once.
         long_poll = self._config.next_backoff.retries is None
-        return take_runs(self._config, queue.name, num_jobs, seconds, long_poll=long_poll)
+        return claim_runs(kind, self._config, queue.name, num_jobs, seconds, long_poll=long_poll)
 
-    def _take_one(self, queue: Queue[P, S]) -> Flow[list[Run]]:
-        """Wait for a job, however long that takes."""
-        for_ever = evolve(self._config.next_backoff, retries=None)
-        policy = evolve(self._config, next_backoff=for_ever)
-        return take_runs(policy, queue.name, 1, None, long_poll=True)
+    def _claim_one(self, kind: type[R], queue: Queue[P, S]) -> Flow[list[R]]:
+        """Wait for a job without a limit of time or polls."""
+        unlimited = evolve(self._config.next_backoff, retries=None)
+        config = evolve(self._config, next_backoff=unlimited)
+        return claim_runs(kind, config, queue.name, 1, long_poll=True)
 
     def _get(self, queue: Queue[P, S] | str, id: str) -> Flow[Job[P, S]]:
         declared = as_queue(queue)
@@ -120,7 +126,7 @@ class Client(_Client[HttpClient]):
 
     def _open(self, address: Address, http_client: HttpClient | None) -> None:
         if http_client is not None:
-            # A thread that waits in somebody else's client cannot be told to stop.
+            # A thread that waits in the user's own client cannot be interrupted.
             self._config = evolve(self._config, may_long_poll=False)
         self._driver: Driver = Driver(self._config, Http(address, http_client))
 
@@ -161,33 +167,34 @@ class Client(_Client[HttpClient]):
         timeout: float | timedelta | None = None,
         stop: threading.Event | None = None,
     ) -> list[JobHelper[P, S]]:
-        """Wait for jobs and take up to `num_jobs` of them. They are yours until their timeout.
+        """Wait for jobs and claim up to `num_jobs` of them, each until its timeout.
 
-        Returns an empty list when no job came within `timeout` seconds, or when `stop` is set.
-        A `timeout` of 0 polls once. A server that has not answered by then raises, unless it
-        had said before that there are no jobs; the last poll may take 2 seconds more. If a reply
-        is lost on its way, the jobs in it stay claimed until their timeout.
+        Returns an empty list if no job came within `timeout` seconds, or if `stop` is set. A
+        `timeout` of 0 polls once. Raises if the server has not answered at all by then; the last
+        poll may take 2 seconds more. If a reply is lost on its way, its jobs stay claimed until
+        their timeout.
         """
         declared = as_queue(queue)
-        return self._handed_out(declared, self._take(declared, num_jobs, timeout), stop)
+        flow = self._claim(ThreadRun, declared, num_jobs, timeout)
+        return self._helpers(declared, flow, stop)
 
     def iter(
         self, queue: Queue[P, S] | str, *, stop: threading.Event | None = None
     ) -> Iterator[JobHelper[P, S]]:
-        """Take jobs one by one until `stop` is set, however long the queue stays empty.
+        """Claim jobs one by one until `stop` is set, however long the queue stays empty.
 
         A job that arrives after `stop` was set is put back.
         """
         declared = as_queue(queue)
         while stop is None or not stop.is_set():
-            for helper in self._handed_out(declared, self._take_one(declared), stop):
+            for helper in self._helpers(declared, self._claim_one(ThreadRun, declared), stop):
                 if stop is None or not stop.is_set():
                     yield helper
                 else:
                     helper.release()
 
-    def _handed_out(
-        self, queue: Queue[P, S], flow: Flow[list[Run]], stop: threading.Event | None
+    def _helpers(
+        self, queue: Queue[P, S], flow: Flow[list[ThreadRun]], stop: threading.Event | None
     ) -> list[JobHelper[P, S]]:
         if stop is not None and stop.is_set():
             return []
@@ -198,14 +205,14 @@ class Client(_Client[HttpClient]):
         return [JobHelper(self._driver, run, queue) for run in runs]
 
     def get(self, queue: Queue[P, S] | str, id: str) -> Job[P, S]:
-        """Read a job, waiting or running, without taking it.
+        """Read a job, waiting or running, without claiming it.
 
         Raises `JobNotFoundError`, or `PayloadError` if it does not fit the queue's types.
         """
         return self._driver.run(self._get(queue, id))
 
     def exists(self, queue: Queue[Any, Any] | str, id: str) -> bool:
-        """Tell whether a job is in the queue, waiting or running."""
+        """Return whether a job is in the queue, waiting or running."""
         return self._driver.run(self._exists(queue, id))
 
     def remove(self, queue: Queue[Any, Any] | str, id: str) -> None:
@@ -264,36 +271,36 @@ class AsyncClient(_Client[AsyncHttpClient]):
         *,
         timeout: float | timedelta | None = None,
     ) -> list[AsyncJobHelper[P, S]]:
-        """Wait for jobs and take up to `num_jobs` of them. They are yours until their timeout.
+        """Wait for jobs and claim up to `num_jobs` of them, each until its timeout.
 
-        Returns an empty list when no job came within `timeout` seconds. A `timeout` of 0 polls
-        once. A server that has not answered by then raises, unless it had said before that
-        there are no jobs; the last poll may take 2 seconds more. If a reply is lost on its way, or
-        the task is cancelled meanwhile, the jobs in it stay claimed until their timeout.
+        Returns an empty list if no job came within `timeout` seconds. A `timeout` of 0 polls once.
+        Raises if the server has not answered at all by then; the last poll may take 2 seconds more.
+        If a reply is lost on its way, or the task is cancelled before it comes, its jobs stay
+        claimed until their timeout.
         """
         declared = as_queue(queue)
-        return await self._handed_out(declared, self._take(declared, num_jobs, timeout))
+        return await self._helpers(declared, self._claim(TaskRun, declared, num_jobs, timeout))
 
     def iter(self, queue: Queue[P, S] | str) -> AsyncIterator[AsyncJobHelper[P, S]]:
-        """Take jobs one by one, however long the queue stays empty."""
+        """Claim jobs one by one, however long the queue stays empty."""
         declared = as_queue(queue)
-        return _Jobs(lambda: self._handed_out(declared, self._take_one(declared)))
+        return _Jobs(lambda: self._helpers(declared, self._claim_one(TaskRun, declared)))
 
-    async def _handed_out(
-        self, queue: Queue[P, S], flow: Flow[list[Run]]
+    async def _helpers(
+        self, queue: Queue[P, S], flow: Flow[list[TaskRun]]
     ) -> list[AsyncJobHelper[P, S]]:
         runs = await self._driver.run(flow)
         return [AsyncJobHelper(self._driver, run, queue) for run in runs]
 
     async def get(self, queue: Queue[P, S] | str, id: str) -> Job[P, S]:
-        """Read a job, waiting or running, without taking it.
+        """Read a job, waiting or running, without claiming it.
 
         Raises `JobNotFoundError`, or `PayloadError` if it does not fit the queue's types.
         """
         return await self._driver.run(self._get(queue, id))
 
     async def exists(self, queue: Queue[Any, Any] | str, id: str) -> bool:
-        """Tell whether a job is in the queue, waiting or running."""
+        """Return whether a job is in the queue, waiting or running."""
         return await self._driver.run(self._exists(queue, id))
 
     async def remove(self, queue: Queue[Any, Any] | str, id: str) -> None:

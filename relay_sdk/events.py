@@ -1,4 +1,4 @@
-"""What clients and workers tell of what they do, to an `on_event` of your own."""
+"""Events of clients and workers, which call the `on_event` of a client."""
 
 import time
 from collections.abc import Callable
@@ -12,17 +12,21 @@ from relay_sdk._base.log import logger
 from relay_sdk.job import Queue, RawJob
 
 R = TypeVar("R")
-Name: TypeAlias = Literal["enqueue", "next", "heartbeat", "complete", "requeue", "remove"]
+RequestName: TypeAlias = Literal["enqueue", "next", "heartbeat", "complete", "requeue", "remove"]
+JobEventKind: TypeAlias = Literal[
+    "started", "completed", "rescheduled", "requeued", "removed", "released", "retried",
+    "interrupted", "failed", "lost",
+]  # fmt: skip
 
 
 @frozen(kw_only=True)
 class RequestEvent:
-    """What a client asks of the server; told twice: as it begins, and as it ends.
+    """A request of a client. There are two events for each: as it begins, and as it ends.
 
-    `seconds` is `None` at the beginning, and then how long it took, with all its retries. `queue`
-    and `id` are `None` where there is not one alone, as in a batch. `jobs` is how many it is about;
-    with "next" how many came. `error` is what it raised. A job that is rescheduled or released is
-    "requeue".
+    `seconds` is `None` in the first event, and in the second how long the request took, with all
+    its retries. `queue` and `id` are `None` if the request has more than one, as a batch may.
+    `jobs` is how many jobs were sent, or with "next" how many came. `error` is the exception that
+    the request raised. The request that reschedules or releases a job is "requeue".
     """
 
     name: Literal["enqueue", "next", "heartbeat", "complete", "requeue", "remove"]
@@ -35,18 +39,24 @@ class RequestEvent:
 
 @frozen(kw_only=True)
 class JobEvent:
-    """What happens to a job in a worker; after "started" comes one of the others.
+    """A job in a worker. After its "started" event comes one event with another kind.
 
-    "ended": it is done, or the handler has rescheduled, requeued or removed it. "failed": the
-    handler raised, or its end could not be told, and the job is left to its timeout, or given up.
-    "retried": the handler raised, and the job is put back for another attempt. "released": it is
-    put back not done, by the handler or by a worker that stops. "lost": it is no longer ours.
+    - "completed", "rescheduled", "requeued", "removed", "released": the handler has ended the job
+      in this way, or has returned, and the worker has completed it.
+    - "retried": the handler raised, and the worker has queued the job again for another attempt.
+    - "interrupted": a worker that stops has put the job back into its queue, or is about to.
+    - "failed": the handler raised and the job waits for its timeout, the job has used up its
+      retries, or the outcome could not be reported.
+    - "lost": the worker no longer holds the job.
 
     `attempt` counts from 1, in workers with `retry`. `seconds` is how long the handler took, and
     `error` what it raised. `raw` is the job as it was received.
     """
 
-    kind: Literal["started", "ended", "failed", "lost", "retried", "released"]
+    kind: Literal[
+        "started", "completed", "rescheduled", "requeued", "removed", "released", "retried",
+        "interrupted", "failed", "lost",
+    ]  # fmt: skip
     raw: RawJob = field(repr=False)
     attempt: int
     seconds: float = 0.0
@@ -65,11 +75,11 @@ class JobEvent:
 
 
 Event: TypeAlias = RequestEvent | JobEvent
-"""What an `on_event` is called with, in the thread or task in which it happens."""
+"""The argument of `on_event`, which is called in the thread or task of the event."""
 
 
-def tell(on_event: Callable[[Event], object], event: Event) -> None:
-    """Tell of an event; what the function raises is logged."""
+def emit(on_event: Callable[[Event], object], event: Event) -> None:
+    """Call `on_event` and log the exception that it may raise."""
     try:
         on_event(event)
     except Exception:
@@ -78,36 +88,36 @@ def tell(on_event: Callable[[Event], object], event: Event) -> None:
 
 def with_events(
     on_event: Callable[[Event], object] | None,
-    name: Name,
+    name: RequestName,
     queue: str | None,
     id: str | None,
     flow: Flow[R],
     jobs: int = 1,
     count: Callable[[R], int] | None = None,
 ) -> Flow[R]:
-    """Tell how a request begins and ends; `count` may tell its jobs from its result.
+    """Emit an event as a flow begins and as it ends; `count` returns its jobs from its result.
 
-    Without `on_event` it stays as it is.
+    Without `on_event`, return the flow unchanged.
     """
     if on_event is None:
         return flow
-    return _told(on_event, RequestEvent(name=name, queue=queue, id=id, jobs=jobs), flow, count)
+    return _emitting(on_event, RequestEvent(name=name, queue=queue, id=id, jobs=jobs), flow, count)
 
 
-def _told(
+def _emitting(
     on_event: Callable[[Event], object],
     event: RequestEvent,
     flow: Flow[R],
     count: Callable[[R], int] | None,
 ) -> Flow[R]:
-    tell(on_event, event)
+    emit(on_event, event)
     began = time.monotonic()
     try:
         result = yield from flow
     except BaseException as error:
-        told = None if isinstance(error, Stopped) else error
-        tell(on_event, evolve(event, seconds=time.monotonic() - began, error=told))
+        shown = None if isinstance(error, Stopped) else error
+        emit(on_event, evolve(event, seconds=time.monotonic() - began, error=shown))
         raise
     jobs = event.jobs if count is None else count(result)
-    tell(on_event, evolve(event, seconds=time.monotonic() - began, jobs=jobs))
+    emit(on_event, evolve(event, seconds=time.monotonic() - began, jobs=jobs))
     return result

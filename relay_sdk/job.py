@@ -1,6 +1,6 @@
-"""Jobs, and the queues that give them their types."""
+"""Jobs, and the queues that declare their types."""
 # pyright: reportPrivateUsage=false
-# What is private here is private to this module.
+# The functions of this module use private attributes of its classes.
 
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -13,15 +13,15 @@ from typing_extensions import TypeForm, TypeVar
 
 from relay_sdk._base.envelope import unwrap
 from relay_sdk._base.validation import (
-    check_either,
+    add_delay,
+    check_exclusive,
+    check_int_range,
     check_key,
-    check_moment,
     check_queue,
     check_type,
-    check_whole,
-    moment_after,
+    to_utc,
 )
-from relay_sdk._codecs.json import Misfit
+from relay_sdk._codecs.json import CodecError
 from relay_sdk._protocol.models import EnqueueMode as EnqueueMode
 from relay_sdk._protocol.models import RawJob as RawJob
 from relay_sdk.codec import Codec, TextCodec, text_codec
@@ -39,13 +39,13 @@ NULL = msgspec.Raw(b"null")
 
 
 class Job(msgspec.Struct, Generic[P_co, S_co], frozen=True, kw_only=True, eq=False, weakref=True):
-    """A job. `EMAILS.job(...)` makes one to enqueue; `helper.job` is one that was received.
+    """A job. `EMAILS.job(...)` returns one to enqueue; `helper.job` is one that was received.
 
-    `timeout` is in seconds: a run that sends no heartbeat for so long loses the job, which is then
-    queued again. `max_retries` is how often that may happen before the job is deleted; `None` means
-    without limit. `run_at` is when the job may first run; `None` means at once. The last four
-    fields are set by the server. They are `None` on a job that was not received, and API v1 sends
-    only `updated_at`. `msgspec.structs.replace` makes a changed copy.
+    `timeout` is in seconds: a run that sends no heartbeat for this time loses the job, which is
+    then queued again. `max_retries` is how often that may happen before the job is deleted; `None`
+    means without limit. `run_at` is when the job may first run; `None` means at once. The server
+    sets the last four fields. They are `None` on a job that was not received, and API v1 sends only
+    `updated_at`. `msgspec.structs.replace` returns a changed copy.
     """
 
     queue: str
@@ -59,34 +59,38 @@ class Job(msgspec.Struct, Generic[P_co, S_co], frozen=True, kw_only=True, eq=Fal
     created_at: datetime | None = None
     run_id: UUID | None = None
     retries_remaining: int | None = None
-    # What writes payload and state: plain JSON, unless a declared queue made the job.
+    # The declared queue encodes payload and state. Without it, they are plain JSON.
     _types: "Queue[Any, Any] | None" = None
 
     def __eq__(self, other: object) -> bool:
-        return _shown(self) == _shown(other) if isinstance(other, Job) else NotImplemented
+        return (
+            _public_values(self) == _public_values(other)
+            if isinstance(other, Job)
+            else NotImplemented
+        )
 
     def __hash__(self) -> int:
-        return hash(_shown(self))
+        return hash(_public_values(self))
 
     def __repr__(self) -> str:
-        shown = (f"{name}={value!r}" for name, value in zip(_SHOWN, _shown(self), strict=True))
-        return f"Job({', '.join(shown)})"
+        values = zip(_PUBLIC_FIELDS, _public_values(self), strict=True)
+        return f"Job({', '.join(f'{name}={value!r}' for name, value in values)})"
 
 
-_SHOWN = tuple(name for name in Job.__struct_fields__ if not name.startswith("_"))
-_shown = attrgetter(*_SHOWN)
+_PUBLIC_FIELDS = tuple(name for name in Job.__struct_fields__ if not name.startswith("_"))
+_public_values = attrgetter(*_PUBLIC_FIELDS)
 
 
 class Queue(Generic[P, S]):
-    """A queue's name and the types of its jobs. Declare it once, for producers and workers.
+    """The name of a queue and the types of its jobs. Declare it once, for producers and workers.
 
     `payload` and `state` take a dataclass, attrs class, TypedDict, NamedTuple, msgspec Struct,
-    pydantic model, enum, datetime, UUID, a container or union of these, or a `Codec` of your own.
-    A type that does not survive the way through JSON raises `TypeError` here. Without types, a
-    queue carries plain JSON. With a payload type alone, type checkers take the state to be `None`.
+    pydantic model, enum, datetime, UUID, a container or union of these, or a `Codec`. A type that
+    cannot be written as JSON and read back raises `TypeError` here. Without types, payload and
+    state are plain JSON. With only a payload type, type checkers infer that the state is `None`.
     """
 
-    __slots__ = ("_forms", "_payload", "_state", "name")
+    __slots__ = ("_payload", "_state", "_type_forms", "name")
 
     @overload
     def __init__(self: "Queue[T, None]", name: str, payload: type[T] | Codec[T]) -> None: ...
@@ -107,12 +111,12 @@ class Queue(Generic[P, S]):
     def __init__(self, name: str, payload: Any = Any, *, state: Any = Any) -> None:
         check_queue(name)
         self.name: str = name
-        self._forms = (payload, state)
+        self._type_forms = (payload, state)
         self._payload: TextCodec[P] = text_codec(payload)
         self._state: TextCodec[S] = text_codec(state)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _declared, (self.name, *self._forms)
+        return _declare, (self.name, *self._type_forms)
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"
@@ -128,18 +132,18 @@ class Queue(Generic[P, S]):
         run_at: datetime | None = None,
         delay: float | timedelta | None = None,
     ) -> Job[P, S]:
-        """Make a job for this queue; `enqueue` sends it.
+        """Return a job for this queue; `enqueue` sends it.
 
         `timeout` is in whole seconds; a timedelta is rounded up. The job may run from `run_at` on,
-        or after `delay` seconds from now by this machine's clock, or else at once. Arguments that
-        no server could take raise `ValueError` or `TypeError`. Payload and state are checked when
+        or after `delay` seconds from now by the clock of this machine, or else at once. Arguments
+        that no server accepts raise `ValueError` or `TypeError`. Payload and state are checked when
         the job is sent.
         """
         if isinstance(timeout, timedelta):
             timeout = ceil(timeout.total_seconds())
         if delay is not None:
-            check_either(run_at, delay)
-            run_at = moment_after(datetime.now(UTC), delay, self.name, id)
+            check_exclusive(run_at, delay)
+            run_at = add_delay(datetime.now(UTC), delay, self.name, id)
         job: Job[P, S] = Job(
             queue=self.name,
             id=id,
@@ -155,39 +159,39 @@ class Queue(Generic[P, S]):
 
 
 def as_queue(queue: Queue[P, S] | str) -> Queue[P, S]:
-    """Take a bare name for a queue of plain JSON."""
+    """Return a queue; a name becomes a queue of plain JSON."""
     check_type("expected a Queue or the name of one", queue, (Queue, str))
     return Queue(queue) if isinstance(queue, str) else queue
 
 
 def check_job(job: Job) -> None:
-    """Refuse a job that no server could take, payload and state aside."""
-    check_type("expected a Job", job, Job, "make one with Queue.job(id, payload)")
+    """Raise `ValueError` or `TypeError` for an invalid job. Payload and state are not checked."""
+    check_type("expected a Job", job, Job, "create one with Queue.job(id, payload)")
     check_key(job.queue, job.id)
-    check_whole("timeout", job.timeout, 0, 2**31 - 1, job.queue, job.id)
+    check_int_range("timeout", job.timeout, 0, 2**31 - 1, job.queue, job.id)
     if job.max_retries is not None:
-        check_whole("max_retries", job.max_retries, 0, MAX_RETRIES, job.queue, job.id)
+        check_int_range("max_retries", job.max_retries, 0, MAX_RETRIES, job.queue, job.id)
     if job.run_at is not None:
-        check_moment("run_at", job.run_at, job.queue, job.id)
+        to_utc("run_at", job.run_at, job.queue, job.id)
 
 
 def to_raw(job: Job) -> RawJob:
-    """Check a job and write it as JSON: `ValueError`, `TypeError` or `PayloadError`."""
+    """Check a job and encode it; raise `ValueError`, `TypeError` or `PayloadError`."""
     check_job(job)
-    types = job._types or Queue(job.queue)
+    queue = job._types or Queue(job.queue)
     return RawJob(
         queue=job.queue,
         id=job.id,
         timeout=job.timeout,
         max_retries=job.max_retries,
-        payload=_write(types._payload, "payload", job.queue, job.id, job.payload),
-        state=write_state(types, job.id, job.state),
+        payload=_write(queue._payload, "payload", job.queue, job.id, job.payload),
+        state=write_state(queue, job.id, job.state),
         run_at=job.run_at and job.run_at.astimezone(UTC),
     )
 
 
 def write_state(queue: Queue[Any, S], id: str, state: S | None) -> msgspec.Raw:
-    """Write a state as JSON, or raise `PayloadError`."""
+    """Encode a state as JSON, or raise `PayloadError`."""
     return NULL if state is None else _write(queue._state, "state", queue.name, id, state)
 
 
@@ -211,20 +215,20 @@ def from_raw(queue: Queue[P, S], raw: RawJob) -> Job[P, S]:
     return job
 
 
-def _declared(name: str, payload: Any, state: Any) -> Queue[Any, Any]:
-    """Make the queue of a pickle."""
+def _declare(name: str, payload: Any, state: Any) -> Queue[Any, Any]:
+    """Return the queue of a pickle, whose `__init__` takes `state` by name only."""
     return Queue(name, payload, state=state)
 
 
 def _read(codec: TextCodec[T], what: str, job: RawJob, text: msgspec.Raw) -> T:
     try:
         return codec.read(text)
-    except Misfit as error:
+    except CodecError as error:
         raise PayloadError(job.queue, job.id, what, str(error), bytes(text)) from error
 
 
 def _write(codec: TextCodec[T], what: str, queue: str, id: str, value: T) -> msgspec.Raw:
     try:
         return msgspec.Raw(codec.write(value))
-    except Misfit as error:
+    except CodecError as error:
         raise PayloadError(queue, id, what, str(error), None) from error

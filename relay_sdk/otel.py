@@ -1,6 +1,6 @@
-"""Spans and metrics for OpenTelemetry, and jobs that carry their trace; needs the extra `otel`.
+"""OpenTelemetry spans and metrics, and propagation of traces in jobs. Needs the extra `otel`.
 
-Names and attributes are those of the semantic conventions for messaging.
+Names and attributes follow the semantic conventions for messaging.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from typing_extensions import TypeForm
 
-from relay_sdk._codecs.json import Misfit
+from relay_sdk._codecs.json import CodecError
 from relay_sdk.codec import Codec, TextCodec, text_codec
 from relay_sdk.events import Event, JobEvent, RequestEvent
 
@@ -29,17 +29,16 @@ TYPES = {
 }  # fmt: skip
 KINDS = {"enqueue": SpanKind.PRODUCER, "run": SpanKind.CONSUMER}
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Bounds of the histograms' buckets, as the conventions have them."""
-
+"""Bucket boundaries of the histograms, from the conventions."""
 
 _entered: ContextVar[Mapping[object, tuple[Span, Token[Context]]]] = ContextVar("relay_sdk")
-"""The spans that are current here, and what makes those before them current again."""
+"""The spans started in this context, and the tokens that restore the spans before them."""
 
 
 class Telemetry:
-    """Makes spans and metrics of what clients and workers do: `Client(on_event=Telemetry())`.
+    """Record spans and metrics of clients and workers: `Client(on_event=Telemetry())`.
 
-    The providers default to the global ones. One `Telemetry` may serve any number of clients.
+    The providers default to the global ones. One `Telemetry` can be used by several clients.
     """
 
     def __init__(
@@ -50,135 +49,138 @@ class Telemetry:
     ) -> None:
         self._tracer = trace.get_tracer("relay_sdk", None, tracer_provider, SCHEMA)
         meter = metrics.get_meter("relay_sdk", "", meter_provider, SCHEMA)
-        self._sent = meter.create_counter("messaging.client.sent.messages", "{message}")
-        self._consumed = meter.create_counter("messaging.client.consumed.messages", "{message}")
-        self._requests, self._runs = (
+        self._sent_messages = meter.create_counter("messaging.client.sent.messages", "{message}")
+        self._consumed_messages = meter.create_counter(
+            "messaging.client.consumed.messages", "{message}"
+        )
+        self._request_durations, self._run_durations = (
             meter.create_histogram(name, "s", explicit_bucket_boundaries_advisory=SECONDS)
             for name in ("messaging.client.operation.duration", "messaging.process.duration")
         )
         self._running: dict[tuple[str | None, str | None], Context] = {}
 
     def __call__(self, event: Event) -> None:
-        """Take an event, as a client tells it."""
+        """Record an event of a client or worker."""
         if isinstance(event, JobEvent):
-            self._job(event)
+            self._on_job(event)
         elif event.name == "next":
-            self._next(event)
+            self._on_next(event)
         else:
-            self._request(event)
+            self._on_request(event)
 
-    def _next(self, event: RequestEvent) -> None:
+    def _on_next(self, event: RequestEvent) -> None:
         if event.seconds is None or not (event.jobs or event.error):
-            return  # polls of an empty queue are many, and say nothing
-        began = time_ns() - int(event.seconds * 1e9)
-        span = self._span(event.name, _details(event), start_time=began)
+            return  # polls of an empty queue are frequent and not of interest
+        start_time = time_ns() - int(event.seconds * 1e9)
+        span = self._start_span(event.name, _message_attributes(event), start_time=start_time)
         self._end(event, span, event.seconds)
 
-    def _request(self, event: RequestEvent) -> None:
+    def _on_request(self, event: RequestEvent) -> None:
         key = self, event.name, event.queue, event.id
         if event.seconds is None:
-            # Heartbeats come from another thread or task than the one that runs the job.
-            beats = event.name == "heartbeat"
-            context = self._running.get((event.queue, event.id)) if beats else None
-            _enter(key, self._span(event.name, _details(event), context), context)
+            # Heartbeats are sent by another thread or task than the one that runs the job, so the
+            # span of the run is not current there.
+            is_heartbeat = event.name == "heartbeat"
+            context = self._running.get((event.queue, event.id)) if is_heartbeat else None
+            _enter(key, self._start_span(event.name, _message_attributes(event), context), context)
         elif span := _leave(key):
             self._end(event, span, event.seconds)
 
     def _end(self, event: RequestEvent, span: Span, seconds: float) -> None:
-        about = _about(event.name, event.queue, event.error)
-        _close(span, about)
-        self._requests.record(seconds, about)
+        attributes = _attributes(event.name, event.queue, event.error)
+        _close(span, attributes)
+        self._request_durations.record(seconds, attributes)
         if event.name == "enqueue":
-            self._sent.add(event.jobs, about)
+            self._sent_messages.add(event.jobs, attributes)
         elif event.name == "next":
-            self._consumed.add(event.jobs, about)
+            self._consumed_messages.add(event.jobs, attributes)
 
-    def _job(self, event: JobEvent) -> None:
+    def _on_job(self, event: JobEvent) -> None:
         key = self, event.queue, event.id
         if event.kind == "started":
-            # Whatever was current where the worker was started has nothing to do with it.
-            context = _carried(event)
-            details = _about("run", event.queue) | {
+            # The parent is the span of the enqueue, not a span that is current in the worker.
+            context = _extract_context(event)
+            attributes = _attributes("run", event.queue) | {
                 "messaging.message.id": event.id,
                 "messaging.relay.attempt": event.attempt,
             }
-            made = trace.get_current_span(context).get_span_context()
-            links = [Link(made)] if made.is_valid else []
-            span = self._span("run", details, context, links=links)
+            producer = trace.get_current_span(context).get_span_context()
+            links = [Link(producer)] if producer.is_valid else []
+            span = self._start_span("run", attributes, context, links=links)
             self._running[event.queue, event.id] = _enter(key, span, context)
             return
         self._running.pop((event.queue, event.id), None)
-        about = _about("run", event.queue, event.error)
-        about["messaging.relay.outcome"] = event.kind
-        if left := _leave(key):
-            _close(left, about)
-        self._runs.record(event.seconds, about)
+        attributes = _attributes("run", event.queue, event.error)
+        attributes["messaging.relay.outcome"] = event.kind
+        if entered := _leave(key):
+            _close(entered, attributes)
+        self._run_durations.record(event.seconds, attributes)
 
-    def _span(
-        self, name: str, details: Attributes, context: Context | None = None, **options: Any
+    def _start_span(
+        self, name: str, attributes: Attributes, context: Context | None = None, **options: Any
     ) -> Span:
-        queue = details.get("messaging.destination.name")
+        queue = attributes.get("messaging.destination.name")
         return self._tracer.start_span(
             f"{name} {queue}" if queue else name,
             context,
             KINDS.get(name, SpanKind.CLIENT),
-            details,
+            attributes,
             **options,
         )
 
 
-def _about(name: str, queue: str | None, error: BaseException | None = None) -> Attributes:
-    """Give the attributes of spans and metrics alike, of which there are few values."""
-    about: Attributes = {"messaging.system": "relay", "messaging.operation.name": name}
+def _attributes(name: str, queue: str | None, error: BaseException | None = None) -> Attributes:
+    """Return the attributes of spans and metrics, which have few distinct values."""
+    attributes: Attributes = {"messaging.system": "relay", "messaging.operation.name": name}
     if name in TYPES:
-        about["messaging.operation.type"] = TYPES[name]
+        attributes["messaging.operation.type"] = TYPES[name]
     if queue is not None:
-        about["messaging.destination.name"] = queue
+        attributes["messaging.destination.name"] = queue
     if error is not None:
-        # What it says is the log's: it may quote what is nobody's business.
-        about["error.type"] = f"{type(error).__module__}.{type(error).__qualname__}"
-    return about
+        # The message is left out, because it may contain private data.
+        attributes["error.type"] = f"{type(error).__module__}.{type(error).__qualname__}"
+    return attributes
 
 
-def _details(event: RequestEvent) -> Attributes:
-    details = _about(event.name, event.queue)
+def _message_attributes(event: RequestEvent) -> Attributes:
+    attributes = _attributes(event.name, event.queue)
     if event.id is not None:
-        details["messaging.message.id"] = event.id
+        attributes["messaging.message.id"] = event.id
     elif event.jobs:
-        details["messaging.batch.message_count"] = event.jobs
-    return details
+        attributes["messaging.batch.message_count"] = event.jobs
+    return attributes
 
 
-def _close(span: Span, about: Attributes) -> None:
-    span.set_attributes(about)
-    if "error.type" in about:
+def _close(span: Span, attributes: Attributes) -> None:
+    span.set_attributes(attributes)
+    if "error.type" in attributes:
         span.set_status(StatusCode.ERROR)
     span.end()
 
 
 def _enter(key: object, span: Span, context: Context | None) -> Context:
-    """Make a span current in this thread or task."""
+    """Make a span current in this thread or task; return its context."""
     entered = trace.set_span_in_context(span, context)
     _entered.set({**_entered.get({}), key: (span, attach(entered))})
     return entered
 
 
 def _leave(key: object) -> Span | None:
-    """Make the span current again that was so before; give the one that is left."""
+    """Make the previous span current again; return the one that was entered with `key`."""
     others = dict(_entered.get({}))
     if key not in others:
         return None
-    span, before = others.pop(key)
+    span, token = others.pop(key)
     _entered.set(others)
-    detach(before)
+    detach(token)
     return span
 
 
 @frozen
-class _Traced(Codec[T]):
-    """What `traced` gives."""
+class _TracedCodec(Codec[T]):
+    """A codec that adds the current trace to payloads, and removes it from them."""
 
-    form: Any
+    type_form: Any
     member: str
     _codec: TextCodec[T] = field(eq=False, repr=False)
 
@@ -190,8 +192,8 @@ class _Traced(Codec[T]):
             return text
         members = _members(text)
         if members is None or self.member in members:
-            raise Misfit(
-                f"a payload that carries its trace must be a JSON object without {self.member!r}"
+            raise CodecError(
+                f"a payload with a trace must be a JSON object without a member {self.member!r}"
             )
         members[self.member] = msgspec.Raw(msgspec.json.encode(carrier))
         return msgspec.json.encode(members)
@@ -203,14 +205,14 @@ class _Traced(Codec[T]):
         return self._codec.read(text)
 
     def carrier(self, text: bytes) -> dict[str, str]:
-        """Give what a payload carries."""
+        """Return the trace of a payload, as the propagator wrote it."""
         try:
             return msgspec.json.decode((_members(text) or {})[self.member], type=dict[str, str])
         except (KeyError, ValueError):
             return {}
 
     def __reduce__(self) -> tuple[object, ...]:
-        return traced, (self.form, self.member)
+        return traced, (self.type_form, self.member)
 
 
 @overload
@@ -218,14 +220,22 @@ def traced(payload: type[T] | Codec[T], member: str = ...) -> Codec[T]: ...
 @overload
 def traced(payload: TypeForm[T], member: str = ...) -> Codec[T]: ...
 def traced(payload: Any, member: str = "trace") -> Codec[Any]:
-    """Let a queue's payloads carry the trace in which they were enqueued to their handler.
+    """Return a codec that propagates the trace of an enqueue to the handler of the job.
 
-    `Queue("emails", traced(Email))` writes it as a member of the payload's JSON object, by the
-    propagator that OpenTelemetry is set to (W3C's `traceparent` and `tracestate` unless you choose
-    another), and takes it off before the payload is read. Jobs without one are read as well.
+    `Queue("emails", traced(Email))` writes the trace as a member of the payload's JSON object, with
+    the global propagator of OpenTelemetry (W3C's `traceparent` and `tracestate` by default), and
+    removes it before the payload is decoded. Jobs without a trace are decoded as well.
     """
     codec = text_codec(payload)
-    return _Traced(codec.write, codec.read, payload, member, codec)
+    # A `Codec` converts plain JSON values. The methods of `_TracedCodec` work on the text instead,
+    # which is faster and keeps the digits of numbers.
+    return _TracedCodec(
+        lambda value: msgspec.json.decode(codec.write(value)),
+        lambda value: codec.read(msgspec.json.encode(value)),
+        payload,
+        member,
+        codec,
+    )
 
 
 def _members(text: bytes) -> dict[str, msgspec.Raw] | None:
@@ -235,8 +245,8 @@ def _members(text: bytes) -> dict[str, msgspec.Raw] | None:
         return None
 
 
-def _carried(event: JobEvent) -> Context:
-    """Give the context in which a job was enqueued, or an empty one."""
+def _extract_context(event: JobEvent) -> Context:
+    """Return the context in which a job was enqueued, or an empty one."""
     codec = event._types and event._types._payload  # pyright: ignore[reportPrivateUsage]
-    carrier = codec.carrier(bytes(event.raw.payload)) if isinstance(codec, _Traced) else {}
+    carrier = codec.carrier(bytes(event.raw.payload)) if isinstance(codec, _TracedCodec) else {}
     return propagate.extract(carrier, Context())

@@ -1,4 +1,4 @@
-"""When a job runs again: `helper.reschedule(run_at=Every(timedelta(minutes=5)))`."""
+"""Schedules for repeated jobs: `helper.reschedule(run_at=Every(timedelta(minutes=5)))`."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from attrs import field, frozen
 from relay_sdk._base.validation import check_choice, check_type
 
 MissedRuns: TypeAlias = Literal["skip", "catch_up"]
-"""Moments that passed while nothing ran: skip them, or run them one after another."""
+"""What to do with runs that were due in the past: skip them, or run them one after another."""
 
 _HORIZONS = dict.fromkeys(("YEARLY", "MONTHLY", "WEEKLY", "DAILY"), timedelta(days=20 * 366)) | {
     "HOURLY": timedelta(days=3 * 366),
     "MINUTELY": timedelta(days=366),
 }
-"""How far to search for the next moment. A rule may have none, and the search goes step by step."""
+"""How far to search for the next run. A rule may have none, and the search takes one step each."""
 
 _UNITS = {
     "WEEKLY": timedelta(weeks=1),
@@ -24,24 +24,31 @@ _UNITS = {
     "HOURLY": timedelta(hours=1),
     "MINUTELY": timedelta(minutes=1),
 }
-"""The units that are always of the same length in local time."""
+"""The frequencies with a fixed length in local time."""
 
 _LONGEST_JUMP = timedelta(hours=3)
-"""More than any zone's clocks are moved at once."""
+"""Longer than any change of the clocks in any time zone."""
 
 
 @runtime_checkable
 class Schedule(Protocol):
-    """A series of moments: `Every`, `Cron`, `RRule`, or an object of your own."""
+    """The interface of schedules. Implemented by `Every`, `Cron` and `RRule`."""
 
     def after(self, due: datetime, now: datetime) -> datetime | None:
-        """Give the moment after the one a run was due at, or `None` when there are no more."""
+        """Return when the next run is due, or `None` if there is none.
+
+        `due` is when the last run was due, and `now` is the current time.
+        """
         ...
 
 
 @frozen
 class Every:
-    """Every `period`, counted from when a run was due, not from when it ended: no drift."""
+    """Run every `period`, counted from when the last run was due, so that runs do not drift.
+
+    If runs were missed, `missed` is "skip" to continue with the next one that is due in the future,
+    or "catch_up" to run each of them.
+    """
 
     period: timedelta
     missed: MissedRuns = field(default="skip", kw_only=True)
@@ -54,14 +61,14 @@ class Every:
             raise ValueError(f"period must be above 0, not {self.period}")
 
     def after(self, due: datetime, now: datetime) -> datetime:
-        """Give the moment after the one a run was due at."""
+        """Return when the next run is due."""
         periods = (now - due) // self.period + 1 if self.missed == "skip" and now > due else 1
         return due + periods * self.period
 
 
 @frozen
 class _Rule:
-    """What the rules in the local time of a zone have in common."""
+    """Base class of the rules in the local time of a zone."""
 
     rule: str
     zone: str = "UTC"
@@ -72,34 +79,35 @@ class _Rule:
         check_type("a rule must be a str", self.rule, str)
         check_type("zone must be a str such as 'Europe/Berlin'", self.zone, str)
         now = datetime.now(UTC)
-        next(self._coming(now, now), None)  # what is wrong with the rule is said now
+        next(self._runs_after(now, now), None)  # raises ValueError for an invalid rule
 
-    def _coming(self, due: datetime, now: datetime) -> Iterator[datetime]:
-        """Give the moments after the one a run was due at."""
+    def _runs_after(self, due: datetime, now: datetime) -> Iterator[datetime]:
+        """Return the due times of the next runs, after the one that was due at `due`."""
         last = max(due, now) if self.missed == "skip" else due
-        return (moment for moment in self._moments(last, due) if moment > last)
+        return (moment for moment in self._due_times(last, due) if moment > last)
 
     @abstractmethod
-    def _moments(self, last: datetime, due: datetime, /) -> Iterator[datetime]:
-        """Give the moments from about `last` on, in UTC; `ValueError` when that is impossible."""
+    def _due_times(self, last: datetime, due: datetime, /) -> Iterator[datetime]:
+        """Yield due times in UTC, from shortly before `last` on; raise `ValueError` if invalid."""
 
 
 @frozen
 class RRule(_Rule):
-    """By an RFC 5545 rule, such as `FREQ=WEEKLY;BYDAY=MO;BYHOUR=9`, in the local time of a zone.
+    """Run by an RFC 5545 rule in local time, such as `FREQ=WEEKLY;BYDAY=MO;BYHOUR=9`.
 
-    A time that daylight saving skips runs an hour later; one that comes twice runs the first time
-    only. What the rule leaves open is taken from the moment it counts from: the weekday or day of
-    the month, at midnight, or the minute of an hourly rule. The shortest frequency is `MINUTELY`.
-    `COUNT` is refused, because it would start again with each run; `UNTIL` is in UTC.
+    A time that daylight saving skips runs an hour later; one that occurs twice runs the first time
+    only. Parts that the rule omits are taken from the last due time: the weekday or day of the
+    month, at midnight, or the minute of an hourly rule. The shortest frequency is `MINUTELY`.
+    `COUNT` is refused, because it would start again with each run. `UNTIL` is in UTC. `missed` is
+    as for `Every`.
     """
 
     def after(self, due: datetime, now: datetime) -> datetime | None:
-        """Give the moment after the one a run was due at, or `None` when the rule has ended."""
-        return next(self._coming(due, now), None)
+        """Return when the next run is due, or `None` if the rule has ended."""
+        return next(self._runs_after(due, now), None)
 
-    def _moments(self, last: datetime, due: datetime, /) -> Iterator[datetime]:
-        from dateutil.rrule import rrulestr  # only who has such a schedule needs it
+    def _due_times(self, last: datetime, due: datetime, /) -> Iterator[datetime]:
+        from dateutil.rrule import rrulestr  # only this schedule needs it
 
         rule = self.rule
         parts = {
@@ -119,29 +127,30 @@ class RRule(_Rule):
         until = "" if "UNTIL" in parts else f";UNTIL={last + horizon:%Y%m%dT%H%M%SZ}"
         try:
             if unit := _UNITS.get(frequency):
-                start = _closer(start, last, unit, int(parts.get("INTERVAL", "1")))
+                start = _advance_start(start, last, unit, int(parts.get("INTERVAL", "1")))
             for moment in rrulestr(rule + until, dtstart=start):
                 yield moment.astimezone(UTC)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{rule!r} cannot be used: {error}") from error
         if until:
-            # It has not ended, it is only too far: nothing may be completed because of that.
-            raise ValueError(f"{rule!r} has no moment in the {horizon.days} days after {last}")
+            # The rule has not ended. `None` would wrongly complete the job.
+            raise ValueError(f"{rule!r} has no run in the {horizon.days} days after {last}")
 
 
 @frozen
 class Cron(_Rule):
-    """By a cron expression of five fields, such as `0 9 * * MON-FRI`, in the local time of a zone.
+    """Run by a cron expression of five fields in local time, such as `0 9 * * MON-FRI`.
 
-    A time that daylight saving skips runs an hour later; one that comes twice runs the first time
-    only. If both day fields are restricted, either may match, as in cron. Needs the extra `cron`.
+    A time that daylight saving skips runs an hour later; one that occurs twice runs the first time
+    only. If both day fields are restricted, either may match, as in cron. `missed` is as for
+    `Every`. Needs the extra `cron`.
     """
 
     def after(self, due: datetime, now: datetime) -> datetime:
-        """Give the moment after the one a run was due at."""
-        return next(self._coming(due, now))
+        """Return when the next run is due."""
+        return next(self._runs_after(due, now))
 
-    def _moments(self, last: datetime, _: datetime, /) -> Iterator[datetime]:
+    def _due_times(self, last: datetime, _: datetime, /) -> Iterator[datetime]:
         try:
             from cronsim import CronSim, CronSimError
         except ImportError as error:
@@ -150,7 +159,8 @@ class Cron(_Rule):
         if len(self.rule.split()) != 5:
             raise ValueError(f"{self.rule!r} must have five fields, as in '0 9 * * MON-FRI'")
         zone = _zone(self.zone)
-        # In local time without a zone, which then says what a time that is skipped or doubled is.
+        # CronSim gets naive local time. The zone is added to each result, which resolves times that
+        # daylight saving skips or repeats.
         start = last.astimezone(zone).replace(tzinfo=None) - _LONGEST_JUMP
         try:
             times = CronSim(self.rule, start)
@@ -158,24 +168,24 @@ class Cron(_Rule):
             raise ValueError(f"{self.rule!r} is not a cron expression: {error}") from error
         for time in times:
             yield time.replace(tzinfo=zone).astimezone(UTC)
-        raise ValueError(f"{self.rule!r} has no moment in the 50 years after {last}")
+        raise ValueError(f"{self.rule!r} has no run in the 50 years after {last}")
 
 
-def _closer(start: datetime, last: datetime, unit: timedelta, interval: int) -> datetime:
-    """Move the start of a rule to shortly before a moment, by whole intervals.
+def _advance_start(start: datetime, last: datetime, unit: timedelta, interval: int) -> datetime:
+    """Move the start of a rule to shortly before `last`, by whole intervals.
 
-    So the rule keeps its weekday, hour or minute. The time that is left covers the first unit,
-    which may not be a whole one, and a change of the clocks.
+    So the rule keeps its weekday, hour or minute, and the search takes few steps. The distance
+    that remains covers the first unit, which may be incomplete, and a change of the clocks.
     """
-    # Both are in one zone, so this is the difference in local time.
-    away = last.astimezone(start.tzinfo) - start - unit - timedelta(days=2)
-    # As numbers: many intervals may be more than a timedelta holds.
+    # Both are in the same zone, so this is the difference in local time.
+    distance = last.astimezone(start.tzinfo) - start - unit - timedelta(days=2)
+    # In seconds as int, because many intervals may exceed the range of a timedelta.
     step = unit // timedelta(seconds=1) * interval
-    return start + timedelta(seconds=max(0, away // timedelta(seconds=1) // step * step))
+    return start + timedelta(seconds=max(0, distance // timedelta(seconds=1) // step * step))
 
 
 def _zone(name: str) -> tzinfo:
-    """Find a time zone. Few programs need one, so zoneinfo is imported late."""
+    """Return a time zone. Few programs need one, so zoneinfo is imported here."""
     from zoneinfo import ZoneInfo
 
     try:

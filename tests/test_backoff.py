@@ -1,4 +1,4 @@
-"""How long to wait."""
+"""`Backoff` returns how long to wait before each retry."""
 
 from itertools import islice, pairwise
 from math import inf, nan
@@ -13,19 +13,19 @@ def test_waits_grow_to_the_maximum() -> None:
     assert list(islice(Backoff(1, maximum=5, factor=2, jitter=0), 5)) == [1, 2, 4, 5, 5]
 
 
-def test_each_iteration_begins_anew() -> None:
+def test_each_iteration_starts_again() -> None:
     backoff = Backoff(1, maximum=9, factor=2, jitter=0)
     for _ in range(2):
         assert list(islice(backoff, 2)) == [1, 2]
 
 
-def test_waits_grow_from_a_tenth_to_a_second_unless_told_otherwise() -> None:
+def test_waits_grow_from_a_tenth_to_a_second_by_default() -> None:
     assert list(islice(Backoff(jitter=0), 6)) == pytest.approx(
         [0.1, 0.175, 0.30625, 0.5359375, 0.937890625, 1]
     )
 
 
-def test_jitter_only_shortens_and_no_more_than_told() -> None:
+def test_jitter_shortens_waits_by_at_most_its_fraction() -> None:
     waits = list(islice(Backoff(2, maximum=2, jitter=0.25), 1000))
     assert all(1.5 <= wait <= 2 for wait in waits)
     assert len(set(waits)) > 900
@@ -36,7 +36,7 @@ def test_the_number_of_retries_is_kept() -> None:
     assert list(Backoff(retries=0)) == []
 
 
-def test_without_a_number_it_never_ends_nor_overflows() -> None:
+def test_without_a_number_of_retries_it_never_ends_or_overflows() -> None:
     waits = list(islice(Backoff(0.1, maximum=3, factor=1e300, jitter=0), 10_000))
     assert waits[0] == 0.1
     assert set(waits[1:]) == {3}
@@ -66,7 +66,7 @@ def test_without_a_maximum_it_is_never_below_the_initial_wait(initial: float) ->
     ],
     ids=str,
 )  # fmt: skip
-def test_nonsense_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_arguments_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="Backoff"):
         Backoff(**wrong)
 

@@ -1,4 +1,4 @@
-"""Cron expressions: the next moment in local time, with the same rules as `RRule`."""
+"""Cron expressions use local time, with the same rules as `RRule`."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ def test_what_an_expression_means(rule: str, expected: str) -> None:
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("change", [0, 1])
-def test_it_keeps_to_local_time_over_both_changes_of_the_clocks(zone: str, change: int) -> None:
+def test_local_time_is_kept_over_both_changes_of_the_clocks(zone: str, change: int) -> None:
     due = datetime(*ZONES[zone][change], 9, 30, tzinfo=ZoneInfo(zone))
     moments = series(Cron("30 9 * * *", zone), due, 3)
     assert {wall[6:11] for wall in walls(zone, moments)} == {"09:30"}
@@ -57,7 +57,7 @@ def test_a_time_that_is_skipped_runs_an_hour_later() -> None:
     assert walls(BERLIN, moments) == ["03-31 03:30 +0200", "04-01 02:30 +0200"]
 
 
-def test_a_time_that_comes_twice_runs_the_first_time_only() -> None:
+def test_a_repeated_time_runs_the_first_time_only() -> None:
     due = datetime(2030, 10, 26, 2, 30, tzinfo=ZoneInfo(BERLIN))
     moments = series(Cron("30 2 * * *", BERLIN), due, 2)
     assert walls(BERLIN, moments) == ["10-27 02:30 +0200", "10-28 02:30 +0100"]
@@ -73,9 +73,7 @@ def test_a_time_that_comes_twice_runs_the_first_time_only() -> None:
         ("30 2 * * *", "FREQ=DAILY;BYHOUR=2;BYMINUTE=30"),
     ],
 )
-def test_it_says_what_the_same_rule_says_as_recurring(
-    zone: str, change: int, cron: str, rule: str
-) -> None:
+def test_cron_agrees_with_an_equivalent_rrule(zone: str, change: int, cron: str, rule: str) -> None:
     due = datetime(*ZONES[zone][change], 12, tzinfo=ZoneInfo(zone))
     assert series(Cron(cron, zone), due, 80) == series(RRule(rule, zone), due, 80)
 
@@ -106,7 +104,7 @@ def test_missed_runs_are_skipped_or_caught_up() -> None:
         ("0 0 29 2 2#5", None),
     ],
 )
-def test_an_expression_that_cannot_be_used_is_refused(rule: str, message: str | None) -> None:
+def test_an_invalid_expression_is_refused(rule: str, message: str | None) -> None:
     if message is None:
         Cron(rule)
         return
@@ -121,13 +119,13 @@ def test_a_zone_and_a_choice_that_do_not_exist() -> None:
         Cron("* * * * *", missed="forget")  # type: ignore[arg-type]
 
 
-def test_without_the_parser_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_cronsim_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cronsim", None)
     with pytest.raises(ImportError, match=r"pip install 'relay-job-sdk\[cron\]'"):
         Cron("* * * * *")
 
 
-def test_a_worker_queues_the_job_for_the_next_moment() -> None:
+def test_a_worker_reschedules_the_job_for_the_next_due_time() -> None:
     hourly: Schedule = Cron("0 * * * *")
     with InProcessServer() as server:
         relay = server.client()

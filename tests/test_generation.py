@@ -91,7 +91,7 @@ def test_a_failed_generation_changes_nothing(copy: Path) -> None:
     failed = generate(copy)
 
     assert failed.returncode == 1
-    assert failed.stderr.endswith("Nothing was generated; generated/ is as it was.\n")
+    assert failed.stderr.endswith("Nothing was generated; generated/ is unchanged.\n")
     assert tree(copy) == tree(ROOT)
     assert [path.name for path in (copy / "generated").iterdir()] == ["relay_api"]
 
@@ -107,10 +107,10 @@ def test_a_template_that_changed_below_our_patch_is_named(copy: Path) -> None:
     failed = generate(copy)
 
     assert failed.returncode == 1
-    assert "does not fit openapi-python-client 0.29.1: its types.py.jinja should" in failed.stderr
-    assert "and has it 0 times:" in failed.stderr
+    assert "does not apply to openapi-python-client 0.29.1: its types.py.jinja" in failed.stderr
+    assert "but contains it 0 times:" in failed.stderr
     assert "    status_code: StatusOfNow\n" in failed.stderr
-    assert failed.stderr.endswith("Nothing was generated; generated/ is as it was.\n")
+    assert failed.stderr.endswith("Nothing was generated; generated/ is unchanged.\n")
     assert tree(copy) == tree(ROOT)
 
 
@@ -123,4 +123,4 @@ def test_a_hunk_of_our_patch_that_fits_twice_is_named(copy: Path) -> None:
     failed = generate(copy)
 
     assert failed.returncode == 1
-    assert "and has it 2 times:\n@define\n" in failed.stderr
+    assert "but contains it 2 times:\n@define\n" in failed.stderr

@@ -1,4 +1,4 @@
-"""When a scheduled job runs next: at a fixed interval, or by a rule and the clock on the wall."""
+"""A job runs at a fixed interval, or by a rule in local time."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ HOUR = timedelta(hours=1)
 
 
 def series(schedule: Schedule, due: datetime, count: int) -> list[datetime]:
-    """Give the moments of runs, none of which is late."""
+    """Yield the due times of runs, none of which is late."""
     moments = [due]
     while len(moments) <= count:
         moment = schedule.after(moments[-1], moments[-1])
@@ -54,8 +54,8 @@ def test_missed_runs_are_skipped_or_caught_up_in_step(late: int, skipped: int) -
     assert Every(period, missed="catch_up").after(START, now) == START + period
 
 
-def test_a_run_before_its_time_does_not_come_twice() -> None:
-    """As when the clock of the worker is behind that of the server."""
+def test_a_run_before_its_due_time_does_not_run_twice() -> None:
+    """This happens if the clock of the worker is behind that of the server."""
     early = START - timedelta(seconds=2)
     assert Every(HOUR).after(START, early) == START + HOUR
     assert RRule("FREQ=HOURLY").after(START, early) == START + HOUR
@@ -67,7 +67,7 @@ def test_an_interval_must_be_above_zero(period: timedelta) -> None:
         Every(period)
 
 
-def test_what_happens_to_missed_runs_is_a_stated_choice() -> None:
+def test_missed_must_be_one_of_the_choices() -> None:
     with pytest.raises(ValueError, match="missed must be one of 'skip', 'catch_up'"):
         Every(HOUR, missed="forget")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="missed must be one of"):
@@ -85,7 +85,7 @@ ZONES = {
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("change", [0, 1])
-def test_a_daily_job_keeps_to_the_clock_on_the_wall(zone: str, change: int) -> None:
+def test_a_daily_job_keeps_its_local_time(zone: str, change: int) -> None:
     due = datetime(*ZONES[zone][change], 9, 30, tzinfo=ZoneInfo(zone))
     moments = series(RRule("FREQ=DAILY;BYHOUR=9;BYMINUTE=30", zone), due, 3)
     assert {wall[6:11] for wall in walls(zone, moments)} == {"09:30"}
@@ -94,13 +94,13 @@ def test_a_daily_job_keeps_to_the_clock_on_the_wall(zone: str, change: int) -> N
     assert {after - before for before, after in pairwise(days)} == {timedelta(days=1)}
 
 
-def test_an_hour_that_is_left_out_is_run_an_hour_later() -> None:
+def test_a_skipped_hour_runs_an_hour_later() -> None:
     due = datetime(2030, 3, 30, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
     moments = series(RRule("FREQ=DAILY;BYHOUR=2;BYMINUTE=30", "Europe/Berlin"), due, 2)
     assert walls("Europe/Berlin", moments) == ["03-31 03:30 +0200", "04-01 02:30 +0200"]
 
 
-def test_an_hour_that_comes_twice_is_run_at_the_first() -> None:
+def test_a_repeated_hour_runs_the_first_time() -> None:
     due = datetime(2030, 10, 26, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
     moments = series(RRule("FREQ=DAILY;BYHOUR=2;BYMINUTE=30", "Europe/Berlin"), due, 2)
     assert walls("Europe/Berlin", moments) == ["10-27 02:30 +0200", "10-28 02:30 +0100"]
@@ -133,13 +133,13 @@ def test_short_steps_come_through_a_change_without_repeating(
         ("freq=daily;byhour=9", "2030-01-01T09", "2030-01-02T09"),
     ],
 )
-def test_a_rule_gives_the_next_moment(rule: str, due: str, expected: str) -> None:
+def test_a_rule_returns_the_next_due_time(rule: str, due: str, expected: str) -> None:
     moment = datetime.fromisoformat(due).replace(tzinfo=UTC)
     after = RRule(rule).after(moment, moment)
     assert after == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
-def test_missed_moments_of_a_rule_are_skipped_or_caught_up() -> None:
+def test_missed_runs_of_a_rule_are_skipped_or_caught_up() -> None:
     due = datetime(2030, 1, 1, 9, tzinfo=UTC)
     now = datetime(2030, 1, 10, 15, tzinfo=UTC)
     rule = "FREQ=DAILY;INTERVAL=2;BYHOUR=9"
@@ -147,7 +147,7 @@ def test_missed_moments_of_a_rule_are_skipped_or_caught_up() -> None:
     assert RRule(rule, missed="catch_up").after(due, now) == datetime(2030, 1, 3, 9, tzinfo=UTC)
 
 
-def test_a_rule_that_has_ended_gives_none() -> None:
+def test_a_rule_that_has_ended_returns_none() -> None:
     rule = RRule("FREQ=DAILY;BYHOUR=9;UNTIL=20300103T090000Z")
     assert series(rule, datetime(2030, 1, 1, 9, tzinfo=UTC), 2)[-1].day == 3
     last = datetime(2030, 1, 3, 9, tzinfo=UTC)
@@ -155,7 +155,7 @@ def test_a_rule_that_has_ended_gives_none() -> None:
 
 
 def step_by_step(recurring: RRule, due: datetime, now: datetime) -> datetime | None:
-    """Find the next moment by all that passed since a run was due."""
+    """Return the next due time by stepping through all since a run was due."""
     zero = {"second": 0, "microsecond": 0, "fold": 0}
     if "MINUTELY" not in recurring.rule:
         zero["minute"] = 0
@@ -169,14 +169,14 @@ def step_by_step(recurring: RRule, due: datetime, now: datetime) -> datetime | N
 
 
 def some(name: str, *values: int) -> st.SearchStrategy[str]:
-    """One part of a rule, or none."""
+    """Draw one part of a rule, or none."""
     lists = st.lists(st.sampled_from(values), max_size=3, unique=True)
     return lists.map(lambda chosen: f";{name}=" + ",".join(map(str, chosen)) if chosen else "")
 
 
 @st.composite
 def rules(draw: st.DrawFn) -> tuple[str, timedelta]:
-    """A rule, and how long it may have been away for a search step by step to be bearable."""
+    """Draw a rule, and a pause after which a search step by step is still fast."""
     frequency, days = draw(
         st.sampled_from([("MINUTELY", 4), ("HOURLY", 60), ("DAILY", 1000), ("WEEKLY", 4000)])
     )
@@ -184,7 +184,7 @@ def rules(draw: st.DrawFn) -> tuple[str, timedelta]:
     rule += draw(some("BYHOUR", *range(24))) + draw(some("BYMINUTE", *range(60)))
     days_of_a_week = st.sampled_from([";BYDAY=MO", ";BYDAY=TU,SU", ";BYDAY=MO,TU,WE,TH,FR"])
     days_of_a_month = some("BYMONTHDAY", 1, 15, 28, -1, -3)
-    # One of them: together they may never come, and that takes long to find out.
+    # Only one of them, because a combination may never be due, which takes long to detect.
     of_a_year = days_of_a_week | some("BYMONTH", 1, 3, 4, 10, 11)
     rule += draw(of_a_year if frequency == "WEEKLY" else of_a_year | days_of_a_month)
     rule += draw(st.sampled_from(["", ";WKST=SU", ";WKST=TH"]))
@@ -206,7 +206,7 @@ MOMENTS = st.integers(0, 41 * 366 * 24 * 60).map(
     st.floats(0, 1),
     st.sampled_from(["skip", "catch_up"]),
 )
-def test_however_long_it_was_away_a_rule_keeps_step(
+def test_a_rule_keeps_step_after_any_pause(
     drawn: tuple[str, timedelta], zone: str, due: datetime, away: float, missed: MissedRuns
 ) -> None:
     rule, longest = drawn
@@ -215,17 +215,17 @@ def test_however_long_it_was_away_a_rule_keeps_step(
         recurring = RRule(rule, zone, missed=missed)
         found = recurring.after(due, now)
     except ValueError:
-        reject()  # a rule that never comes
+        reject()  # a rule that is never due
     assert found == step_by_step(recurring, due, now if missed == "skip" else due)
 
 
 @pytest.mark.parametrize(
     ("rule", "zone", "now"),
     [
-        # The week of the run that was due began before it, and so does that of now.
+        # The week of the last due time and the current week are both incomplete.
         ("FREQ=WEEKLY;BYDAY=MO,FR;BYSETPOS=1", "UTC", "2030-03-28T12:00Z"),
         ("FREQ=WEEKLY;BYDAY=MO,FR;BYSETPOS=-1;WKST=SA", "UTC", "2030-03-29T12:00Z"),
-        # The clocks have just gone forward, or back.
+        # The clocks have just changed.
         ("FREQ=MINUTELY;INTERVAL=7", "Europe/Berlin", "2030-03-31T01:10Z"),
         ("FREQ=MINUTELY;INTERVAL=7", "Europe/Berlin", "2030-10-27T01:10Z"),
         ("FREQ=HOURLY;INTERVAL=5", "America/New_York", "2030-03-10T07:30Z"),
@@ -239,7 +239,7 @@ def test_a_rule_keeps_step_where_a_week_or_a_clock_is_cut(rule: str, zone: str, 
 
 
 @pytest.mark.parametrize("rule", ["FREQ=MINUTELY", "FREQ=MINUTELY;INTERVAL=7", "FREQ=HOURLY"])
-def test_a_rule_takes_no_more_steps_for_having_been_away_for_years(
+def test_a_rule_takes_few_steps_after_a_pause_of_years(
     rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = 0
@@ -281,12 +281,12 @@ def test_a_rule_takes_no_more_steps_for_having_been_away_for_years(
     ],
 )
 @pytest.mark.timeout(20)
-def test_a_rule_that_is_none_or_never_comes_is_refused_when_it_is_made(rule: str) -> None:
+def test_a_rule_that_is_invalid_or_never_due_is_refused_at_once(rule: str) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(rule))):
         RRule(rule)
 
 
 @pytest.mark.parametrize("zone", ["Nowhere/City", "", "../etc", "Europe"])
-def test_a_zone_that_is_none_is_refused(zone: str) -> None:
+def test_an_unknown_zone_is_refused(zone: str) -> None:
     with pytest.raises(ValueError, match="there is no time zone"):
         RRule("FREQ=DAILY", zone)

@@ -1,1 +1,1 @@
-"""What every other package builds on."""
+"""Modules that every other package imports."""

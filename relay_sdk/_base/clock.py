@@ -1,4 +1,4 @@
-"""Time, as far as waiting needs it. Tests put a virtual clock in its job_label."""
+"""Time, as far as the SDK needs it. Tests replace the clock with a virtual one."""
 
 import threading
 import time
@@ -9,31 +9,31 @@ import anyio
 
 
 class Stopped(Exception):
-    """A wait was ended by the event it was given."""
+    """A wait ended early because its event was set."""
 
 
 class Clock(Protocol):
-    """What tells the time and waits."""
+    """The interface of clocks."""
 
     def now(self) -> datetime:
-        """The time of day, aware."""
+        """Return the time of day, with a time zone."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that only grow."""
+        """Return seconds that never decrease, from any starting point."""
         ...
 
     def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
-        """Block; raise `Stopped` as soon as `stop` is set."""
+        """Block for some seconds; raise `Stopped` as soon as `stop` is set."""
         ...
 
     async def asleep(self, seconds: float) -> None:
-        """Wait in a task, on asyncio or trio."""
+        """Sleep in a task of asyncio or trio."""
         ...
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The clock of the machine."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -42,6 +42,7 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
+        # `Event.wait` raises OverflowError above this maximum.
         seconds = min(seconds, threading.TIMEOUT_MAX)
         if stop is None:
             time.sleep(seconds)

@@ -1,13 +1,13 @@
-"""One logic for threads and tasks.
+"""Flows: one implementation of each operation for threads and for tasks.
 
-The logic of the SDK is written once, as generators. A flow yields the steps that it waits for (a
-`Request` to the server, a `Sleep`, or the `Invoke` of a function) and returns its result. It does
-no I/O itself. `run` drives a flow by blocking, `arun` by awaiting. Every request and every wait of
-the SDK passes through these two.
+The logic of the SDK is written once, as generators that do no I/O. A flow yields the steps that it
+needs (a `Request` to the server, a `Sleep`, or the `Invoke` of a function) and returns its result.
+`run` performs the steps by blocking, `arun` by awaiting. Every request and every wait of the SDK
+passes through these two.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -15,11 +15,15 @@ from msgspec.structs import replace
 R = TypeVar("R")
 
 
-class Request(Struct, frozen=True, gc=False):
-    """A request: `target` is the percent-encoded path with its query.
+RequestKind: TypeAlias = Literal["call", "heartbeat"]
+"""What a limit of requests applies to: heartbeats must not wait for calls, nor calls for them."""
 
-    `timeout` bounds the whole exchange, in seconds; `None` is the client's timeout. `wait` is how
-    many seconds the server may hold the request.
+
+class Request(Struct, frozen=True, gc=False):
+    """A request to the server. `target` is the percent-encoded path with its query.
+
+    `timeout` bounds the whole exchange, in seconds; `None` means the client's timeout. `wait` is
+    for how many seconds the server may hold the request.
     """
 
     method: str
@@ -28,10 +32,11 @@ class Request(Struct, frozen=True, gc=False):
     content: bytes | None = None
     timeout: float | None = None
     wait: float = 0.0
+    kind: RequestKind = "call"
 
 
 class Response(Struct, frozen=True, gc=False):
-    """What came back; header names are in lower case."""
+    """A response of the server. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -39,18 +44,18 @@ class Response(Struct, frozen=True, gc=False):
 
     @property
     def text(self) -> str:
-        """The content as text, whatever its bytes."""
+        """Return the content as text, with invalid UTF-8 replaced and outer whitespace removed."""
         return self.content.decode(errors="replace").strip()
 
 
 class Sleep(Struct, frozen=True, gc=False):
-    """A wait, in seconds."""
+    """A wait of some seconds."""
 
     seconds: float
 
 
 class Invoke(Struct, frozen=True, gc=False):
-    """A function to call, such as a handler; for tasks it may give an awaitable."""
+    """A call of a function, such as a handler. In a task, it may return an awaitable."""
 
     function: Callable[[], object]
 
@@ -60,18 +65,18 @@ Flow: TypeAlias = Generator[Step, Any, R]
 
 
 def sleep(seconds: float) -> Flow[None]:
-    """Wait some seconds."""
+    """Wait for some seconds."""
     yield Sleep(seconds)
 
 
-def run(flow: Flow[R], wait: Callable[[Step], object]) -> R:
-    """Drive a flow by blocking: `wait` does each step, and what it raises is raised in the flow."""
+def run(flow: Flow[R], perform: Callable[[Step], object]) -> R:
+    """Run a flow by blocking. `perform` does each step; its errors are raised in the flow."""
     try:
         step = next(flow)
         while True:
             try:
-                outcome = wait(step)
-            except BaseException as error:  # noqa: BLE001 it is the flow's to handle
+                outcome = perform(step)
+            except BaseException as error:  # noqa: BLE001 the flow handles it
                 step = flow.throw(error)
             else:
                 step = flow.send(outcome)
@@ -80,14 +85,14 @@ def run(flow: Flow[R], wait: Callable[[Step], object]) -> R:
         return result
 
 
-async def arun(flow: Flow[R], wait: Callable[[Step], Awaitable[object]]) -> R:
-    """Drive a flow by awaiting. Cancellation, too, is raised in the flow."""
+async def arun(flow: Flow[R], perform: Callable[[Step], Awaitable[object]]) -> R:
+    """Run a flow by awaiting. Errors of `perform` and cancellation are raised in the flow."""
     try:
         step = next(flow)
         while True:
             try:
-                outcome = await wait(step)
-            except BaseException as error:  # noqa: BLE001 it is the flow's to handle
+                outcome = await perform(step)
+            except BaseException as error:  # noqa: BLE001 the flow handles it
                 step = flow.throw(error)
             else:
                 step = flow.send(outcome)
@@ -96,13 +101,13 @@ async def arun(flow: Flow[R], wait: Callable[[Step], Awaitable[object]]) -> R:
         return result
 
 
-def bounded(flow: Flow[R], monotonic: Callable[[], float], seconds: float) -> Flow[R]:
-    """Let a flow take some seconds at most; `TimeoutError` when it would wait beyond."""
-    until = monotonic() + seconds
+def with_timeout(flow: Flow[R], monotonic: Callable[[], float], seconds: float) -> Flow[R]:
+    """Limit a flow to some seconds; raise `TimeoutError` before a wait that would exceed them."""
+    deadline = monotonic() + seconds
     step = next(flow)
     try:
         while True:
-            left = until - monotonic()
+            left = deadline - monotonic()
             if left <= 0 or (isinstance(step, Sleep) and step.seconds > left):
                 flow.close()
                 raise TimeoutError(f"not done within {seconds:.3g} s")
@@ -112,7 +117,7 @@ def bounded(flow: Flow[R], monotonic: Callable[[], float], seconds: float) -> Fl
                 )
             try:
                 outcome = yield step
-            except BaseException as error:  # noqa: BLE001 it is the flow's to handle
+            except BaseException as error:  # noqa: BLE001 the flow handles it
                 step = flow.throw(error)
             else:
                 step = flow.send(outcome)

@@ -1,18 +1,18 @@
-"""Which process this is: a child of a fork is another one."""
+"""The process id, which changes in a forked child."""
 
 import os
 
-_known: list[int] = [os.getpid()]
+_cached: list[int] = [os.getpid()]
 
 
-def process() -> int:
-    """Give the process id without asking the system, which costs a part of each request."""
-    return _known[0]
+def process_id() -> int:
+    """Return the process id from a cache: each request needs it, and a system call takes time."""
+    return _cached[0]
 
 
-def _look_again() -> None:
-    _known[0] = os.getpid()
+def _update() -> None:
+    _cached[0] = os.getpid()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_look_again)
+    os.register_at_fork(after_in_child=_update)

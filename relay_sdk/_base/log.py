@@ -1,4 +1,4 @@
-"""The SDK's one logger."""
+"""The logger of the SDK."""
 
 import logging
 

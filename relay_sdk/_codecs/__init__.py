@@ -1,1 +1,1 @@
-"""Payloads and states to JSON text and back."""
+"""Encode payloads and states as JSON, and decode them."""

@@ -1,4 +1,4 @@
-"""What pydantic writes and validates: imported only where a queue declares such a type."""
+"""Encode and decode with pydantic. Imported only when a queue declares a type of pydantic."""
 
 import json
 import re
@@ -9,24 +9,24 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
-from relay_sdk._codecs.json import Misfit, check_depth, encode, refuse_nan
-from relay_sdk._codecs.type_checks import is_union, parts
+from relay_sdk._codecs.json import CodecError, check_depth, encode, refuse_nan
+from relay_sdk._codecs.type_checks import is_union, iter_types
 
 T = TypeVar("T")
 
 
-class Adapted(Generic[T]):
-    """A type with pydantic's classes in it, which pydantic writes and validates as a whole."""
+class PydanticCodec(Generic[T]):
+    """A codec for a type that contains classes of pydantic, which pydantic handles as a whole."""
 
-    def __init__(self, form: Any) -> None:
-        adapter: TypeAdapter[T] = TypeAdapter(form)
-        _ = adapter.validator.title  # a model that is not fully defined fails here
+    def __init__(self, type_form: Any) -> None:
+        adapter: TypeAdapter[T] = TypeAdapter(type_form)
+        _ = adapter.validator.title  # raises here if a model is not fully defined
         self._validator = adapter.validator
         self._serializer = adapter.serializer
-        self._is_union = is_union(form)
-        kinds = list(parts(form))
-        # Bytes may be base64 in JSON alone: such a type is left to `validate_json`.
-        self._keeps_digits = Decimal in kinds and bytes not in kinds
+        self._is_union = is_union(type_form)
+        types = list(iter_types(type_form))
+        # pydantic may decode bytes from base64, but only in `validate_json`.
+        self._keeps_digits = Decimal in types and bytes not in types
 
     def write(self, value: T) -> bytes:
         try:
@@ -36,12 +36,12 @@ class Adapted(Generic[T]):
             if text.find(b"null") >= 0:
                 refuse_nan(self._serializer.to_python(value))
         except Exception as error:
-            raise Misfit(f"JSON cannot hold it: {_explain(error)}") from error
-        back = self.read(text)
-        if self._is_union and not isinstance(value, type(back)):
-            raise Misfit(
-                f"it would be read as a {type(back).__name__}: give the classes of the union "
-                "a Literal field each that tells them apart"
+            raise CodecError(f"cannot be written as JSON: {_explain(error)}") from error
+        decoded = self.read(text)
+        if self._is_union and not isinstance(value, type(decoded)):
+            raise CodecError(
+                f"it would be decoded as a {type(decoded).__name__}: add a Literal field with "
+                "a different value to each class of the union"
             )
         return text
 
@@ -51,22 +51,24 @@ class Adapted(Generic[T]):
         try:
             value: T = self._validator.validate_json(text)
         except Exception as error:
-            raise Misfit(_explain(error)) from error
+            raise CodecError(_explain(error)) from error
         if self._keeps_digits and _MANY_DIGITS.search(text):
-            # pydantic makes its Decimals of floats, where JSON has a number.
+            # pydantic parses numbers as floats before it makes Decimals of them.
             with suppress(ValueError):
-                value = self._validator.validate_python(json.loads(text, parse_float=Exact.of))
+                value = self._validator.validate_python(
+                    json.loads(text, parse_float=ExactFloat.parse)
+                )
         return value
 
 
-class Exact(float):
-    """A float that shows the digits it was made of."""
+class ExactFloat(float):
+    """A float whose string has the digits that it was parsed from."""
 
     digits: str
 
     @classmethod
-    def of(cls, digits: str) -> float:
-        """Make one, or a plain float where that shows the same."""
+    def parse(cls, digits: str) -> float:
+        """Return an exact float, or a plain float if its string has the same digits."""
         exact = cls(digits)
         exact.digits = digits
         return exact if repr(exact) != digits else float(digits)
@@ -75,16 +77,16 @@ class Exact(float):
         return self.digits
 
 
-def load_model(form: Any, value: object) -> Any:
-    """Make a model inside of what msgspec reads."""
+def load_model(type_form: Any, value: object) -> Any:
+    """Validate a model that is part of a value decoded by msgspec."""
     try:
-        return form.model_validate_json(msgspec.json.encode(value))
+        return type_form.model_validate_json(msgspec.json.encode(value))
     except ValidationError as error:
         raise ValueError(_explain(error)) from error
 
 
 def _explain(error: Exception) -> str:
-    """Say in one line what pydantic raised."""
+    """Return the message of an error of pydantic in one line."""
     if not isinstance(error, ValidationError):
         return " ".join(str(error).split())
     return "; ".join(

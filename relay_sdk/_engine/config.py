@@ -6,7 +6,7 @@ from attrs import frozen
 
 from relay_sdk._base.clock import Clock
 from relay_sdk._protocol.negotiation import ApiChoice as ApiChoice
-from relay_sdk._protocol.negotiation import Versions
+from relay_sdk._protocol.negotiation import VersionNegotiator
 from relay_sdk.backoff import Backoff
 from relay_sdk.events import Event
 
@@ -18,7 +18,7 @@ class ClientConfig:
     next_backoff: Backoff
     retry_backoff: Backoff
     clock: Clock
-    versions: Versions
+    versions: VersionNegotiator
     timeout: float = 15.0
     may_long_poll: bool = True
     """Whether a request that the server holds can be ended early."""

@@ -1,4 +1,4 @@
-"""What drives a client's flows: its config and its connections."""
+"""What drives the flows of a client: its config and its connections."""
 
 import threading
 from collections.abc import Awaitable
@@ -22,17 +22,17 @@ class Driver:
         self.http = http
 
     def run(self, flow: Flow[R], stop: threading.Event | None = None) -> R:
-        """Run a flow; `stop`, when it is set, ends its waits and held requests with `Stopped`."""
+        """Run a flow. If `stop` is set, its waits and its held requests raise `Stopped`."""
         try:
-            return run(flow, partial(self.wait, stop=stop))
+            return run(flow, partial(self.perform, stop=stop))
         except RelayError as error:
-            # Its own words say what happened: the frames in here are of no use to a user.
+            # The error says what happened. The frames of the SDK would only hide the user's own.
             raise error.with_traceback(None) from error.__cause__
 
-    def wait(self, step: Step, stop: threading.Event | None = None) -> object:
-        """Do one step of a flow."""
+    def perform(self, step: Step, stop: threading.Event | None = None) -> object:
+        """Perform one step of a flow."""
         if isinstance(step, Request):
-            # A request that the server answers at once is let finish: its jobs would be lost.
+            # A request that the server answers at once is not ended: its jobs would be lost.
             return self.http.send(step, stop if step.wait else None)
         if isinstance(step, Sleep):
             self.sleep(step.seconds, stop)
@@ -40,7 +40,7 @@ class Driver:
         return step.function()
 
     def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
-        """Wait as the flows do."""
+        """Wait for some seconds."""
         self.config.clock.sleep(seconds, stop)
 
 
@@ -54,27 +54,27 @@ class AsyncDriver:
     async def run(self, flow: Flow[R]) -> R:
         """Run a flow."""
         try:
-            return await arun(flow, self.wait)
+            return await arun(flow, self.perform)
         except RelayError as error:
             raise error.with_traceback(None) from error.__cause__
 
-    def wait(self, step: Step) -> Awaitable[object]:
-        """Do one step of a flow."""
+    def perform(self, step: Step) -> Awaitable[object]:
+        """Perform one step of a flow."""
         if isinstance(step, Request):
             return self.send(step)
         if isinstance(step, Sleep):
             return self.sleep(step.seconds)
         result = step.function()
-        return result if isawaitable(result) else _given(result)
+        return result if isawaitable(result) else _done(result)
 
-    def send(self, call: Request) -> Awaitable[Response]:
-        """Send a call and await its reply."""
-        return self.http.send(call)
+    def send(self, request: Request) -> Awaitable[Response]:
+        """Send a request and await its response."""
+        return self.http.send(request)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait as the flows do."""
+        """Wait for some seconds."""
         await self.config.clock.asleep(seconds)
 
 
-async def _given(result: object) -> object:
+async def _done(result: object) -> object:
     return result

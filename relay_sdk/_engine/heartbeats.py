@@ -1,9 +1,9 @@
-"""What keeps leases alive: heartbeats for any number of runs, none of which waits for another."""
+"""Heartbeats for any number of runs, none of which waits for another."""
 
 import heapq
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 from math import inf
@@ -14,26 +14,22 @@ from anyio.abc import TaskGroup
 from attrs import define, field
 
 from relay_sdk._base.clock import Clock
-from relay_sdk._base.flow import Flow, Invoke
+from relay_sdk._base.flow import Flow, Invoke, RequestKind
 from relay_sdk._base.wakeup import AsyncWakeup, Wakeup
 from relay_sdk._engine.driver import AsyncDriver, Driver
-from relay_sdk._engine.limiter import Lane
+from relay_sdk._engine.limiter import InFlightLimiter
 from relay_sdk._engine.run import Run
-from relay_sdk._engine.thread_pool import Threads
+from relay_sdk._engine.thread_pool import ThreadPool
 
-LONGEST_SLEEP = 3600.0
+MAX_SLEEP = 3600.0
+"""The longest wait between two looks at the schedule, in seconds."""
 
 
 @define(eq=False)
 class Lease:
-    """A run to keep alive.
-
-    `beat` is given the `interval` that the user has chosen; it sends a heartbeat and gives the
-    seconds until the next, `None` at the end. `cancel` is called when the run was lost.
-    """
+    """A run to keep alive, every `interval` seconds. `cancel` is called if its job is lost."""
 
     run: Run
-    beat: Callable[[float | None], float | None | Awaitable[float | None]]
     cancel: Callable[[], object] = lambda: None
     interval: float | None = None
     number: int = field(default=-1, init=False)
@@ -42,106 +38,117 @@ class Lease:
 class BaseHeartbeatScheduler(ABC):
     """Keeps leases alive until they are dropped, end, or are lost."""
 
-    def __init__(self, clock: Clock, news: Wakeup | AsyncWakeup) -> None:
+    def __init__(
+        self, clock: Clock, wakeup: Wakeup | AsyncWakeup, limiter: InFlightLimiter | None
+    ) -> None:
         self._clock = clock
-        self._wakeup = news
+        self._wakeup = wakeup
         self._lock = threading.Lock()
-        self._count = count()
-        self._kept: dict[int, Lease] = {}
+        self._numbers = count()
+        self._leases: dict[int, Lease] = {}
         self._due: list[tuple[float, int]] = []  # a heap, which holds on to no lease
-        self._lane = Lane()
-        self._until = inf
+        self._limiter = limiter or InFlightLimiter()
+        self._limiter.on_release.append(self._released)
+        self._limit_reached = False
+        self._sleeps_until = inf
         self._closed = False
 
     def add(self, lease: Lease) -> None:
         """Keep a lease alive; its first heartbeat is due after an interval."""
         with self._lock:
-            lease.number = next(self._count)
-            self._kept[lease.number] = lease
-            self._push(lease, lease.run.interval(lease.interval))
+            lease.number = next(self._numbers)
+            self._leases[lease.number] = lease
+            self._schedule(lease, lease.run.heartbeat_interval(lease.interval))
 
     def drop(self, lease: Lease) -> None:
-        """Forget a lease."""
+        """Stop keeping a lease alive."""
         with self._lock:
-            self._kept.pop(lease.number, None)
-            if len(self._due) > 2 * len(self._kept) + 100:
-                self._due = [entry for entry in self._due if entry[1] in self._kept]
+            self._leases.pop(lease.number, None)
+            if len(self._due) > 2 * len(self._leases) + 100:
+                self._due = [entry for entry in self._due if entry[1] in self._leases]
                 heapq.heapify(self._due)
 
     @abstractmethod
     def _start(self, lease: Lease) -> None:
-        """Run `_beat` beside all else."""
+        """Run `_send` in a thread or task of its own."""
 
-    def _push(self, lease: Lease, wait: float | None) -> None:
-        if wait is not None and lease.number in self._kept:
-            heapq.heappush(self._due, (self._clock.monotonic() + wait, lease.number))
-        if self._next() < self._until:
+    def _schedule(self, lease: Lease, seconds: float | None) -> None:
+        if seconds is not None and lease.number in self._leases:
+            heapq.heappush(self._due, (self._clock.monotonic() + seconds, lease.number))
+        if self._next_due() < self._sleeps_until:
             self._wakeup.notify()
 
-    def _next(self) -> float:
-        """Give the moment at which the next heartbeat may be sent."""
-        while self._due and self._due[0][1] not in self._kept:
+    def _next_due(self) -> float:
+        """Return when the next heartbeat may be sent."""
+        while self._due and self._due[0][1] not in self._leases:
             heapq.heappop(self._due)
-        return max(self._due[0][0], self._lane.opens()) if self._due else inf
+        return max(self._due[0][0], self._limiter.opens_at("heartbeat")) if self._due else inf
 
-    def _take(self, now: float) -> Lease | None:
-        """Take a lease whose heartbeat is sent now, if any."""
-        if self._next() > now:
+    def _take_due(self, now: float) -> Lease | None:
+        """Return a lease whose heartbeat is sent now, if one is due and may be sent."""
+        if self._next_due() > now:
+            self._limit_reached = bool(self._due) and self._due[0][0] <= now
             return None
-        lease = self._kept[heapq.heappop(self._due)[1]]
-        self._lane.enter(lease, now)
+        lease = self._leases[heapq.heappop(self._due)[1]]
+        self._limiter.acquire("heartbeat", lease, now)
         return lease
 
-    def _keep(self) -> Flow[None]:
-        """Send heartbeats when they are due."""
+    def _released(self, kind: RequestKind) -> None:
+        """Wake up if a heartbeat was only waiting for the limit."""
+        if kind == "heartbeat" and self._limit_reached:
+            self._limit_reached = False
+            self._wakeup.notify()
+
+    def _run(self) -> Flow[None]:
+        """Start heartbeats when they are due."""
         while not self._closed:
             with self._lock:
                 now = self._clock.monotonic()
-                lease = self._take(now)
-                self._until = self._next()
+                lease = self._take_due(now)
+                self._sleeps_until = self._next_due()
             if lease is not None:
                 self._start(lease)
                 continue
-            yield Invoke(partial(self._wakeup.wait, min(self._until - now, LONGEST_SLEEP)))
+            yield Invoke(partial(self._wakeup.wait, min(self._sleeps_until - now, MAX_SLEEP)))
 
-    def _beat(self, lease: Lease | None) -> Flow[None]:
-        """Send a heartbeat, and then those that wait for it to be answered."""
+    def _send(self, lease: Lease | None) -> Flow[None]:
+        """Send a heartbeat, and then those that were due while it was under way."""
         while lease is not None and not self._closed:
-            run, again = lease.run, None
+            run, seconds = lease.run, None
             try:
-                again = yield Invoke(partial(lease.beat, lease.interval))
+                seconds = yield from run.keep_alive(lease.interval)
             except Exception as error:
-                run.log.exception("the heartbeat of %s failed", run.where)
-                run.lost = f"its heartbeat failed: {error!r}"
-            if again is None and run.lost is not None:
+                run.log.exception("the heartbeat of %s failed", run.label)
+                run.lifecycle.lose(f"its heartbeat failed: {error!r}")
+            if seconds is None and run.lifecycle.lost_reason is not None:
                 lease.cancel()
             with self._lock:
-                self._lane.leave(lease)
-                beaten, lease = lease, self._take(self._clock.monotonic())
-                self._push(beaten, again)
+                self._limiter.release("heartbeat", lease)
+                sent, lease = lease, self._take_due(self._clock.monotonic())
+                self._schedule(sent, seconds)
 
 
 class HeartbeatScheduler(BaseHeartbeatScheduler):
     """Keeps leases alive from threads."""
 
     def __init__(self, driver: Driver) -> None:
-        super().__init__(driver.config.clock, Wakeup(driver.config.clock))
+        super().__init__(driver.config.clock, Wakeup(driver.config.clock), None)
         self._driver = driver
-        self._threads = Threads()
+        self._threads = ThreadPool()
 
     def __enter__(self) -> Self:
-        self._threads.start("relay_sdk keeper", partial(self._driver.run, self._keep()))
+        self._threads.start("relay_sdk heartbeats", partial(self._driver.run, self._run()))
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Send no more heartbeats. One that is on its way is not waited for."""
+        """Stop sending heartbeats. One that is under way is not waited for."""
         self._closed = True
         self._wakeup.notify()
         self._threads.close()
 
     def _start(self, lease: Lease) -> None:
-        beat = partial(self._driver.run, self._beat(lease))
-        self._threads.start_or_run("relay_sdk heartbeat", beat)
+        send = partial(self._driver.run, self._send(lease))
+        self._threads.start_or_run("relay_sdk heartbeat", send)
 
 
 class AsyncHeartbeatScheduler(BaseHeartbeatScheduler):
@@ -149,14 +156,14 @@ class AsyncHeartbeatScheduler(BaseHeartbeatScheduler):
 
     _group: TaskGroup
 
-    def __init__(self, driver: AsyncDriver) -> None:
-        super().__init__(driver.config.clock, AsyncWakeup(driver.config.clock))
+    def __init__(self, driver: AsyncDriver, limiter: InFlightLimiter | None = None) -> None:
+        super().__init__(driver.config.clock, AsyncWakeup(driver.config.clock), limiter)
         self._driver = driver
 
     async def run(self) -> None:
         """Send heartbeats until cancelled."""
         async with create_task_group() as self._group:
-            await self._driver.run(self._keep())
+            await self._driver.run(self._run())
 
     def _start(self, lease: Lease) -> None:
-        self._group.start_soon(self._driver.run, self._beat(lease))
+        self._group.start_soon(self._driver.run, self._send(lease))

@@ -1,31 +1,45 @@
-"""How many requests are on their way at once."""
+"""How many requests of each kind are under way at once."""
 
+from collections import defaultdict
+from collections.abc import Callable
 from math import inf
 
-AT_ONCE = 50
-"""How many requests of a kind are on their way at once, those that hang aside."""
-HANGING = 1.0
-"""Seconds after which a request hangs, and others need not wait for it."""
+from relay_sdk._base.flow import RequestKind
+
+MAX_IN_FLIGHT = 50
+"""How many requests of a kind are under way at once, not counting those that hang."""
+HANGING_AFTER = 1.0
+"""Seconds after which a request counts as hanging, and others no longer wait for it."""
 
 
-class Lane:
-    """Requests of one kind that are on their way, each under a key of its own."""
+class InFlightLimiter:
+    """Bounds the requests of each kind that are under way, each known by a key of its own.
+
+    Not thread-safe: a scheduler of heartbeats guards it with its lock, and the tasks of a worker
+    share one event loop.
+    """
 
     def __init__(self) -> None:
-        self._sent: dict[object, float] = {}
+        self._in_flight = defaultdict[RequestKind, dict[object, float]](dict)
+        self.on_release: list[Callable[[RequestKind], object]] = []
+        """Called with a kind of which another request may be sent now."""
 
-    def opens(self) -> float:
-        """Give the moment from which another may be sent."""
-        if len(self._sent) < AT_ONCE:
+    def opens_at(self, kind: RequestKind) -> float:
+        """Return the time from which another request of the kind may be sent."""
+        in_flight = self._in_flight[kind]
+        if len(in_flight) < MAX_IN_FLIGHT:
             return -inf
-        return next(iter(self._sent.values())) + HANGING
+        return next(iter(in_flight.values())) + HANGING_AFTER
 
-    def enter(self, key: object, now: float) -> None:
-        """Count a request that is sent now; when the lane is full, the oldest one hangs."""
-        if len(self._sent) == AT_ONCE:
-            del self._sent[next(iter(self._sent))]
-        self._sent[key] = now
+    def acquire(self, kind: RequestKind, key: object, now: float) -> None:
+        """Count a request that is sent now. If the limit is reached, the oldest one hangs."""
+        in_flight = self._in_flight[kind]
+        if len(in_flight) == MAX_IN_FLIGHT:
+            del in_flight[next(iter(in_flight))]
+        in_flight[key] = now
 
-    def leave(self, key: object) -> None:
+    def release(self, kind: RequestKind, key: object) -> None:
         """Forget a request that was answered."""
-        self._sent.pop(key, None)
+        self._in_flight[kind].pop(key, None)
+        for notify in self.on_release:
+            notify(kind)

@@ -18,7 +18,7 @@ from relay_sdk._engine.config import ClientConfig
 from relay_sdk._engine.retries import request_with_retries
 from relay_sdk._protocol.base import Api
 from relay_sdk._protocol.models import EnqueueMode, RawJob
-from relay_sdk._protocol.negotiation import probe, v1, v2
+from relay_sdk._protocol.negotiation import probe, v1
 from relay_sdk.events import with_events
 from relay_sdk.exceptions import (
     JobNotFoundError,
@@ -99,7 +99,7 @@ def confirm_missing(queue: str, id: str, send: Callable[[Api], Flow[R]], api: Ap
     try:
         return (yield from send(api))
     except JobNotFoundError:
-        if api is v2():
+        if not api.UNIVERSAL:
             # Behind a load balancer, a server without v2 may have answered. Every server has v1.
             with suppress(JobNotFoundError):
                 return (yield from send(v1()))
@@ -135,7 +135,7 @@ def _delete(
     def send(api: Api) -> Flow[None]:
         nonlocal ambiguous
         run = raw if name == "complete" else None
-        fenced = run and api is v2()
+        fenced = run and api.FENCED
         if ambiguous and not fenced and (yield from _is_gone(queue, id, raw, api)):
             return
         request = api.complete(run) if run else api.remove(queue, id)

@@ -42,13 +42,13 @@ def with_api_version(
     error names the queue and id; `timeout` bounds each request of the negotiation, in seconds.
     """
     versions = config.versions
-    api = versions.found or (yield from versions.find(job_label(queue, id), timeout))
+    api = versions.negotiated or (yield from versions.negotiate(job_label(queue, id), timeout))
     try:
         return (yield from send(api))
     except UnexpectedStatusError as error:
         if not versions.invalidate(api, error):
             raise
-    api = yield from versions.find(job_label(queue, id), timeout)
+    api = yield from versions.negotiate(job_label(queue, id), timeout)
     return (yield from send(api))
 
 

@@ -1,4 +1,4 @@
-"""Daemon threads that are used again."""
+"""Daemon threads that are reused."""
 
 import threading
 import time
@@ -9,14 +9,14 @@ from weakref import WeakSet
 
 from relay_sdk._base.log import logger
 
-ABOUT_TO_END = 0.1
-"""Seconds for threads that have done their work to be gone."""
+JOIN_TIMEOUT = 0.1
+"""How long `close` waits for idle threads to end, in seconds."""
 
 
-class Threads:
-    """Runs each function in a thread at once: in an idle one, else in a new one.
+class ThreadPool:
+    """Runs each function in a thread at once: in an idle one if there is one, else in a new one.
 
-    They are daemons, so that one which hangs does not keep the process from ending.
+    The threads are daemons, so a function that hangs does not keep the process from ending.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Threads:
         self._work: SimpleQueue[tuple[str, Callable[[], object]] | None] = SimpleQueue()
 
     def start(self, name: str, function: Callable[[], object]) -> None:
-        """Run a function; `RuntimeError` when the system has no thread for it."""
+        """Run a function in a thread; raise `RuntimeError` if the system has no thread left."""
         with self._lock:
             if self._idle:
                 self._idle -= 1
@@ -38,7 +38,7 @@ class Threads:
             self._work.put((name, function))
 
     def start_or_run(self, name: str, function: Callable[[], object]) -> None:
-        """Run a function in a thread, or in this one where the system has none for it."""
+        """Run a function in a thread, or in this one if the system has no thread left."""
         try:
             self.start(name, function)
         except RuntimeError as error:
@@ -46,12 +46,12 @@ class Threads:
             function()
 
     def close(self) -> None:
-        """Let the threads end as soon as they are idle. One that is busy is not waited for."""
+        """End each thread as soon as it is idle. A busy thread is not waited for."""
         with self._lock:
             self._closed = True
             for _ in range(self._idle):
                 self._work.put(None)
-        until = time.monotonic() + ABOUT_TO_END
+        until = time.monotonic() + JOIN_TIMEOUT
         for thread in self._threads - {threading.current_thread()}:
             thread.join(max(0.0, until - time.monotonic()))
 
@@ -59,9 +59,9 @@ class Threads:
         while work := self._work.get():
             threading.current_thread().name, function = work
             try:
-                Context().run(function)  # what a function sets in it is not there for the next
+                Context().run(function)  # context variables do not leak to the next function
             except BaseException:
-                logger.exception("%s ended by an error", work[0])
+                logger.exception("%s failed", work[0])
             del work, function  # an idle thread holds on to nothing
             with self._lock:
                 if self._closed:

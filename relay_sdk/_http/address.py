@@ -1,31 +1,31 @@
-"""Where the server is, and what goes with every request."""
+"""The address of the server, and the headers of every request."""
 
 import os
 import re
 import ssl
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import httpx
 
-from relay_sdk._base.flow import Request
-from relay_sdk._base.fork import process
+from relay_sdk._base.fork import process_id
 from relay_sdk._base.validation import check_type
-from relay_sdk._http.proxy import Proxy, basic, find_proxy
+from relay_sdk._http.proxy import Proxy, basic_auth, find_proxy
+from relay_sdk._http.request_writer import RequestWriter, connect_request
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-"""Where `relay-sdk serve` listens, and Relay too, unless they are told otherwise."""
+"""The default of `relay-sdk serve`, and of Relay."""
 
-NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+HEADER_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 TOKEN = re.compile(r"[!-~]+")
-FRAMING = ("content-length", "transfer-encoding")
-USUAL = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "relay-job-sdk"}
+FRAMING_HEADERS = ("content-length", "transfer-encoding")
 
 
 class Address:
-    """Where the server is, and what goes with every request.
+    """The address of the server, and the headers of every request.
 
-    `url` is without the name and password that were in it: they go as a header, as a token does,
-    so that they appear nowhere.
+    A name and a password in the URL are not a part of `url`: they are sent as a header, as a token
+    is, so that they are shown nowhere.
     """
 
     def __init__(
@@ -35,32 +35,17 @@ class Address:
         headers: Mapping[str, str] | None,
         token: str | None = None,
     ) -> None:
-        given = os.environ.get("RELAY_URL") if base_url is None else base_url
-        if given is not None:
-            check_type(f"base_url must be a str such as {DEFAULT_URL!r}", given, str)
-        self.is_default: bool = given is None
-        given = DEFAULT_URL if given is None else given.strip()
-        if not given:
-            raise ValueError(
-                "base_url is empty" if base_url is not None else "RELAY_URL is set, and empty"
-            )
-        shown = re.sub(r"^(\w+://)?.*@", r"\1***@", given, flags=re.DOTALL)
-        try:
-            url = httpx.URL(given)
-        except httpx.InvalidURL as error:
-            # The error quotes parts of the URL.
-            why, cause = (f": {error}", error) if shown == given else ("", None)
-            raise ValueError(f"base_url {shown!r} is not a URL{why}") from cause
-        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
-            raise ValueError(f"base_url {shown!r} must look like http://127.0.0.1:8080")
+        self.is_default, written, url = _read_url(base_url)
         if not timeout > 0:
             raise ValueError(f"timeout must be above 0 seconds, not {timeout}")
         self.timeout = timeout
         self.headers: dict[str, str] = dict(headers or {})
         for name, value in self.headers.items():
-            if not NAME.fullmatch(name) or not _can_be_sent(value) or name.lower() in FRAMING:
+            if not HEADER_NAME.fullmatch(name) or not _is_sendable(value):
                 raise ValueError(f"the header {name!r} or its value cannot be sent in HTTP")
-        name, token = _token(token)
+            if name.lower() in FRAMING_HEADERS:
+                raise ValueError(f"the header {name!r} cannot be sent: the SDK sets it itself")
+        name, token = _read_token(token)
         logins = [name for name in self.headers if name.lower() == "authorization"]
         if token is not None:
             if logins or url.userinfo:
@@ -71,62 +56,72 @@ class Address:
         if url.userinfo:
             for name in logins:
                 del self.headers[name]
-            self.headers["Authorization"] = basic(url)
-            given = str(url.copy_with(username="", password=""))
-        self.url: str = given.rstrip("/")
+            self.headers["Authorization"] = basic_auth(url)
+            written = str(url.copy_with(username="", password=""))
+        self.url: str = written.rstrip("/")
         self.scheme: str = url.scheme
         self.host: str = url.raw_host.decode()
         self.port: int = url.port or (443 if url.scheme == "https" else 80)
         self.proxy: Proxy | None = None
-        self._netloc = url.netloc.decode()
-        self._path = url.raw_path.rstrip(b"/")
+        self.tunnel_request: bytes | None = None
+        """The request to a proxy for a connection, where TLS is used through it."""
+        self.writer: RequestWriter = RequestWriter(
+            url.netloc.decode(), url.raw_path.rstrip(b"/"), self.headers
+        )
         self._tls: dict[int, ssl.SSLContext] = {}
-        self._fields = _fields({"Host": self._netloc} | USUAL) | _fields(self.headers)
-        self._heads: dict[tuple[tuple[str, str], ...], bytes] = {}
-
-    def target(self, call: Request) -> bytes:
-        """Give what stands in the request's first line, byte for byte as the call has it."""
-        if not call.target.isascii() or not call.target.isprintable() or " " in call.target:
-            raise ValueError(f"{call.target!r} is not percent-encoded")
-        return self._path + call.target.encode()
-
-    def request(self, call: Request) -> bytes:
-        """Give a whole request; what is in its head besides target and length is written once."""
-        key = (*call.headers.items(),)
-        lines = self._heads.get(key)
-        if lines is None:
-            lines = _lines(self._fields | _fields(call.headers))
-            self._heads[key] = lines  # they are few: ours, and not of the job
-        method, target, content = call.method.encode(), self.target(call), call.content or b""
-        if _has_content(call):
-            lines += b"Content-Length: %d\r\n" % len(content)
-        return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines) + content
 
     def prepare(self) -> None:
-        """Read what the environment says of certificates and proxies, and refuse what is wrong."""
+        """Read the certificates and the proxy of the environment, and refuse what is wrong."""
         self.tls()
         self.proxy = find_proxy(self.scheme, self.host, self.port)
-        if self.proxy and self.scheme == "http":  # the proxy is told the whole URL
-            self._path = b"http://%b%b" % (self._netloc.encode(), self._path)
-            self._fields |= _fields(self.proxy.login)
-
-    @property
-    def tunnel(self) -> bytes | None:
-        """What asks a proxy for a connection, where TLS is spoken through it."""
-        if self.proxy is None or self.scheme == "http":
-            return None
-        place = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-        lines = _lines(_fields({"Host": place} | self.proxy.login))
-        return b"CONNECT %b HTTP/1.1\r\n%b\r\n" % (place.encode(), lines)
+        if self.proxy is None:
+            return
+        if self.scheme == "http":
+            self.writer.use_proxy(self.proxy.login)
+        else:
+            self.tunnel_request = connect_request(self.host, self.port, self.proxy.login)
 
     def tls(self) -> ssl.SSLContext:
-        """Give what this process shares between its connections; making it takes 20 ms."""
-        pid = process()
+        """Return the TLS context of this process: making one takes 20 ms."""
+        pid = process_id()
         return self._tls.get(pid) or self._tls.setdefault(pid, httpx.create_ssl_context())
 
+    @property
+    def server(self) -> str:
+        """The host and port, for messages."""
+        return f"{urlsplit(self.url).hostname} port {self.port}"
 
-def _has_content(call: Request) -> bool:
-    return call.content is not None or call.method in ("POST", "PUT", "PATCH")
+    @property
+    def hints(self) -> list[str]:
+        """Sentences about what may be wrong with the address, for messages."""
+        hints: list[str] = []
+        if self.is_default:
+            hints.append(f"RELAY_URL is not set, so this is the default, {self.url}.")
+        if self.proxy is not None:
+            hints.append(f"Requests go through the proxy that {self.proxy.name} names.")
+        return hints
+
+
+def _read_url(base_url: str | None) -> tuple[bool, str, httpx.URL]:
+    """Return whether the default is used, and the URL as it is written and parsed."""
+    given = os.environ.get("RELAY_URL") if base_url is None else base_url
+    if given is not None:
+        check_type(f"base_url must be a str such as {DEFAULT_URL!r}", given, str)
+    written = DEFAULT_URL if given is None else given.strip()
+    if not written:
+        raise ValueError(
+            "base_url is empty" if base_url is not None else "RELAY_URL is set, and empty"
+        )
+    shown = re.sub(r"^(\w+://)?.*@", r"\1***@", written, flags=re.DOTALL)
+    try:
+        url = httpx.URL(written)
+    except httpx.InvalidURL as error:
+        # The error quotes parts of the URL, so it is shown only where there is no login.
+        why, cause = (f": {error}", error) if shown == written else ("", None)
+        raise ValueError(f"base_url {shown!r} is not a URL{why}") from cause
+    if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
+        raise ValueError(f"base_url {shown!r} must look like http://127.0.0.1:8080")
+    return given is None, written, url
 
 
 def check_token(name: str, token: object) -> None:
@@ -135,13 +130,13 @@ def check_token(name: str, token: object) -> None:
         raise TypeError(f"{name} must be a str, not of type {type(token).__name__}")
     if not TOKEN.fullmatch(token):
         raise ValueError(
-            f"{name} cannot be sent: it must have letters, digits and signs of ASCII alone, "
+            f"{name} cannot be sent: it may contain only ASCII letters, digits and punctuation, "
             "no spaces and no line breaks"
         )
 
 
-def _token(given: str | None) -> tuple[str, str | None]:
-    """Give the token to send, if there is one, and what it is called."""
+def _read_token(given: str | None) -> tuple[str, str | None]:
+    """Return the name of the option or variable that sets the token, and the token, if any."""
     name, token = "token", given
     if token is None:
         name, token = "RELAY_TOKEN", os.environ.get("RELAY_TOKEN") or None
@@ -150,14 +145,5 @@ def _token(given: str | None) -> tuple[str, str | None]:
     return name, token
 
 
-def _fields(headers: Mapping[str, str]) -> dict[str, tuple[bytes, bytes]]:
-    """Give headers as they are sent, by what makes two of them the same."""
-    return {name.lower(): (name.encode(), value.encode()) for name, value in headers.items()}
-
-
-def _lines(fields: Mapping[str, tuple[bytes, bytes]]) -> bytes:
-    return b"".join(b"%b: %b\r\n" % field for field in fields.values())
-
-
-def _can_be_sent(value: str) -> bool:
+def _is_sendable(value: str) -> bool:
     return value.isascii() and value.isprintable() and value == value.strip()

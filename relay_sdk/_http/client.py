@@ -1,10 +1,10 @@
-"""What sends calls: over which transport, and what its errors mean."""
+"""Sending requests: over connections of the SDK's sockets, or through the user's own client."""
 
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -12,210 +12,201 @@ from anyio.lowlevel import RunVar
 from attrs import frozen
 
 from relay_sdk._base.flow import Request, Response
-from relay_sdk._base.fork import process
+from relay_sdk._base.fork import process_id
 from relay_sdk._http.address import Address
-from relay_sdk._http.base import AsyncTransport, Transport
-from relay_sdk._http.deadline import Bound
-from relay_sdk._http.errors import first_cause, names_of, why_no_reply
-from relay_sdk._http.httpx_adapter import AsyncHttpClient, AsyncOwn, HttpClient, Own
+from relay_sdk._http.deadline import Deadline
+from relay_sdk._http.errors import ClientClosedError, HttpError
+from relay_sdk._http.httpx_adapter import (
+    AsyncHttpClient,
+    AsyncHttpxTransport,
+    HttpClient,
+    HttpxTransport,
+)
 from relay_sdk._http.pool import Pool
 from relay_sdk._http.sockets import Connection
-from relay_sdk.exceptions import ClientStateError, RelayError, TransportError
 
 if TYPE_CHECKING:  # it is loaded where it runs
     import asyncio
 
-LATE = {"TimeoutError", "TimeoutException"}
-FAILURES = LATE | {"Broken", "ConnectError", "HTTPError", "ReadError"}
-U = TypeVar("U", Own, AsyncOwn)
 
-NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
-"""Nothing was sent when the connection, or a place in the pool, could not be had."""
+class AsyncConnection(Protocol):
+    """A connection for tasks. An exchange that ends early, for any reason, closes it."""
+
+    async def exchange(self, request: Request, deadline: Deadline) -> Response:
+        """Send a request and wait for the reply."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection, also while another task uses it."""
+        ...
 
 
-class _Open(Generic[U]):
-    """Whether calls can be made, and what it means when they fail."""
+class BaseHttp:
+    """What is the same for threads and tasks."""
 
-    def __init__(self, address: Address, own: U | None) -> None:
+    def __init__(self, address: Address, *, uses_sockets: bool) -> None:
         self._address = address
         self.url: str = address.url
         self._closed = False
-        self._pid: int | None = None  # of the process that first used the user's own client
-        self._own: U | None = own  # around the user's own client
-        if own is None:
+        if uses_sockets:
             address.prepare()
 
-    def _begin(self, call: Request, stop: threading.Event | None = None) -> Bound:
-        """Begin the time that an exchange may take, if there can be one."""
+    def _start(self, request: Request, stop: threading.Event | None = None) -> Deadline:
+        """Start the time of an exchange."""
         if self._closed:
-            raise _closed(call)
-        if self._own is not None:
-            self._pid = self._pid or process()
-            if self._pid != process():
-                raise ClientStateError(
-                    f"{call.method} {call.target} was not sent: this process was forked from one "
-                    "that used the same http_client, whose connections it would share. "
-                    "Make another after the fork"
-                )
-        return Bound(self._address.timeout if call.timeout is None else call.timeout, stop)
+            raise ClientClosedError(request)
+        return Deadline(self._address.timeout if request.timeout is None else request.timeout, stop)
 
-    def _told(self, error: Exception, call: Request, bound: Bound) -> RelayError | None:
-        """Say what an error of a transport means; `None` when it is not about the exchange."""
-        if isinstance(error, RuntimeError):
-            own = self._own
-            if self._closed or (own is not None and own.client.is_closed):
-                return _closed(call)
-            return _elsewhere(call, error) if isinstance(own, AsyncOwn) else None
-        names = names_of(error)
-        if not names & FAILURES:
-            return None
-        late = bool(names & LATE) or bound.over
+    def _explain(self, error: HttpError, deadline: Deadline) -> None:
         address = self._address
-        text = why_no_reply(
-            error,
-            address.url,
-            bound.seconds,
-            late=late,
-            default=address.is_default,
-            proxy=address.proxy.name if address.proxy else None,
-        )
-        return TransportError(text, sent=bound.sent and not names & NOT_SENT)
+        error.explain(address.server, address.scheme, deadline.timeout, address.hints)
 
 
-def _closed(call: Request) -> ClientStateError:
-    return ClientStateError(f"{call.method} {call.target} was not sent: the client is closed")
+class Http(BaseHttp):
+    """Sends requests by blocking. Safe to share between threads.
 
-
-def _elsewhere(call: Request, error: RuntimeError) -> ClientStateError:
-    return ClientStateError(
-        f"{call.method} {call.target} failed in http_client: {error}. If it was used in another "
-        "event loop before, make one in each"
-    )
-
-
-class Http(_Open[Own]):
-    """Calls that block. Safe to share between threads; forked processes share no connections."""
+    Forked processes share no connections.
+    """
 
     def __init__(self, address: Address, client: HttpClient | None) -> None:
-        super().__init__(address, None if client is None else Own(address, client))
-        own = self._own
-        self._make: Callable[[], Transport] = (lambda: own) if own else partial(Connection, address)
-        # The parent's stay here, untouched: what is closed here would be closed there as well.
-        self._pools: dict[int, Pool[Transport]] = {}
+        super().__init__(address, uses_sockets=client is None)
+        self._httpx = None if client is None else HttpxTransport(address, client)
+        self._connect = partial(Connection, address)
+        # By process. In a child those of the parent stay here, unused: closing one would end it
+        # in the parent, too.
+        self._pools: dict[int, Pool[Connection]] = {}
 
-    def send(self, call: Request, stop: threading.Event | None = None) -> Response:
-        """Send a call and wait for its reply, or raise `TransportError`.
+    def send(self, request: Request, stop: threading.Event | None = None) -> Response:
+        """Send a request and wait for the reply.
 
-        Raise `Stopped` soon after `stop` is set while nothing of the reply has come, which may be
-        lost then; the user's own client does not look at it.
+        Raise `HttpError` if there is no usable reply, and `UnusableClientError` if the client is
+        closed, for example. Raise `Stopped` soon after `stop` is set, unless the reply has begun;
+        the reply is lost then. The user's own client ignores `stop`.
         """
-        bound = self._begin(call, stop)
-        pool = self._pools.get(process())
-        if pool is None:
-            pool = self._pools.setdefault(process(), Pool(self._make))
-        transport = pool.take()
+        deadline = self._start(request, stop)
         try:
-            reply = transport.exchange(call, bound)
-        except BaseException as error:
-            # Whatever was under way in it, even in the middle of a function: nobody uses it again.
-            transport.close()
-            if isinstance(error, Exception) and (told := self._told(error, call, bound)):
-                raise told from first_cause(error)
+            if self._httpx is not None:
+                return self._httpx.exchange(request, deadline)
+            return self._send(request, deadline)
+        except HttpError as error:
+            self._explain(error, deadline)
             raise
-        unused = transport if self._closed else pool.give(transport)
+
+    def _send(self, request: Request, deadline: Deadline) -> Response:
+        pool = self._pools.get(process_id())
+        if pool is None:
+            pool = self._pools.setdefault(process_id(), Pool(self._connect))
+        connection = pool.acquire()
+        try:
+            response = connection.exchange(request, deadline)
+        except BaseException:
+            # An exception of a signal's handler may come in the middle of any function, so the
+            # connection is in an unknown state.
+            connection.close()
+            raise
+        unused = connection if self._closed else pool.release(connection)
         if unused is not None:
             unused.close()
-        return reply
+        return response
 
     def close(self) -> None:
-        """Close the connections, unless the client is the user's, and refuse further calls."""
+        """Close the connections, but not the user's own client; refuse further requests."""
         self._closed = True
-        pool = self._pools.get(process())
-        for transport in pool.all() if pool else []:
-            transport.close()
+        pool = self._pools.get(process_id())
+        for connection in pool.all() if pool else []:
+            connection.close()
 
 
-class AsyncHttp(_Open[AsyncOwn]):
-    """Calls that are awaited. Safe to share between tasks; event loops share no connections."""
+class AsyncHttp(BaseHttp):
+    """Sends requests by awaiting. Safe to share between tasks; event loops share no connections."""
 
     def __init__(self, address: Address, client: AsyncHttpClient | None) -> None:
-        own = None if client is None else AsyncOwn(address, client)
-        super().__init__(address, own)
-        self._only: Pool[AsyncTransport] | None = None if own is None else Pool(lambda: own)
-        self._last: tuple[asyncio.AbstractEventLoop, _Here] | None = None
+        super().__init__(address, uses_sockets=client is None)
+        self._httpx = None if client is None else AsyncHttpxTransport(address, client)
+        self._last: tuple[asyncio.AbstractEventLoop, LoopState] | None = None
 
-    async def send(self, call: Request) -> Response:
-        """Send a call and await its reply, or raise `TransportError`."""
-        bound = self._begin(call)
-        pool = self._only or self._known() or (await self._here()).pool
-        transport = pool.take()
+    async def send(self, request: Request) -> Response:
+        """Send a request and wait for the reply.
+
+        Raise `HttpError` if there is no usable reply, and `UnusableClientError` if the client is
+        closed, for example.
+        """
+        deadline = self._start(request)
         try:
-            return await transport.exchange(call, bound)
-        except Exception as error:
-            if told := self._told(error, call, bound):
-                raise told from first_cause(error)
+            if self._httpx is not None:
+                return await self._httpx.exchange(request, deadline)
+            pool = self._last_pool() or (await self._state()).pool
+            connection = pool.acquire()
+            try:
+                return await connection.exchange(request, deadline)
+            finally:
+                unused = connection if self._closed else pool.release(connection)
+                if unused is not None:
+                    await unused.aclose()
+        except HttpError as error:
+            self._explain(error, deadline)
             raise
-        finally:
-            unused = transport if self._closed else pool.give(transport)
-            if unused is not None:
-                await unused.aclose()
 
-    def _known(self) -> Pool[AsyncTransport] | None:
-        """Give the pool that was used last, if it is that of this event loop."""
+    def _last_pool(self) -> Pool[AsyncConnection] | None:
+        """Return the pool that was used last, if it is the one of this event loop."""
         last = self._last
-        if last and last[0] is _asyncio_loop() and last[1].pid == process():
+        if last and last[0] is _asyncio_loop() and last[1].pid == process_id():
             return last[1].pool
         return None
 
-    async def _here(self) -> "_Here":
-        """Give what this process has in this event loop."""
-        all_here = _all_here.get(None)
-        if all_here is None:
-            _all_here.set(all_here := WeakKeyDictionary())
-        here = all_here.get(self)
-        if here is None or here.pid != process():
-            pool = Pool(partial(_kind(), self._address))
-            all_here[self] = here = _Here(process(), pool, _until_the_end(pool))
-            await anext(here.end)
+    async def _state(self) -> "LoopState":
+        """Return the connections of this process in this event loop."""
+        states = _states.get(None)
+        if states is None:
+            _states.set(states := WeakKeyDictionary())
+        state = states.get(self)
+        if state is None or state.pid != process_id():
+            pool = Pool(partial(_connection_class(), self._address))
+            states[self] = state = LoopState(process_id(), pool, _close_at_exit(pool))
+            await anext(state.closer)
         loop = _asyncio_loop()
-        self._last = (loop, here) if loop else None
-        return here
+        self._last = (loop, state) if loop else None
+        return state
 
     async def aclose(self) -> None:
-        """Close this event loop's connections, unless the client is the user's; refuse calls."""
+        """Close this event loop's connections, but not the user's own client; refuse requests."""
         self._closed = True
         self._last = None
-        all_here = _all_here.get(None)
-        if all_here is not None and self in all_here:
-            await all_here.pop(self).end.aclose()
+        states = _states.get(None)
+        if states is not None and self in states:
+            await states.pop(self).closer.aclose()
 
 
 @frozen
-class _Here:
-    """The connections of one process in one event loop, and what ends them."""
+class LoopState:
+    """The connections of one process in one event loop, and the generator that closes them."""
 
     pid: int
-    pool: Pool[AsyncTransport]
-    end: AsyncGenerator[None]
+    pool: Pool[AsyncConnection]
+    closer: AsyncGenerator[None]
 
 
-_all_here: RunVar[WeakKeyDictionary[AsyncHttp, _Here]] = RunVar("relay_sdk")
+_states: RunVar[WeakKeyDictionary[AsyncHttp, LoopState]] = RunVar("relay_sdk")
 
 
-async def _until_the_end(pool: Pool[AsyncTransport]) -> AsyncGenerator[None]:
-    """Close connections when this is closed, or by the event loop when that ends."""
-    pid = process()
+async def _close_at_exit(pool: Pool[AsyncConnection]) -> AsyncGenerator[None]:
+    """Close the connections when this generator is closed.
+
+    An event loop closes its asynchronous generators when it ends, so that a client that is not
+    closed leaves no connection open.
+    """
+    pid = process_id()
     try:
         yield
     finally:
-        if pid == process():
+        if pid == process_id():
             with anyio.CancelScope(shield=True):
-                for transport in pool.all():
-                    await transport.aclose()
+                for connection in pool.all():
+                    await connection.aclose()
 
 
-def _kind() -> Callable[[Address], AsyncTransport]:
-    """Give what makes connections in this event loop, loaded only where it runs."""
+def _connection_class() -> Callable[[Address], AsyncConnection]:
+    """Return the class of this event loop's connections, which is imported only where it runs."""
     if _asyncio_loop():
         from relay_sdk._http.asyncio_sockets import AsyncioConnection
 
@@ -226,8 +217,8 @@ def _kind() -> Callable[[Address], AsyncTransport]:
 
 
 def _asyncio_loop() -> "asyncio.AbstractEventLoop | None":
-    """Give this event loop, unless it is trio's."""
-    asyncio = sys.modules.get("asyncio")  # slow to load, and loaded where it runs
+    """Return the running event loop of asyncio, or `None` on trio."""
+    asyncio = sys.modules.get("asyncio")  # it is slow to import, and not needed on trio
     try:
         return asyncio.get_running_loop() if asyncio and asyncio.current_task() else None
     except RuntimeError:

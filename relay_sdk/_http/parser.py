@@ -1,4 +1,4 @@
-"""Reading a reply with httptools, the parser of Node.js, which uvicorn has too."""
+"""Parsing replies with httptools, the parser of Node.js, which uvicorn uses too."""
 
 import sys
 from collections.abc import Callable
@@ -12,47 +12,48 @@ from httptools import (
 )
 
 from relay_sdk._base.flow import Response
-from relay_sdk._http.base import CUT, Broken, Content, NotHttp, make_reply
+from relay_sdk._http.body import BodyBuffer, build_response
+from relay_sdk._http.errors import IncompleteReplyError, InvalidReplyError, RemoteProtocolError
 
-HEAD = 100 * 1024
-"""Bytes before the content at most, as httpx has it."""
+MAX_HEAD_BYTES = 100 * 1024
+"""The largest head of a reply, as in httpx."""
 
 Ts = TypeVarTuple("Ts")
-Callback = Callable[["Reading", *Ts], None]
+Callback = Callable[["ResponseParser", *Ts], None]
 
 
-def _remembered(callback: Callback[*Ts]) -> Callback[*Ts]:
-    """Remember what is raised while the parser calls, also by the handler of a signal.
+def _remember_error(callback: Callback[*Ts]) -> Callback[*Ts]:
+    """Keep what a callback raises, or the handler of a signal during the callback.
 
-    The parser raises an error of its own, whose context is the cause; but not if the call is made
-    while another exception is handled, which Python sets as the context then.
+    The parser raises an error of another type, whose context is the cause; but not if the call is
+    made while another exception is handled, because Python sets that one as the context.
     """
 
-    def call(self: "Reading", /, *args: *Ts) -> None:
+    def call(self: "ResponseParser", /, *args: *Ts) -> None:
         try:
             callback(self, *args)
         except BaseException as error:
-            self.raised = error
+            self.callback_error = error
             raise
 
     return call
 
 
-class Reading:
-    """What the parser finds; `reply` is there when it is whole."""
+class ResponseParser:
+    """Parses one reply; `response` is `None` until the reply is complete."""
 
     def __init__(self, method: str) -> None:
-        self.reply: Response | None = None
-        self.keep = False  # whether the connection can be used again
-        self.raised: BaseException | None = None  # while the parser called
+        self.response: Response | None = None
+        self.keep_alive = False  # whether the connection can be used again
+        self.callback_error: BaseException | None = None
         self._headers: list[tuple[bytes, bytes]] = []
-        self._content = Content()
-        self._has_content = method not in ("HEAD", "CONNECT")
-        self._head: int | None = 0  # bytes of it so far, until it is whole
+        self._body = BodyBuffer()
+        self._has_body = method not in ("HEAD", "CONNECT")
+        self._head_bytes: int | None = 0  # how many so far; `None` when the head is complete
         self._parser = HttpResponseParser(self)
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Read some bytes; none are the end of the connection."""
+        """Parse what was received; `b""` signals the end of the connection."""
         if not data:
             self._end()
             return
@@ -60,55 +61,55 @@ class Reading:
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
-            self.keep = False
+            self.keep_alive = False
             if isinstance(error, HttpParserCallbackError):
-                # The context is what came before the first line of a method, or just `handled`.
-                cause = self.raised or error.__context__
+                # The context is what was raised before the first line of a callback, or `handled`.
+                cause = self.callback_error or error.__context__
                 raise error if cause is None or cause is handled else cause from None
-            if self.reply is None:
-                raise NotHttp(str(error)) from None
-        if self._head is not None:
-            self._head += len(data)
-            if self._head > HEAD:
-                raise Broken("the head of the reply is larger than 100 KiB")
+            if self.response is None:
+                raise RemoteProtocolError(error) from None
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise InvalidReplyError("its head is larger than 100 KiB")
 
     def _end(self) -> None:
         names = {name.lower() for name, _ in self._headers}
-        if self._head is not None or names & {b"content-length", b"transfer-encoding"}:
-            raise Broken(CUT)
-        self._finish(keep=False)
+        if self._head_bytes is not None or names & {b"content-length", b"transfer-encoding"}:
+            raise IncompleteReplyError
+        self._finish(keep_alive=False)
 
-    def _finish(self, keep: bool) -> None:
-        self.keep = keep
-        self.reply = make_reply(self._parser.get_status_code(), self._headers, self._content)
-        del self._parser  # it refers to this
+    def _finish(self, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+        self.response = build_response(self._parser.get_status_code(), self._headers, self._body)
+        del self._parser  # it refers to this object
 
-    @_remembered
+    @_remember_error
     def on_message_begin(self) -> None:
-        self.keep = False  # after a whole reply nothing may come
-        if self.reply is None:
-            self._headers, self._head = [], 0
+        self.keep_alive = False  # nothing may follow a complete reply
+        if self.response is None:
+            self._headers, self._head_bytes = [], 0
 
-    @_remembered
+    @_remember_error
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head is not None:  # what comes after the content is left
+        if self._head_bytes is not None:  # trailers, after the content, are ignored
             self._headers.append((name, value))
 
-    @_remembered
+    @_remember_error
     def on_headers_complete(self) -> None:
-        if self.reply is None and self._parser.get_status_code() >= 200:
-            self._head = None
-            if not self._has_content:
+        if self.response is None and self._parser.get_status_code() >= 200:
+            self._head_bytes = None
+            if not self._has_body:
                 self._finish(self._parser.should_keep_alive())
 
-    @_remembered
+    @_remember_error
     def on_body(self, data: bytes) -> None:
-        if self._has_content and self.reply is None:
-            self._content.add(data)
+        if self._has_body and self.response is None:
+            self._body.add(data)
         else:
-            self.keep = False
+            self.keep_alive = False
 
-    @_remembered
+    @_remember_error
     def on_message_complete(self) -> None:
-        if self.reply is None and self._head is None:
+        if self.response is None and self._head_bytes is None:
             self._finish(self._parser.should_keep_alive())

@@ -8,46 +8,46 @@ from weakref import ref
 
 C = TypeVar("C")
 
-IDLE = 5.0
+MAX_IDLE_TIME = 5.0
 """Seconds after which an unused connection is closed."""
 
 
 class Pool(Generic[C]):
-    """Clients with one connection each, as many as there are exchanges at a time.
+    """As many connections as there are exchanges at a time.
 
     A pool of httpx looks at all its connections for each request, several times over, closes some
-    that it has just given to another thread, and has locks, which a fork or a signal may leave
-    locked. What is lent is not held here: an exception that a signal's handler raises at the wrong
-    moment leaves it to Python's garbage collector, and it is closed all the same.
+    that it has just lent to another thread, and has locks, which a fork or a signal may leave
+    locked. This pool holds no reference to what is lent: if an exception of a signal's handler
+    prevents its return, Python's garbage collector closes it.
     """
 
-    def __init__(self, make: Callable[[], C]) -> None:
-        self._make = make
+    def __init__(self, connect: Callable[[], C]) -> None:
+        self._connect = connect
         self._idle = deque[tuple[float, C]]()  # the one used last is on the right
-        self._made: dict[int, ref[C]] = {}
+        self._connections: dict[int, ref[C]] = {}
 
-    def take(self) -> C:
-        """Take a client that is free, or a new one."""
+    def acquire(self) -> C:
+        """Return a connection that is free, or a new one."""
         try:
             return self._idle.pop()[1]
         except IndexError:
-            client = self._make()
-            key = id(client)
-            self._made[key] = ref(client, lambda _: self._made.pop(key, None))
-            return client
+            connection = self._connect()
+            key = id(connection)
+            self._connections[key] = ref(connection, lambda _: self._connections.pop(key, None))
+            return connection
 
-    def give(self, client: C) -> C | None:
-        """Give a client back, and get one to close, if one was unused for long."""
+    def release(self, connection: C) -> C | None:
+        """Take a connection back; return one that was unused for too long, to be closed."""
         now = monotonic()
-        self._idle.append((now, client))
+        self._idle.append((now, connection))
         try:
-            if self._idle[0][0] > now - IDLE:
+            if self._idle[0][0] > now - MAX_IDLE_TIME:
                 return None
             return self._idle.popleft()[1]
-        except IndexError:  # other threads took them
+        except IndexError:  # other threads have acquired them
             return None
 
     def all(self) -> list[C]:
-        """Give the clients that are idle, and those that are lent."""
-        made = [reference() for reference in list(self._made.values())]
-        return [client for client in made if client is not None]
+        """Return all connections, idle and lent."""
+        connections = [reference() for reference in list(self._connections.values())]
+        return [connection for connection in connections if connection is not None]

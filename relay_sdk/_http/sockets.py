@@ -1,21 +1,28 @@
-"""One connection for threads, whose waits keep to the bound of the whole exchange."""
+"""One connection for threads. Its waits keep to the deadline of the whole exchange."""
 
 import socket
+import threading
 from contextlib import suppress
 
 from relay_sdk._base.clock import Stopped
 from relay_sdk._base.flow import Request, Response
 from relay_sdk._http.address import Address
-from relay_sdk._http.base import Peek, ReadError, connecting
-from relay_sdk._http.deadline import Bound
-from relay_sdk._http.parser import Reading
+from relay_sdk._http.connecting import connecting
+from relay_sdk._http.deadline import Deadline
+from relay_sdk._http.errors import ReadError, ReadTimeout
+from relay_sdk._http.parser import ResponseParser
 from relay_sdk._http.proxy import check_tunnel
+from relay_sdk._http.readable import ReadableProbe
 
-PIECE = 16 * 1024
-"""Bytes that the system takes whole or not at all, so that a slow reader is noticed."""
+SEND_BYTES = 16 * 1024
+"""How much is sent at once: the system accepts it whole or not at all, so that a peer that reads
+slowly is noticed."""
 
-SLICE = 0.1
-"""Seconds between two looks at whether the wait is to be stopped."""
+RECEIVE_BYTES = 64 * 1024
+"""How much is received at once."""
+
+STOP_CHECK_INTERVAL = 0.1
+"""Seconds between two checks whether the wait should be stopped."""
 
 
 class Connection:
@@ -25,51 +32,59 @@ class Connection:
         self._address = address
         self._socket: socket.socket | None = None
 
-    def exchange(self, call: Request, bound: Bound) -> Response:
-        request, reading = self._address.request(call), Reading(call.method)
-        used = self._socket
-        if used is None or not Peek(used.fileno()).is_quiet():
+    def exchange(self, request: Request, deadline: Deadline) -> Response:
+        """Send a request and wait for the reply. After an error, the caller must close this."""
+        data, parser = self._address.writer.write(request), ResponseParser(request.method)
+        sock = self._socket
+        if sock is None or ReadableProbe(sock.fileno()).is_readable():
             self.close()
             with connecting():
-                used = self._connected(bound)
-        _write(used, request, bound)
-        while reading.reply is None:
-            reading.feed(_read(used, bound))
-        if not reading.keep:
+                sock = self._connect(deadline)
+        stop = deadline.stop
+        try:
+            _send(sock, data, deadline)
+            while parser.response is None:
+                parser.feed(_receive(sock, deadline, stop))
+                stop = None  # a reply that has begun is read to its end
+        except TimeoutError as error:
+            raise ReadTimeout from error
+        if not parser.keep_alive:
             self.close()
-        return reading.reply
+        return parser.response
 
-    def _connected(self, bound: Bound) -> socket.socket:
+    def _connect(self, deadline: Deadline) -> socket.socket:
         address = self._address
-        place = address.proxy or address
-        found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-        used = self._socket = _reached([str(each[0]) for *_, each in found], place.port, bound)
-        used.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if address.tunnel:
-            reading = Reading("CONNECT")
-            used.settimeout(bound.begin("connect"))
-            used.sendall(address.tunnel)
-            while reading.reply is None:
-                used.settimeout(bound.begin("connect"))
-                reading.feed(used.recv(65536))
-            check_tunnel(reading.reply.status)
+        peer = address.proxy or address
+        found = socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
+        hosts = [str(each[0]) for *_, each in found]
+        sock = self._socket = _connect_to_any(hosts, peer.port, deadline)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tunnel := address.tunnel_request:
+            parser = ResponseParser("CONNECT")
+            sock.settimeout(deadline.remaining())
+            sock.sendall(tunnel)
+            while parser.response is None:
+                sock.settimeout(deadline.remaining())
+                parser.feed(sock.recv(RECEIVE_BYTES))
+            check_tunnel(parser.response.status)
         if address.scheme == "https":
-            used.settimeout(bound.begin("connect"))
-            used = self._socket = address.tls().wrap_socket(used, server_hostname=address.host)
-        return used
+            sock.settimeout(deadline.remaining())
+            sock = self._socket = address.tls().wrap_socket(sock, server_hostname=address.host)
+        return sock
 
     def close(self) -> None:
-        used, self._socket = self._socket, None
-        if used is not None:
+        """Close the connection, also while another thread uses it."""
+        sock, self._socket = self._socket, None
+        if sock is not None:
             with suppress(OSError):  # closing alone does not wake a thread that reads
-                socket.socket.shutdown(used, socket.SHUT_RDWR)
-            used.close()
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            sock.close()
 
 
-def _reached(hosts: list[str], port: int, bound: Bound) -> socket.socket:
+def _connect_to_any(hosts: list[str], port: int, deadline: Deadline) -> socket.socket:
     while True:
-        # Each has its share: one that is silent leaves time for the others.
-        share = bound.begin("connect") / len(hosts)
+        # Each host has its share of the time: one that is silent leaves some for the others.
+        share = deadline.remaining() / len(hosts)
         try:
             return socket.create_connection((hosts.pop(0), port), share)
         except OSError:
@@ -77,30 +92,27 @@ def _reached(hosts: list[str], port: int, bound: Bound) -> socket.socket:
                 raise
 
 
-def _write(used: socket.socket, request: bytes, bound: Bound) -> None:
+def _send(sock: socket.socket, data: bytes, deadline: Deadline) -> None:
     try:
-        for start in range(0, len(request), PIECE):
-            used.settimeout(bound.begin("write"))
-            used.sendall(request[start : start + PIECE])
+        for start in range(0, len(data), SEND_BYTES):
+            sock.settimeout(deadline.remaining())
+            sock.sendall(data[start : start + SEND_BYTES])
     except TimeoutError:
         raise
-    except OSError:  # some answer before they have read all
+    except OSError:  # some servers reply before they have read the whole request
         pass
 
 
-def _read(used: socket.socket, bound: Bound) -> bytes:
+def _receive(sock: socket.socket, deadline: Deadline, stop: threading.Event | None) -> bytes:
     while True:
-        if bound.stop and bound.stop.is_set():
+        if stop and stop.is_set():
             raise Stopped
-        left = bound.begin("read")
+        seconds = deadline.remaining()
         try:
-            used.settimeout(min(SLICE, left) if bound.stop else left)
-            content = used.recv(65536)
+            sock.settimeout(min(STOP_CHECK_INTERVAL, seconds) if stop else seconds)
+            return sock.recv(RECEIVE_BYTES)
         except TimeoutError:
-            if bound.stop:
-                continue
-            raise
+            if not stop:
+                raise
         except OSError as error:
-            raise ReadError(str(error)) from error
-        bound.stop = None
-        return content
+            raise ReadError(error) from error

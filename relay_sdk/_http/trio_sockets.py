@@ -8,10 +8,17 @@ from anyio.streams.tls import TLSStream
 
 from relay_sdk._base.flow import Request, Response
 from relay_sdk._http.address import Address
-from relay_sdk._http.base import Peek, ReadError, connecting
-from relay_sdk._http.deadline import Bound
-from relay_sdk._http.parser import Reading
-from relay_sdk._http.proxy import check_tunnel
+from relay_sdk._http.connecting import connecting
+from relay_sdk._http.deadline import Deadline
+from relay_sdk._http.errors import ConnectError, ReadError, ReadTimeout, TlsError, root_cause
+from relay_sdk._http.parser import ResponseParser
+from relay_sdk._http.proxy import Proxy, check_tunnel
+from relay_sdk._http.readable import ReadableProbe
+
+RECEIVE_BYTES = 64 * 1024
+"""How much is received at once."""
+
+BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
 class TrioConnection:
@@ -21,57 +28,76 @@ class TrioConnection:
         self._address = address
         self._stream: ByteStream | None = None
 
-    async def exchange(self, call: Request, bound: Bound) -> Response:
-        request, reading = self._address.request(call), Reading(call.method)
+    async def exchange(self, request: Request, deadline: Deadline) -> Response:
+        """Send a request and wait for the reply."""
+        data, parser = self._address.writer.write(request), ResponseParser(request.method)
         try:
-            used = self._stream
-            if used is None or not _is_quiet(used):
+            stream = self._stream
+            if stream is None or _is_readable(stream):
                 await self.aclose()
-                with connecting(), anyio.fail_after(bound.begin("connect")):
-                    used = await self._connected()
-            with anyio.fail_after(bound.begin("write")):
-                with suppress(anyio.BrokenResourceError):  # some answer before they have read all
-                    await used.send(request)
-                reply = await _read(used, reading)
+                with connecting(), anyio.fail_after(deadline.remaining()):
+                    stream = await self._connect()
+            with anyio.fail_after(deadline.remaining()):
+                # Some servers reply before they have read the whole request.
+                with suppress(anyio.BrokenResourceError):
+                    await stream.send(data)
+                response = await _receive(stream, parser)
+        except TimeoutError as error:
+            await self.aclose()
+            raise ReadTimeout from error
         except BaseException:
             await self.aclose()
             raise
-        if not reading.keep:
+        if not parser.keep_alive:
             await self.aclose()
-        return reply
+        return response
 
-    async def _connected(self) -> ByteStream:
+    async def _connect(self) -> ByteStream:
         address = self._address
-        place = address.proxy or address
-        used: ByteStream = await anyio.connect_tcp(place.host, place.port)
-        self._stream = used
-        if address.tunnel:
-            await used.send(address.tunnel)
-            check_tunnel((await _read(used, Reading("CONNECT"))).status)
+        stream = self._stream = await _connect_tcp(address.proxy or address)
+        if tunnel := address.tunnel_request:
+            with suppress(anyio.BrokenResourceError):
+                await stream.send(tunnel)
+            check_tunnel((await _receive(stream, ResponseParser("CONNECT"))).status)
         if address.scheme == "https":
-            used = self._stream = await TLSStream.wrap(
-                used, hostname=address.host, ssl_context=address.tls(), standard_compatible=False
-            )
-        return used
+            try:
+                stream = self._stream = await TLSStream.wrap(
+                    stream,
+                    hostname=address.host,
+                    ssl_context=address.tls(),
+                    standard_compatible=False,
+                )
+            except (*BROKEN, anyio.EndOfStream) as error:
+                raise TlsError("the connection was closed in the handshake") from error
+        return stream
 
     async def aclose(self) -> None:
-        used, self._stream = self._stream, None
-        if used is not None:
-            await anyio.aclose_forcefully(used)
+        """Close the connection, also while another task uses it."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await anyio.aclose_forcefully(stream)
 
 
-async def _read(used: ByteStream, reading: Reading) -> Response:
-    while reading.reply is None:
+async def _connect_tcp(peer: Address | Proxy) -> ByteStream:
+    try:
+        return await anyio.connect_tcp(peer.host, peer.port)
+    except RuntimeError as error:
+        # trio resolves names in a thread, which the system may have refused to start.
+        raise ConnectError(error) from error
+
+
+async def _receive(stream: ByteStream, parser: ResponseParser) -> Response:
+    while parser.response is None:
         try:
-            content = await used.receive(65536)
+            data = await stream.receive(RECEIVE_BYTES)
         except anyio.EndOfStream:
-            content = b""
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            raise ReadError(str(error.__cause__ or error)) from error
-        reading.feed(content)
-    return reading.reply
+            data = b""
+        except BROKEN as error:
+            raise ReadError(root_cause(error)) from error
+        parser.feed(data)
+    return parser.response
 
 
-def _is_quiet(used: ByteStream) -> bool:
-    connected = used.extra(SocketAttribute.raw_socket)  # noqa: S610 it is not Django's
-    return Peek(connected.fileno()).is_quiet()
+def _is_readable(stream: ByteStream) -> bool:
+    sock = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 it is not Django's `extra`
+    return ReadableProbe(sock.fileno()).is_readable()

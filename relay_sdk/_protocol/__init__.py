@@ -1,1 +1,1 @@
-"""The operations of the server as requests and replies, in each version of its API."""
+"""The operations of the server as requests and their replies, in each version of its API."""

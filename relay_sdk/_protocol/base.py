@@ -1,4 +1,4 @@
-"""What every version of the API offers, and what they share."""
+"""The interface of an API version, and what the versions share."""
 
 from collections.abc import Callable, Sequence
 from typing import Never, Protocol, TypeVar
@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from relay_sdk._base.flow import Request, Response
 from relay_sdk._base.validation import job_label
 from relay_sdk._protocol.models import EnqueueMode, RawJob
-from relay_sdk._protocol.replies import ClaimedJobs, parse_claimed, shown
-from relay_sdk._protocol.request import NOT_HERE, ApiRequest, Unreadable, nothing
+from relay_sdk._protocol.replies import ClaimedJobs, parse_claimed, parse_job
+from relay_sdk._protocol.request import URL_ADVICE, ApiRequest, InvalidReplyError, expect_empty
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -24,101 +24,144 @@ R = TypeVar("R")
 class Api(Protocol):
     """A version of the API: a module with a function for each operation.
 
-    `UnsupportedError` is raised for what the version cannot do. A `run` is the job as it was
-    received, with the id of that run.
+    The functions build requests and send nothing. They raise `UnsupportedError` for what the
+    version cannot do. A `run` is the job as it was received, with the id of that run.
     """
 
-    def enqueue(self, jobs: Sequence[RawJob], mode: EnqueueMode) -> ApiRequest[None]: ...
-    def next_jobs(self, queue: str, num_jobs: int, wait: int = 0) -> ApiRequest[ClaimedJobs]: ...
-    def get(self, queue: str, id: str) -> ApiRequest[RawJob]: ...
-    def exists(self, queue: str, id: str) -> ApiRequest[None]: ...
-    def remove(self, queue: str, id: str) -> ApiRequest[None]: ...
-    def heartbeat(self, run: RawJob, state: Raw) -> ApiRequest[None]: ...
-    def complete(self, run: RawJob) -> ApiRequest[None]: ...
+    FENCED: bool
+    """Whether the server refuses to end a job for a run that no longer holds it."""
+    UNIVERSAL: bool
+    """Whether every server has this version."""
+
+    def enqueue(self, jobs: Sequence[RawJob], mode: EnqueueMode) -> ApiRequest[None]:
+        """Enqueue jobs."""
+        ...
+
+    def next_jobs(self, queue: str, num_jobs: int, wait: int = 0) -> ApiRequest[ClaimedJobs]:
+        """Claim up to `num_jobs` jobs; the server may hold the request for `wait` seconds."""
+        ...
+
+    def get(self, queue: str, id: str) -> ApiRequest[RawJob]:
+        """Read a job."""
+        ...
+
+    def exists(self, queue: str, id: str) -> ApiRequest[None]:
+        """Check that a job exists; the request raises `JobNotFoundError` if it does not."""
+        ...
+
+    def remove(self, queue: str, id: str) -> ApiRequest[None]:
+        """Delete a job, whichever run holds it."""
+        ...
+
+    def heartbeat(self, run: RawJob, state: Raw) -> ApiRequest[None]:
+        """Restart the timeout of a run, and store the state of its job."""
+        ...
+
+    def complete(self, run: RawJob) -> ApiRequest[None]:
+        """End a run and delete its job."""
+        ...
+
     def requeue(
         self, run: RawJob, jobs: Sequence[RawJob], mode: EnqueueMode, /
-    ) -> ApiRequest[None]: ...
+    ) -> ApiRequest[None]:
+        """End a run and enqueue jobs in its place, in one transaction."""
+        ...
 
 
 def next_request(
-    call: Request, queue: str, num_jobs: int, wait: int, *, fenced: bool
+    request: Request, queue: str, num_jobs: int, wait: int, *, fenced: bool
 ) -> ApiRequest[ClaimedJobs]:
-    """Hand out jobs with this call, which may be held some seconds."""
+    """Return the request that claims jobs, which the server may hold for `wait` seconds."""
     return ApiRequest(
         f"next of {job_label(queue)}",
-        replace(call, wait=wait),
+        replace(request, wait=wait),
         {200: parse_claimed(queue, num_jobs, fenced=fenced), 204: lambda _: ClaimedJobs([])},
         retry_backend_errors=True,
     )
 
 
-def get_request(call: Request, queue: str, id: str) -> ApiRequest[RawJob]:
-    """Show the job with this call."""
+def get_request(request: Request, queue: str, id: str) -> ApiRequest[RawJob]:
+    """Return the request that reads a job."""
     return ApiRequest(
-        f"get of {job_label(queue, id)}", call, {200: shown(queue, id), 404: not_found(queue, id)}
+        f"get of {job_label(queue, id)}",
+        request,
+        {200: parse_job(queue, id), 404: raise_not_found(queue, id)},
     )
 
 
-def exists_request(call: Request, queue: str, id: str) -> ApiRequest[None]:
-    """Look for the job with this call."""
+def exists_request(request: Request, queue: str, id: str) -> ApiRequest[None]:
+    """Return the request that checks whether a job exists."""
     return ApiRequest(
-        f"look-up of {job_label(queue, id)}", call, {200: nothing, 404: not_found(queue, id)}
+        f"look-up of {job_label(queue, id)}",
+        request,
+        {200: expect_empty, 404: raise_not_found(queue, id)},
     )
 
 
-def remove_request(call: Request, queue: str, id: str) -> ApiRequest[None]:
-    """Delete the job with this call."""
-    return ApiRequest(f"removal of {job_label(queue, id)}", call, {200: nothing})
+def remove_request(request: Request, queue: str, id: str) -> ApiRequest[None]:
+    """Return the request that deletes a job."""
+    return ApiRequest(f"removal of {job_label(queue, id)}", request, {200: expect_empty})
 
 
-def heartbeat_request(call: Request, run: RawJob) -> ApiRequest[None]:
-    """Keep the run with this call."""
-    about = f"heartbeat of {job_label(run.queue, run.id)}"
-    return ApiRequest(about, call, {202: nothing, 404: lost(run)}, retry_backend_errors=True)
+def heartbeat_request(request: Request, run: RawJob) -> ApiRequest[None]:
+    """Return the request that restarts the timeout of a run."""
+    return ApiRequest(
+        f"heartbeat of {job_label(run.queue, run.id)}",
+        replace(request, kind="heartbeat"),
+        {202: expect_empty, 404: raise_lost(run)},
+        retry_backend_errors=True,
+    )
 
 
-def complete_request(call: Request, run: RawJob) -> ApiRequest[None]:
-    """End the run with this call."""
-    about = f"completion of {job_label(run.queue, run.id)}"
-    return ApiRequest(about, call, {200: nothing}, retry_backend_errors=True)
+def complete_request(request: Request, run: RawJob) -> ApiRequest[None]:
+    """Return the request that ends a run and deletes its job."""
+    return ApiRequest(
+        f"completion of {job_label(run.queue, run.id)}",
+        request,
+        {200: expect_empty},
+        retry_backend_errors=True,
+    )
 
 
-def enqueue_about(jobs: Sequence[RawJob]) -> str:
-    """Say what an enqueue is about."""
+def describe_enqueue(jobs: Sequence[RawJob]) -> str:
+    """Describe an enqueue in a message: the first job, and how many more there are."""
     first = job_label(jobs[0].queue, jobs[0].id)
     return f"enqueue of {first}" + (f" and {len(jobs) - 1} more" if jobs[1:] else "")
 
 
-def not_found(queue: str, id: str) -> Callable[[Response], Never]:
-    """Make the meaning of a 404 to a look-up, which is empty; another one is not Relay's."""
+def raise_not_found(queue: str, id: str) -> Callable[[Response], Never]:
+    """Return the handler of a 404 to a look-up. Relay sends it without a body."""
 
-    def read(reply: Response) -> Never:
-        nothing(reply)
+    def handle(reply: Response) -> Never:
+        expect_empty(reply)
         raise JobNotFoundError(queue, id)
 
-    return read
+    return handle
 
 
-def lost(run: RawJob) -> Callable[[Response], Never]:
-    """Make the meaning of a 404 to a heartbeat; an empty one is that of a missing route."""
+def raise_lost(run: RawJob) -> Callable[[Response], Never]:
+    """Return the handler of a 404 to a heartbeat or reschedule, whose body names the job.
 
-    def read(reply: Response) -> Never:
+    A 404 without a body means that the server does not have the route.
+    """
+
+    def handle(reply: Response) -> Never:
         if not reply.content:
-            raise UnexpectedStatusError(job_label(run.queue, run.id), reply.status, "", NOT_HERE)
+            raise UnexpectedStatusError(job_label(run.queue, run.id), reply.status, "", URL_ADVICE)
         if not reply.text.startswith("job with id"):
-            raise Unreadable(f"it should name the job, and is {reply.text[:200]!r}")
-        raise JobLostError(run.queue, run.id, "the server has no such run of it")
+            raise InvalidReplyError(f"expected the job's id, got {reply.text[:200]!r}")
+        raise JobLostError(run.queue, run.id, "the server does not know this run of the job")
 
-    return read
+    return handle
 
 
-def exists_already(jobs: Sequence[RawJob]) -> Callable[[Response], Never]:
-    """Make the meaning of a 409, which names one of the jobs sent."""
+def raise_exists(jobs: Sequence[RawJob]) -> Callable[[Response], Never]:
+    """Return the handler of a 409, whose body names one of the jobs sent."""
 
-    def read(reply: Response) -> Never:
+    def handle(reply: Response) -> Never:
         for job in jobs:
             if reply.text == f"job with id `{job.id}` already exists in queue `{job.queue}`.":
                 raise JobExistsError(job.queue, job.id)
-        raise Unreadable(f"it should name one of the jobs, and is {reply.text[:200]!r}")
+        raise InvalidReplyError(f"expected the id of a job sent, got {reply.text[:200]!r}")
 
-    return read
+    return handle

@@ -1,7 +1,7 @@
-"""Reading jobs one by one, when the fast reader fails: a strange one must not cost the others.
+"""Parse jobs one by one when msgspec fails, so that an invalid job does not affect the others.
 
-What Python cannot hold, and Relay can: JSON nested a thousand deep, and years before 1 or after
-9999. The payload stays text, as ever; such a moment becomes `None`.
+This also parses what Relay can store and Python cannot hold: JSON nested a thousand levels deep,
+and years before 1 or after 9999. Payload and state stay text; such a date becomes `None`.
 """
 
 import re
@@ -12,49 +12,51 @@ import msgspec
 from relay_sdk._protocol.models import RawJob
 from relay_sdk._protocol.request import UNDECODABLE
 
-# A text without an end is one token too: otherwise each quote in it would be tried as a beginning.
+# An unterminated string is one token, too. Otherwise each quote in it would be tried as the start
+# of a string, which takes quadratic time.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[][{}:,]', re.DOTALL)
 _FIELD = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:(.*)', re.DOTALL)
-_KEPT = ("payload", "state")
-_MOMENTS = ("run_at", "updated_at", "created_at")
+_RAW_FIELDS = ("payload", "state")
+_DATE_FIELDS = ("run_at", "updated_at", "created_at")
 
 
-def read_carefully(text: bytes) -> tuple[list[RawJob], list[str]]:
-    """Read an array of jobs: those that can be read, and what is wrong with the others.
+def parse_leniently(text: bytes) -> tuple[list[RawJob], list[str]]:
+    """Parse an array of jobs; return the valid jobs, and what is wrong with the others.
 
-    There are neither when it is no array of objects, or not a whole one.
+    Both lists are empty if the text is not a complete array of objects.
     """
     objects = [_split(part, b"{}") for part in _split(text, b"[]")]
     jobs: list[RawJob] = []
     faults: list[str] = []
     for fields in objects if all(objects) else ():
         try:
-            jobs.append(_job(fields))
+            jobs.append(_parse_job(fields))
         except UNDECODABLE as error:
             faults.append(str(error))
     return jobs, faults
 
 
-def _job(fields: list[bytes]) -> RawJob:
-    plain: dict[str, object] = {}
+def _parse_job(fields: list[bytes]) -> RawJob:
+    values: dict[str, object] = {}
     for field in fields:
-        if not (found := _FIELD.fullmatch(field)):
+        if not (match := _FIELD.fullmatch(field)):
             raise msgspec.DecodeError("a field of an object has a name and a value")
-        name, value = msgspec.json.decode(found[1], type=str), found[2].strip()
+        name, value = msgspec.json.decode(match[1], type=str), match[2].strip()
         if name in RawJob.__struct_fields__:
-            plain[name] = msgspec.Raw(value) if name in _KEPT else msgspec.json.decode(value)
-    for name in _MOMENTS:
+            raw = name in _RAW_FIELDS
+            values[name] = msgspec.Raw(value) if raw else msgspec.json.decode(value)
+    for name in _DATE_FIELDS:
         try:
-            datetime.fromisoformat(str(plain.get(name)))
+            datetime.fromisoformat(str(values.get(name)))
         except ValueError:
-            plain[name] = None
-    return msgspec.convert(plain, RawJob)
+            values[name] = None
+    return msgspec.convert(values, RawJob)
 
 
 def _split(text: bytes, brackets: bytes) -> list[bytes]:
-    """Give what is between the commas of an array or object, by counting brackets, not recursion.
+    """Split an array or object at its commas; return an empty list if it is not a complete one.
 
-    There is nothing when it is none, or not a whole one.
+    Brackets are counted, because recursion would fail on deeply nested values.
     """
     text = text.strip()
     parts: list[bytes] = []
@@ -65,5 +67,5 @@ def _split(text: bytes, brackets: bytes) -> list[bytes]:
         if level == 0 or (level == 1 and mark == b","):
             parts.append(text[start : token.start()])
             start = token.end()
-    whole = level == 0 and start == len(text) and text[:1] + text[-1:] == brackets
-    return parts if whole else []
+    complete = level == 0 and start == len(text) and text[:1] + text[-1:] == brackets
+    return parts if complete else []

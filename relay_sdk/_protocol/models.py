@@ -1,4 +1,4 @@
-"""Jobs as they are received and sent: payload and state are JSON text."""
+"""Jobs as they are sent and received, with payload and state as JSON text."""
 
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
@@ -7,14 +7,14 @@ from uuid import UUID
 import msgspec
 
 EnqueueMode: TypeAlias = Literal["unique", "ignore", "replace"]
-"""If a job with this id exists: raise an error, keep that job, or overwrite it."""
+"""What to do if a job with this id exists: raise an error, keep that job, or replace it."""
 
 Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 Int32: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 
 class RawJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A job as it was received: payload and state are JSON text, not yet decoded.
+    """A job with payload and state as JSON text, not yet decoded.
 
     API v1 does not send the last three fields.
     """

@@ -1,7 +1,8 @@
-"""Which version of the API to speak: believed on evidence only, and forgotten when that turns.
+"""Detect the version of the API that the server has.
 
-`next` for no jobs tells, and takes none: v2 and the v1 of `relay` refuse the number, `relay-rs` has
-no jobs to give. A server without the route answers 404 with an empty body.
+A version is believed on evidence only, and forgotten when a route of it is missing. The evidence is
+the reply to `next` for no jobs, which claims none: v2, and v1 of `relay`, refuse the number, and
+`relay-rs` returns no jobs. A server without the route answers 404 with an empty body.
 """
 
 from functools import cache
@@ -12,70 +13,77 @@ from attrs import define
 from relay_sdk._base.flow import Flow, Response
 from relay_sdk._base.log import logger
 from relay_sdk._protocol.base import Api
-from relay_sdk._protocol.request import ApiRequest, Unreadable, nothing
+from relay_sdk._protocol.request import ApiRequest, InvalidReplyError, expect_empty
 from relay_sdk.exceptions import RetryableError, UnexpectedStatusError
 
 ApiChoice: TypeAlias = Literal["auto", "v1", "v2"]
 
 
 @define
-class Versions:
-    """The version that was chosen, or found: once for all who share a client."""
+class VersionNegotiator:
+    """The API version that was chosen or detected, shared by everything that uses one client."""
 
     choice: ApiChoice
-    found: Api | None = None
+    negotiated: Api | None = None
+    """The version in use, or `None` before the first request and after `invalidate`."""
     v2_missing: bool = False
-    """Whether v2 was believed, and then missing: some of the servers speak v1 alone."""
+    """Whether v2 was detected, and then missing: some of the servers have only v1."""
 
-    def find(self, about: str, timeout: float | None = None) -> Flow[Api]:
-        """Give the version to speak; ask for it once, each question timeout some seconds."""
-        found = self.found
-        if found is None:
+    def negotiate(self, description: str, timeout: float | None = None) -> Flow[Api]:
+        """Return the version to use; probe the server unless the version is known.
+
+        `timeout` bounds each probe, in seconds. `description` names the job or queue in errors.
+        """
+        api = self.negotiated
+        if api is None:
             try:
-                found = self.found = yield from self._look(about, timeout)
+                api = self.negotiated = yield from self._detect(description, timeout)
             except RetryableError as error:
-                error.sent = False  # only the question was
+                # Only a probe was sent, so the user's request had no effect.
+                error.sent = False
                 raise
-        return found
+        return api
 
     def invalidate(self, api: Api, error: UnexpectedStatusError) -> bool:
-        """Forget a version whose route is missing; tell whether to look again."""
-        if self.choice != "auto" or not _no_route(error):
+        """Forget a version whose route is missing; return whether to negotiate again."""
+        if self.choice != "auto" or not _is_missing_route(error):
             return False
-        if self.found is api:
-            self.found = None
+        # Another thread or task may have negotiated again already.
+        if self.negotiated is api:
+            self.negotiated = None
             self.v2_missing = self.v2_missing or api is v2()
-            logger.warning("%s Looking for the version of the API again", error)
+            logger.warning("%s Detecting the API version again", error)
         return True
 
-    def _look(self, about: str, timeout: float | None) -> Flow[Api]:
+    def _detect(self, description: str, timeout: float | None) -> Flow[Api]:
         if self.choice != "auto":
             return v1() if self.choice == "v1" else v2()
         if not self.v2_missing:
             try:
-                yield from probe(v2(), about).send(timeout)
+                yield from probe(v2(), description).send(timeout)
                 return v2()
             except UnexpectedStatusError as error:
-                if not _no_route(error):
+                if not _is_missing_route(error):
                     raise
-        yield from probe(v1(), about).send(timeout)
+        yield from probe(v1(), description).send(timeout)
         return v1()
 
 
-def probe(api: Api, about: str) -> ApiRequest[None]:
-    """Ask `next` for no jobs: any answer is evidence of that version.
+def probe(api: Api, description: str) -> ApiRequest[None]:
+    """Return a `next` for no jobs, which succeeds only if the server has this version.
 
-    `about` names the job or queue of the user's call: that is what has failed if this does.
+    `description` names the job or queue of the user's request, which fails if the probe does.
     """
-    handlers = {400: _refused} if api is v2() else {204: nothing, 400: _refused}
-    return ApiRequest(
-        about, api.next_jobs("relay_sdk", 0).call, handlers, retry_backend_errors=True
-    )
+    handlers = {400: _expect_refusal}
+    if api is not v2():
+        handlers[204] = expect_empty
+    request = api.next_jobs("relay_sdk", 0).request
+    return ApiRequest(description, request, handlers, retry_backend_errors=True)
 
 
 @cache
 def v1() -> Api:
-    """API v1. What a version needs is imported when it is spoken."""
+    """Return API v1, which is imported when it is first used."""
     from relay_sdk._protocol import v1
 
     return v1
@@ -83,16 +91,16 @@ def v1() -> Api:
 
 @cache
 def v2() -> Api:
-    """API v2."""
+    """Return API v2, which is imported when it is first used."""
     from relay_sdk._protocol import v2
 
     return v2
 
 
-def _refused(reply: Response) -> None:
+def _expect_refusal(reply: Response) -> None:
     if not reply.text.startswith("Failed to deserialize query string"):
-        raise Unreadable(f"it should be about num_jobs, and is {reply.text[:200]!r}")
+        raise InvalidReplyError(f"expected an error about num_jobs, got {reply.text[:200]!r}")
 
 
-def _no_route(error: UnexpectedStatusError) -> bool:
+def _is_missing_route(error: UnexpectedStatusError) -> bool:
     return error.status == 404 and not error.message

@@ -1,7 +1,7 @@
-"""Reading replies that show jobs, straight from the bytes; payloads and states stay text.
+"""Parse replies that contain jobs. Payloads and states stay text.
 
-A reply that no Relay sends is `Unreadable`. Where one job of several is strange, the others are
-handed out without it.
+A reply that Relay cannot have sent raises `InvalidReplyError`. If only some of the claimed jobs are
+invalid, they are logged and left out, and the others are returned.
 """
 
 from collections.abc import Callable
@@ -11,32 +11,32 @@ import msgspec
 from relay_sdk._base.flow import Response
 from relay_sdk._base.log import logger
 from relay_sdk._base.validation import job_label
-from relay_sdk._protocol.lenient import read_carefully
+from relay_sdk._protocol.lenient import parse_leniently
 from relay_sdk._protocol.models import RawJob
-from relay_sdk._protocol.request import UNDECODABLE, Unreadable
+from relay_sdk._protocol.request import UNDECODABLE, InvalidReplyError
 
-BACK = "jobs that it claimed come back after their timeout"
+CLAIMED = "the jobs that it claimed are queued again after their timeout"
 
-_jobs = msgspec.json.Decoder(list[RawJob])
+_decode_jobs = msgspec.json.Decoder(list[RawJob]).decode
 
 
 class ClaimedJobs(msgspec.Struct, frozen=True):
-    """Jobs that were handed out, and whether the server held the request until it had them."""
+    """Claimed jobs, and whether the server held the request until there were some."""
 
     jobs: list[RawJob]
     held: bool = False
 
 
 def parse_claimed(queue: str, num_jobs: int, *, fenced: bool) -> Callable[[Response], ClaimedJobs]:
-    """Make the meaning of a 200 to `next`; `fenced` jobs have a run id."""
+    """Return the handler of a 200 to `next`; `fenced` jobs need a run id."""
 
-    def read(reply: Response) -> ClaimedJobs:
-        jobs, faults = _read(reply.content)
+    def handle(reply: Response) -> ClaimedJobs:
+        jobs, faults = _parse_jobs(reply.content)
         if len(jobs) + len(faults) > num_jobs:
-            raise Unreadable(f"more than the {num_jobs} jobs that were asked for; {BACK}")
-        if other := [job for job in jobs if job.queue != queue]:
-            raise Unreadable(
-                f"{job_label(other[0].queue, other[0].id)} is of another queue; {BACK}"
+            raise InvalidReplyError(f"it has more than the {num_jobs} jobs requested; {CLAIMED}")
+        if others := [job for job in jobs if job.queue != queue]:
+            raise InvalidReplyError(
+                f"{job_label(others[0].queue, others[0].id)} is from another queue; {CLAIMED}"
             )
         if fenced:
             faults += [
@@ -44,34 +44,36 @@ def parse_claimed(queue: str, num_jobs: int, *, fenced: bool) -> Callable[[Respo
             ]
             jobs = [job for job in jobs if job.run_id]
         if faults and not jobs:
-            raise Unreadable(f"{faults[0]}; {BACK}")
+            raise InvalidReplyError(f"{faults[0]}; {CLAIMED}")
         for fault in faults:
             logger.error(
-                "next of %s: left out what is not Relay's: %s; %s", job_label(queue), fault, BACK
+                "next of %s: left out an invalid job: %s; %s", job_label(queue), fault, CLAIMED
             )
         return ClaimedJobs(jobs, "preference-applied" in reply.headers)
 
-    return read
+    return handle
 
 
-def shown(queue: str, id: str) -> Callable[[Response], RawJob]:
-    """Make the meaning of a 200 to `get`."""
+def parse_job(queue: str, id: str) -> Callable[[Response], RawJob]:
+    """Return the handler of a 200 to `get`."""
 
-    def read(reply: Response) -> RawJob:
-        jobs, faults = _read(b"[" + reply.content + b"]")
-        if faults or [(job.queue, job.id) for job in jobs] != [(queue, id)]:
-            raise Unreadable(*faults or [f"it should show that job, and is {reply.text[:200]!r}"])
+    def handle(reply: Response) -> RawJob:
+        jobs, faults = _parse_jobs(b"[" + reply.content + b"]")
+        if faults:
+            raise InvalidReplyError(faults[0])
+        if [(job.queue, job.id) for job in jobs] != [(queue, id)]:
+            raise InvalidReplyError(f"expected that job, got {reply.text[:200]!r}")
         return jobs[0]
 
-    return read
+    return handle
 
 
-def _read(text: bytes) -> tuple[list[RawJob], list[str]]:
-    """Read jobs, and what is wrong with those that cannot be read."""
+def _parse_jobs(text: bytes) -> tuple[list[RawJob], list[str]]:
+    """Return the jobs of an array, and what is wrong with those that are invalid."""
     try:
-        jobs, faults = _jobs.decode(text), list[str]()
+        jobs, faults = _decode_jobs(text), list[str]()
     except UNDECODABLE:
-        jobs, faults = read_carefully(text)
+        jobs, faults = parse_leniently(text)
         if not jobs and not faults:
             raise
     # API v1 has a negative number for "without limit".

@@ -1,4 +1,4 @@
-"""A call with what it is about, where the status of its reply gets its meaning."""
+"""A request with a handler for each status that its reply may have."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from relay_sdk._base.flow import Flow, Request, Response
+from relay_sdk._http.errors import HttpError, UnusableClientError, root_cause
 from relay_sdk.exceptions import (
     ClientStateError,
     RelayError,
@@ -21,74 +22,75 @@ from relay_sdk.exceptions import (
 R = TypeVar("R")
 
 BUSY = {408, 429}
-FAULT = 500
-"""From here on statuses are a server's or a proxy's fault, which may pass."""
+SERVER_ERROR = 500
+"""This status and all above mean that the server or a proxy failed, which may be temporary."""
 SUCCESS = 2
 REJECTED = {400, 413, 415, 422}
-NO_LOGIN = "Is a token needed? Set RELAY_TOKEN to it, or pass token="
-NOT_HERE = "Relay does not give that here: is base_url right, is a proxy between?"
+LOGIN_ADVICE = "Is a token needed? Set RELAY_TOKEN to it, or pass token="
+URL_ADVICE = "Relay does not send this here: is base_url right? Is there a proxy in between?"
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class Unreadable(Exception):
-    """A reply is not what its status promises; the text says how."""
+class InvalidReplyError(Exception):
+    """The content of a reply does not match its status. The message says how."""
 
 
 class ApiRequest(msgspec.Struct, Generic[R], frozen=True, gc=False):
-    """A call, what it is about, and what each status means that its reply may have.
+    """A request, its description for messages, and a handler for each expected status.
 
-    With `retry_backend_errors`, the request itself cannot be at fault: a server that blames its
-    database is only busy.
+    A handler returns the result or raises an error. `retry_backend_errors` is for requests that
+    cannot cause a database error themselves: then such an error means that the server is busy.
     """
 
-    about: str
-    call: Request
+    description: str
+    request: Request
     handlers: Mapping[int, Callable[[Response], R]]
     retry_backend_errors: bool = False
 
     def send(self, timeout: float | None = None) -> Flow[R]:
-        """Send the call once, timeout some seconds; give what the reply means, or raise it."""
+        """Send the request once; return the result, or raise the error that the reply means."""
         try:
-            call = self.call if timeout is None else replace(self.call, timeout=timeout)
-            reply: Response = yield call
-        except TransportError as error:
-            raise TransportError(f"{self.about}: {error}", sent=error.sent) from error.__cause__
-        except ClientStateError as error:
-            raise ClientStateError(f"{self.about}: {error}") from error
-        meaning = self.handlers.get(reply.status)
-        if meaning is None:
-            raise self._failure(reply)
+            request = self.request if timeout is None else replace(self.request, timeout=timeout)
+            reply: Response = yield request
+        except HttpError as error:
+            text = f"{self.description}: {error}"
+            raise TransportError(text, sent=error.sent) from root_cause(error)
+        except UnusableClientError as error:
+            raise ClientStateError(f"{self.description}: {error}") from root_cause(error)
+        handle = self.handlers.get(reply.status)
+        if handle is None:
+            raise self._status_error(reply)
         try:
-            return meaning(reply)
-        except (Unreadable, *UNDECODABLE) as error:
-            raise self._strange(reply, error) from error
+            return handle(reply)
+        except (InvalidReplyError, *UNDECODABLE) as error:
+            raise self._invalid_reply(reply, error) from error
 
-    def _strange(self, reply: Response, why: object) -> TransportError:
-        text = f"{self.about}: the reply with status {reply.status} is not Relay's: {why}"
-        return TransportError(text, sent=True)
+    def _invalid_reply(self, reply: Response, reason: object) -> TransportError:
+        message = f"{self.description}: invalid reply with status {reply.status}: {reason}"
+        return TransportError(message, sent=True)
 
-    def _failure(self, reply: Response) -> RelayError:
+    def _status_error(self, reply: Response) -> RelayError:
         status, text = reply.status, reply.text[:1000]
         database = status == 422 and text.startswith("Backend error:")
-        if status in BUSY or status >= FAULT or (self.retry_backend_errors and database):
-            return ServerBusyError(self.about, status, text, _retry_after(reply.headers))
+        if status in BUSY or status >= SERVER_ERROR or (self.retry_backend_errors and database):
+            return ServerBusyError(self.description, status, text, _retry_after(reply.headers))
         if status // 100 == SUCCESS:
-            return self._strange(reply, f"it means nothing here ({text[:200]!r})")
+            return self._invalid_reply(reply, f"unexpected status ({text[:200]!r})")
         if status in REJECTED:
-            return RequestRejectedError(self.about, status, text)
+            return RequestRejectedError(self.description, status, text)
         return UnexpectedStatusError(
-            self.about, status, text, NO_LOGIN if status == 401 else NOT_HERE
+            self.description, status, text, LOGIN_ADVICE if status == 401 else URL_ADVICE
         )
 
 
-def nothing(reply: Response) -> None:
-    """Read an empty reply."""
+def expect_empty(reply: Response) -> None:
+    """Handle a reply without a body; raise `InvalidReplyError` if it has one."""
     if reply.content:
-        raise Unreadable(f"it should be empty, and is {reply.text[:200]!r}")
+        raise InvalidReplyError(f"expected no body, got {reply.text[:200]!r}")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
-    """Read the seconds to wait, or until when: by the server's clock, where it tells the time."""
+    """Return the seconds of `Retry-After`. A date is compared with the server's clock, if known."""
     after = headers.get("retry-after", "")
     if after.isdecimal() or not after:
         return float(after or 0)

@@ -10,11 +10,12 @@ import msgspec
 from relay_sdk._base.flow import Request, Response
 from relay_sdk._http.address import Address
 from relay_sdk._http.client import Http
+from relay_sdk._http.errors import HttpError, root_cause
 from relay_sdk.cli.options import check_option
 from relay_sdk.cli.outcome import mistakes
 from relay_sdk.cli.output import without_login
 from relay_sdk.cli.trouble import why_no_login, why_not_relay
-from relay_sdk.exceptions import RelayError, ServerBusyError
+from relay_sdk.exceptions import RelayError, ServerBusyError, TransportError
 
 T = TypeVar("T")
 
@@ -36,13 +37,19 @@ class LocalApi:
     def get(self, path: str, shape: type[T], **query: str) -> T:
         """Read something."""
         target = f"{path}?{urlencode(query)}" if query else path
-        return self._read(self._http.send(Request("GET", target)), shape)
+        return self._read(self._send(Request("GET", target)), shape)
 
     def post(self, path: str, value: object, shape: type[T]) -> T:
         """Change something."""
         headers = {"Content-Type": "application/json"}
         call = Request("POST", path, headers, msgspec.json.encode(value))
-        return self._read(self._http.send(call), shape)
+        return self._read(self._send(call), shape)
+
+    def _send(self, request: Request) -> Response:
+        try:
+            return self._http.send(request)
+        except HttpError as error:
+            raise TransportError(str(error), sent=error.sent) from root_cause(error)
 
     def _read(self, reply: Response, shape: type[T]) -> T:
         if reply.status == 200:

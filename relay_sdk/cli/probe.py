@@ -10,9 +10,9 @@ from attrs import define, field
 from relay_sdk._base.flow import Request, Response
 from relay_sdk._http.address import Address
 from relay_sdk._http.client import Http
+from relay_sdk._http.errors import HttpError
 from relay_sdk.cli.output import without_login
 from relay_sdk.cli.trouble import why_no_login, why_not_relay
-from relay_sdk.exceptions import TransportError
 
 PINGS = 5
 CLOSE = 1.0
@@ -48,7 +48,7 @@ def examine(url: str | None, token: str | None, timeout: float) -> Report:
             _find_versions(http, report, has_token=address.has_token)
             if report.api:
                 _look_up(http, report)
-    except TransportError as error:
+    except HttpError as error:
         report.problems.append(without_login(str(error)))
     finally:
         http.close()

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeGuard
 import msgspec
 from msgspec import inspect
 
-from relay_sdk._codecs.type_checks import is_model, is_pydantic, parts
+from relay_sdk._codecs.type_checks import is_pydantic, is_pydantic_model, iter_types
 from relay_sdk.cli.outcome import Mistake
 from relay_sdk.codec import Codec
 from relay_sdk.job import Queue
@@ -39,7 +39,7 @@ def schemas_of(
     result = {
         queue.name: {
             part: _schema(form, shared)
-            for part, form in zip(("payload", "state"), queue._forms, strict=True)
+            for part, form in zip(("payload", "state"), queue._type_forms, strict=True)
         }
         for queue in queues
     }
@@ -51,7 +51,7 @@ def _schema(form: Any, shared: dict[str, Schema]) -> Schema:
         return {CODEC: True}
     if form is Any or form is object:
         return {}
-    if any(map(is_pydantic, parts(form))) and not _is_msgspecs(form):
+    if any(map(is_pydantic, iter_types(form))) and not _is_msgspecs(form):
         from pydantic import TypeAdapter
 
         adapter: TypeAdapter[Any] = TypeAdapter(form)
@@ -81,7 +81,7 @@ def _is_msgspecs(form: Any) -> bool:
 
 def _inner_schema(form: Any, shared: dict[str, Schema]) -> Schema:
     """Give the schema of what msgspec leaves to its hook."""
-    if not is_model(form):
+    if not is_pydantic_model(form):
         return {}
     schema: Schema = form.model_json_schema(ref_template=REF + "{model}")
     _share(schema.pop("$defs", {}), shared)

@@ -1,20 +1,21 @@
 """Run workers step by step, in the thread or task of the test."""
 
+from typing import Any
+
 from attrs import evolve
 
 from relay_sdk._base.flow import Flow, arun, run
 from relay_sdk._engine.config import ClientConfig
-from relay_sdk._engine.polling import poll
-from relay_sdk._engine.run import Run
+from relay_sdk._engine.run import R, claim_runs
 from relay_sdk.events import Event, JobEvent
 from relay_sdk.worker import AsyncWorker, Worker
 from relay_sdk.worker.base import BaseWorker
-from relay_sdk.worker.execution import Task, outcome
-from relay_sdk.worker.tasks import passing
+from relay_sdk.worker.execution import RunningJob, execute
+from relay_sdk.worker.tasks import cancellation_types
 
 LIMIT = 1000
 
-# A worker shows its parts to nobody else.
+# The parts of a worker are private to everything else.
 # pyright: reportPrivateUsage=false
 
 
@@ -27,35 +28,35 @@ def drain(worker: Worker, *, limit: int = LIMIT) -> int:
     heartbeats: a handler that moves the clock beyond the timeout loses its job. More than `limit`
     jobs raise `RuntimeError`.
     """
-    return run(_drained(worker, limit), worker._driver.wait)
+    return run(_drain(worker, limit), worker._driver.perform)
 
 
 async def adrain(worker: AsyncWorker, *, limit: int = LIMIT) -> int:
     """Do what `drain` does, in this task."""
     # What cancels the handler cancels this task with it.
-    worker._cancellation, worker._leaving = passing(), True
+    worker._cancellation, worker._leaving = cancellation_types(), True
     try:
-        return await arun(_drained(worker, limit), worker._driver.wait)
+        return await arun(_drain(worker, limit), worker._driver.perform)
     finally:
         worker._leaving = False
 
 
-def _drained(worker: BaseWorker, limit: int) -> Flow[int]:
+def _drain(worker: BaseWorker[R, Any], limit: int) -> Flow[int]:
     raised: list[BaseException] = []
 
-    def note(event: Event) -> None:
+    def on_event(event: Event) -> None:
         """Keep what the handler raised: the worker survives it, but the test must see it."""
         if isinstance(event, JobEvent) and event.error is not None:
             raised.append(event.error)
         if worker._config.on_event is not None:
             worker._config.on_event(event)
 
-    config = evolve(worker._config, on_event=note)
+    config = evolve(worker._config, on_event=on_event)
     for count in range(limit):
-        task = yield from _next_task(worker, config)
-        if task is None:
+        job = yield from _next_job(worker, config)
+        if job is None:
             return count
-        yield from outcome(task, worker._failing, worker._cancellation)
+        yield from execute(job, worker._failure_policy, worker._cancellation)
         for error in raised:
             raise error
     raise RuntimeError(
@@ -64,9 +65,11 @@ def _drained(worker: BaseWorker, limit: int) -> Flow[int]:
     )
 
 
-def _next_task(worker: BaseWorker, config: ClientConfig) -> Flow[Task | None]:
-    for queue, task in worker._routes.items():
-        jobs, asked = yield from poll(worker._once, queue, 1)
-        for job in jobs:
-            return task(Run(config, job, asked))
+def _next_job(worker: BaseWorker[R, Any], config: ClientConfig) -> Flow[RunningJob | None]:
+    for queue, make_job in worker._routes.items():
+        runs = yield from claim_runs(
+            worker._run_kind, worker._fetch_config, queue, 1, run_config=config
+        )
+        if runs:
+            return make_job(runs[0])
     return None

@@ -1,4 +1,4 @@
-"""Workers: what takes jobs, runs them, and tells the server what came of each."""
+"""Workers claim jobs, run their handlers, and report the outcomes to the server."""
 
 from relay_sdk.worker.execution import AsyncErrorHandler, ErrorHandler
 from relay_sdk.worker.tasks import AsyncWorker

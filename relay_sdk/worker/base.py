@@ -1,4 +1,4 @@
-"""What workers on threads and on tasks do alike: take jobs, and come to an end."""
+"""What workers on threads and on tasks have in common: fetching jobs, and stopping."""
 
 import os
 from abc import ABC, abstractmethod
@@ -7,46 +7,47 @@ from functools import partial
 from inspect import isasyncgenfunction, isgeneratorfunction
 from math import inf
 from types import NoneType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from attrs import evolve
 
 from relay_sdk._base.clock import Stopped
-from relay_sdk._base.flow import Flow, Invoke, bounded, sleep
+from relay_sdk._base.flow import Flow, Invoke, sleep, with_timeout
 from relay_sdk._base.log import logger
-from relay_sdk._base.validation import check_seconds, check_type, check_whole, job_label
+from relay_sdk._base.validation import check_int_range, check_seconds, check_type, job_label
 from relay_sdk._base.wakeup import AsyncWakeup, Wakeup
 from relay_sdk._engine.driver import AsyncDriver, Driver
 from relay_sdk._engine.heartbeats import BaseHeartbeatScheduler
-from relay_sdk._engine.polling import poll
-from relay_sdk._engine.run import Run
+from relay_sdk._engine.run import R, claim_runs
 from relay_sdk.backoff import Backoff
 from relay_sdk.exceptions import ClientStateError, RelayError
-from relay_sdk.job import RawJob
-from relay_sdk.worker.execution import FailurePolicy, HandlerInterrupted, Task, outcome
-from relay_sdk.worker.fetching import Ask, Slots
+from relay_sdk.worker.execution import FailurePolicy, HandlerInterrupted, RunningJob, execute
+from relay_sdk.worker.fetching import Fetch, Slots
+
+H = TypeVar("H", bound=BaseHeartbeatScheduler)
 
 ONCE = Backoff(retries=0)
-MOST_JOBS = 1_000_000
-MOST_RETRIES = 1000
-LAST_CALL = 5.0
-"""Seconds that handlers have to end after they were told to."""
-LAST_WORD = 5.0
-"""Seconds that a worker takes at most to put back what still runs then."""
-LAST_REPLY = 2.0
-"""Seconds that a worker which stops waits at most for jobs that are on their way."""
+MAX_CONCURRENCY = 1_000_000
+MAX_RETRIES = 1000
+CANCEL_GRACE = 5.0
+"""Seconds that handlers have to end after they were asked to stop."""
+RELEASE_TIMEOUT = 5.0
+"""The longest time that a stopping worker takes to put back the jobs that still run, in seconds."""
+FETCH_DRAIN_TIMEOUT = 2.0
+"""The longest time that a stopping worker waits for the replies to its fetches, in seconds."""
 LINGER = 0.002
-"""Seconds that a free slot waits for others, until half of them are free."""
-LONGEST_WAIT = 60.0
-"""Seconds, after which a worker looks whether there is something to do."""
-HELD = 0.25
-"""Seconds after which the server holds a request that it may hold: no jobs are on their way."""
+"""Seconds that a fetch waits for more free slots while fewer than half of them are free."""
+MAX_WAIT = 60.0
+"""The longest wait between two looks at whether a fetch is due, in seconds."""
+LONG_POLL_SETTLES_AFTER = 0.25
+"""Seconds after which the server holds a long poll: by then no jobs are on their way."""
 
 
-class BaseWorker(ABC):
+class BaseWorker(ABC, Generic[R, H]):
     """The settings and the flows of a worker."""
 
-    _keeper: BaseHeartbeatScheduler
+    _run_kind: type[R]
+    _heartbeats: H
     _wakeup: Wakeup | AsyncWakeup
     _slots: Slots
     _cancellation: tuple[type[BaseException], ...] = ()
@@ -60,51 +61,50 @@ class BaseWorker(ABC):
         on_error: Callable[[Any, Exception], object] | None,
         on_retries_exhausted: Callable[[Any, Exception], object] | None,
     ) -> None:
-        check_whole("concurrency", concurrency, 1, MOST_JOBS)
+        check_int_range("concurrency", concurrency, 1, MAX_CONCURRENCY)
         check_seconds("graceful_shutdown_timeout", graceful_shutdown_timeout)
         check_type(
             "retry must be a Backoff", retry, (Backoff, NoneType), "write Backoff(retries=3)"
         )
-        if retry is not None and not (retry.retries and retry.retries <= MOST_RETRIES):
-            raise ValueError(f"retry needs a number of retries, from 1 to {MOST_RETRIES}")
+        if retry is not None and not (retry.retries and retry.retries <= MAX_RETRIES):
+            raise ValueError(f"retry needs a number of retries, from 1 to {MAX_RETRIES}")
         self.concurrency: int = concurrency
         self._config = driver.config
         self._http = driver.http
-        self._once = evolve(driver.config, next_backoff=ONCE, retry_backoff=ONCE)
+        self._fetch_config = evolve(driver.config, next_backoff=ONCE, retry_backoff=ONCE)
         self._graceful_shutdown_timeout = graceful_shutdown_timeout
-        self._failing = FailurePolicy(retry, on_error, on_retries_exhausted)
-        self._routes: dict[str, Callable[[Run], Task]] = {}
-        self._running: set[Task] = set()
+        self._failure_policy = FailurePolicy(retry, on_error, on_retries_exhausted)
+        self._routes: dict[str, Callable[[R], RunningJob]] = {}
+        self._running: set[RunningJob] = set()
         self._stopping = False
         self._begun = False
-        self._hint = ""
-        self._process = os.getpid()
+        self._signal_hint = ""
+        self._pid = os.getpid()
 
     def stop(self) -> None:
-        """Ask the worker to stop, from any thread; `run` returns when it has.
+        """Ask the worker to stop; `run` returns once it has stopped.
 
-        An `AsyncWorker` is asked from a task. In a signal's handler, start a thread that asks.
+        Call it from any thread, for an `AsyncWorker` from a task of its event loop. In a signal
+        handler, start a thread that calls it.
         """
         self._stopping = True
         self._wakeup.notify()
 
-    def _route(self, queue: str, handler: object, task: Callable[[Run], Task]) -> Self:
-        """Work on a queue."""
+    def _route(self, queue: str, handler: object, make_job: Callable[[R], RunningJob]) -> Self:
+        """Let a handler run the jobs of a queue."""
         if self._begun:
             raise RuntimeError("add queues before the worker runs")
         if isgeneratorfunction(handler) or isasyncgenfunction(handler):
-            raise TypeError(
-                f"the handler of {job_label(queue)} has a yield: called, it would not run"
-            )
+            raise TypeError(f"the handler of {job_label(queue)} must not be a generator function")
         if queue in self._routes:
             raise ValueError(f"{job_label(queue)} has a handler already")
-        self._routes[queue] = task
+        self._routes[queue] = make_job
         return self
 
     def _begin(self) -> None:
         """Refuse to run twice, or in a child of the process that made the worker."""
-        check_whole("concurrency", self.concurrency, 1, MOST_JOBS)
-        if os.getpid() != self._process:
+        check_int_range("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
+        if os.getpid() != self._pid:
             raise RuntimeError("this worker was made before a fork: make one in each process")
         if self._begun:
             raise RuntimeError("this worker has run already: make a new one")
@@ -114,154 +114,175 @@ class BaseWorker(ABC):
         names = ", ".join(map(repr, queues))
         logger.info("working on %s at %s, %d at a time", names, self._http.url, self.concurrency)
 
-    def _signalled(self) -> None:
-        """Stop, as a signal asks for."""
-        self._hint = "; Ctrl-C again ends at once"
+    def _stop_on_signal(self) -> None:
+        """Stop after a signal."""
+        self._signal_hint = "; Ctrl-C again ends at once"
         self.stop()
 
     @abstractmethod
-    def _start(self, task: Task) -> None:
-        """Run `_work` for a job, beside the others."""
+    def _start(self, job: RunningJob) -> None:
+        """Run `_execute` in a thread or task of its own."""
 
     @abstractmethod
-    def _start_asking(self) -> None:
-        """Run `_take_jobs`, beside the jobs."""
+    def _start_fetching(self) -> None:
+        """Run `_fetch_all` in a thread or task of its own."""
 
-    def _life(self) -> Flow[None]:
-        """Take jobs until told to stop, and let them end."""
+    def _work(self) -> Flow[None]:
+        """Fetch jobs until the worker is asked to stop, and then end the running ones."""
         while not self._stopping:
-            self._fill()
-            seconds = min(self._slots.wait(), LONGEST_WAIT)
+            self._fill_slots()
+            seconds = min(self._slots.until_due(), MAX_WAIT)
             if not (yield Invoke(partial(self._wakeup.wait, seconds))):
                 self._slots.waited(seconds)
-        yield from self._end()
+        hint = f"they have {self._graceful_shutdown_timeout:g} s{self._signal_hint}"
+        logger.info("stopping; %d jobs are running; %s", len(self._running), hint)
+        yield from self._stop_fetching()
+        yield from self._let_jobs_finish()
+        yield from self._ask_handlers_to_stop()
+        yield from self._put_back_jobs(RELEASE_TIMEOUT)
 
-    def _fill(self) -> None:
-        """Ask for jobs if there are slots for them."""
-        if not self._stopping and self._slots.call():
-            self._start_asking()
+    # Fetching
 
-    def _take_jobs(self, cut: Callable[[], object]) -> Flow[None]:
-        """Send the slots' requests until there is none; `cut` ends the one that is on its way."""
+    def _fill_slots(self) -> None:
+        """Start fetching if a fetch is due and slots are free for it."""
+        if not self._stopping and self._slots.needs_fetcher():
+            self._start_fetching()
+
+    def _fetch_all(self, cancel: Callable[[], object]) -> Flow[None]:
+        """Fetch jobs while a fetch is due; `cancel` ends the request that is under way."""
         more = True
         while more:
-            if self._slots.few and not self._stopping:
+            if self._slots.mostly_taken and not self._stopping:
                 yield from sleep(LINGER)
-            ask = None if self._stopping else self._slots.ask(cut)
-            if ask is None:
+            fetch = None if self._stopping else self._slots.reserve(cancel)
+            if fetch is None:
                 return
-            self._fill()  # there may be slots for another
-            more = yield from self._ask(ask)
+            self._fill_slots()  # there may be slots for another fetch
+            more = yield from self._fetch(fetch)
 
-    def _ask(self, ask: Ask) -> Flow[bool]:
-        """Ask for jobs once, and start them; tell whether to go on with the next request."""
-        jobs: list[RawJob] = []
+    def _fetch(self, fetch: Fetch) -> Flow[bool]:
+        """Send a fetch and start its jobs; return whether another fetch is due."""
+        queue = fetch.queue.name
+        runs: list[R] = []
         try:
-            jobs, asked = yield from poll(self._once, ask.queue.name, ask.jobs, long_poll=ask.hold)
-            self._slots.answered(ask, len(jobs))
+            runs = yield from claim_runs(
+                self._run_kind,
+                self._fetch_config,
+                queue,
+                fetch.jobs,
+                long_poll=fetch.long_poll,
+                run_config=self._config,
+            )
+            self._slots.succeeded(fetch, len(runs))
         except ClientStateError:
             self._slots.close()
             raise
         except RelayError as error:
-            self._slots.failed(ask, error)
+            self._slots.failed(fetch, error)
             return False
         finally:
-            self._slots.free(ask, len(jobs))
-            if self._stopping or not jobs:
+            self._slots.free_unused(fetch, len(runs))
+            if self._stopping or not runs:
                 self._wakeup.notify()
-        tasks = [self._routes[ask.queue.name](Run(self._config, job, asked)) for job in jobs]
-        for task in tasks:
-            self._running.add(task)
-            self._keeper.add(task)
-        for task in tasks:
+        jobs = [self._routes[queue](run) for run in runs]
+        for job in jobs:
+            self._running.add(job)
+            self._heartbeats.add(job)
+        for job in jobs:
             if self._stopping:
-                task.handle = _too_late
-            self._start(task)
-        return self._slots.call()
+                job.call_handler = _refuse_late_job
+            self._start(job)
+        return self._slots.needs_fetcher()
 
-    def _work(self, task: Task) -> Flow[None]:
+    # Running
+
+    def _execute(self, job: RunningJob) -> Flow[None]:
         """Run a job to its end."""
         try:
-            returned = partial(self._returned, task)
-            yield from outcome(task, self._failing, self._cancellation, returned)
+            on_return = partial(self._handler_returned, job)
+            yield from execute(job, self._failure_policy, self._cancellation, on_return)
         except Stopped:
-            task.run.log.warning("the end of %s could not be told", task.run.where)
-            task.run.left = True
+            job.run.log.warning("could not report the outcome of %s before the end", job.run.label)
+            job.run.lifecycle.abandon()
         finally:
-            self._ended(task)
+            self._job_ended(job)
 
-    def _returned(self, task: Task) -> None:
-        """Free the slot of a job whose handler has returned, before the server has heard of it."""
-        task.returned = self._slots.returned()
-        if task.returned:
-            self._fill()
+    def _handler_returned(self, job: RunningJob) -> None:
+        """Free the slot of a job whose handler has returned, before its completion is sent."""
+        job.slot_is_free = self._slots.free_early()
+        if job.slot_is_free:
+            self._fill_slots()
 
-    def _ended(self, task: Task) -> None:
-        """Forget a job that has ended."""
-        self._keeper.drop(task)
-        if task.run.over:
-            self._running.discard(task)
-        self._slots.ended(returned=task.returned)
+    def _job_ended(self, job: RunningJob) -> None:
+        self._heartbeats.drop(job)
+        if job.run.is_over:
+            self._running.discard(job)
+        self._slots.free(freed_early=job.slot_is_free)
         if self._stopping:
             self._wakeup.notify()
-        elif not task.returned:
-            self._fill()
+        elif not job.slot_is_free:
+            self._fill_slots()
 
-    def _end(self) -> Flow[None]:
-        """Let the running jobs end, tell those that do not, and put back what still runs."""
-        left = f"they have {self._graceful_shutdown_timeout:g} s" + self._hint
-        logger.info("stopping; %d jobs are running; %s", len(self._running), left)
+    # The stages of a stop
+
+    def _stop_fetching(self) -> Flow[None]:
+        """Fetch no more jobs, and wait for the replies that may have some."""
         self._slots.close()
-        monotonic, asks = self._config.clock.monotonic, self._slots.asks
-        fresh = max((ask.sent for ask in list(asks) if ask.hold), default=-inf) + HELD
-        yield from self._until(lambda: not asks, min(fresh - monotonic(), HELD))
-        self._cut(held=True)
-        yield from self._until(lambda: not asks, LAST_REPLY)
-        self._cut(held=False)
-        yield from self._until(lambda: not self._running, self._graceful_shutdown_timeout)
-        for task in list(self._running):
-            task.run.stopping = True
-            task.cancel()
-        yield from self._until(lambda: not self._running, LAST_CALL)
-        yield from self._put_back(LAST_WORD)
+        monotonic, fetches = self._config.clock.monotonic, self._slots.fetches
+        last_held = max((fetch.sent_at for fetch in list(fetches) if fetch.long_poll), default=-inf)
+        settles_in = last_held + LONG_POLL_SETTLES_AFTER - monotonic()
+        yield from self._wait_until(lambda: not fetches, min(settles_in, LONG_POLL_SETTLES_AFTER))
+        for fetch in list(fetches):
+            if fetch.long_poll:
+                fetch.cancel()
+        yield from self._wait_until(lambda: not fetches, FETCH_DRAIN_TIMEOUT)
+        for fetch in list(fetches):
+            fetch.cancel()
 
-    def _cut(self, *, held: bool) -> None:
-        """End the requests for jobs that the server holds, or all that can be ended."""
-        for ask in list(self._slots.asks):
-            if ask.hold or not held:
-                ask.cut()
+    def _let_jobs_finish(self) -> Flow[None]:
+        """Wait for the running jobs to end."""
+        yield from self._wait_until(lambda: not self._running, self._graceful_shutdown_timeout)
 
-    def _until(self, over: Callable[[], bool], seconds: float) -> Flow[None]:
-        """Wait until something is over, some seconds at most."""
-        monotonic = self._config.clock.monotonic
-        until = monotonic() + seconds
-        news = True
-        while news and not over() and (left := until - monotonic()) > 0:
-            news = yield Invoke(partial(self._wakeup.wait, left))
+    def _ask_handlers_to_stop(self) -> Flow[None]:
+        """Ask the handlers that still run to stop, cancel those that can be cancelled, and wait."""
+        for job in list(self._running):
+            job.run.lifecycle.request_stop()
+            job.cancel()
+        yield from self._wait_until(lambda: not self._running, CANCEL_GRACE)
 
-    def _put_back(self, seconds: float) -> Flow[None]:
-        """Put back the jobs that still run, and tell how others have ended, if there is time.
+    def _put_back_jobs(self, seconds: float) -> Flow[None]:
+        """Put back the jobs that still run, and report the outcome of others, as time permits.
 
-        What cannot be told in time is left to its timeout.
+        The remaining jobs are left to their timeouts.
         """
         monotonic = self._config.clock.monotonic
         until = monotonic() + seconds
-        for task in list(self._running):
-            run = task.run
-            if run.over or run.handled:
+        for job in list(self._running):
+            run = job.run
+            if run.is_over or run.handler_is_ending:
                 continue
-            meant = run.meant
-            what = "waits for the server" if meant else "still runs"
+            pending = run.lifecycle.pending_end
+            what = "waits for the server" if pending else "still runs"
             try:
-                yield from bounded((meant or run.release)(), monotonic, until - monotonic())
+                yield from with_timeout(
+                    (pending or run.interrupt)(), monotonic, until - monotonic()
+                )
             except (RelayError, TimeoutError) as error:
-                if not run.ended:  # in this moment, by itself
-                    run.log.warning("%s %s; it is left to its timeout: %s", run.where, what, error)
+                if not run.lifecycle.is_ended:  # its own thread or task may have just ended it
+                    run.log.warning("%s %s; it is left to its timeout: %s", run.label, what, error)
             else:
-                if meant is None:
-                    run.log.warning("%s %s; it is put back", run.where, what)
-            run.left = True
+                if pending is None:
+                    run.log.warning("%s %s; it is put back into its queue", run.label, what)
+            run.lifecycle.abandon()
+
+    def _wait_until(self, condition: Callable[[], bool], seconds: float) -> Flow[None]:
+        """Wait until a condition is true, for some seconds at most."""
+        monotonic = self._config.clock.monotonic
+        until = monotonic() + seconds
+        notified = True
+        while notified and not condition() and (left := until - monotonic()) > 0:
+            notified = yield Invoke(partial(self._wakeup.wait, left))
 
 
-def _too_late() -> None:
+def _refuse_late_job() -> None:
     raise HandlerInterrupted("came while the worker stops")

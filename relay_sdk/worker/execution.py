@@ -1,4 +1,4 @@
-"""What becomes of a job: its handler returns, raises, loses the job, or is told to leave."""
+"""Running one job: its handler returns, raises, loses the job, or is interrupted."""
 
 import logging
 import os
@@ -6,50 +6,50 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
 
 from relay_sdk._base.flow import Flow, Invoke, sleep
-from relay_sdk._base.fork import process
+from relay_sdk._base.fork import process_id
 from relay_sdk._base.log import logger
 from relay_sdk._engine.heartbeats import Lease
 from relay_sdk._engine.retries import requested_delay
 from relay_sdk._engine.run import Run
+from relay_sdk._engine.run_state import End
 from relay_sdk.backoff import Backoff
-from relay_sdk.events import JobEvent, tell
+from relay_sdk.events import JobEvent, JobEventKind, emit
 from relay_sdk.exceptions import RelayError, RetryableError
 from relay_sdk.helper import AsyncJobHelper, JobHelper
 
 ErrorHandler: TypeAlias = Callable[[JobHelper[Any, Any], Exception], object]
-"""What a `Worker` tells of a handler's exception."""
+"""A function that a `Worker` calls with an exception of a handler."""
 
 AsyncErrorHandler: TypeAlias = Callable[[AsyncJobHelper[Any, Any], Exception], Awaitable[object]]
-"""What an `AsyncWorker` tells of a handler's exception."""
+"""A function that an `AsyncWorker` calls with an exception of a handler."""
 
-Kind: TypeAlias = Literal["started", "ended", "failed", "lost", "retried", "released"]
-
-MOMENT = 0.05
-"""Seconds between two looks at whether an end of the handler's own is still under way."""
-AWAY = Backoff(0.5, maximum=5.0)
-"""Seconds between attempts to reach a server that is away."""
+OUTAGE_BACKOFF = Backoff(0.5, maximum=5.0)
+"""Seconds between attempts to reach a server that cannot be reached."""
 
 
 class ExitForkedChild:
-    """Where a handler runs: the child of one that forks ends there, for the job is its parent's."""
+    """A block in which a handler runs. If the handler forks, the child exits at its end.
+
+    Only the parent process may report the outcome of the job.
+    """
 
     def __enter__(self) -> None:
-        self._parent = process()
+        self._parent = process_id()
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if process() != self._parent:
+        if process_id() != self._parent:
             os._exit(kind is not None)
 
 
 class HandlerInterrupted(BaseException):
-    """The handler was made to leave before it had done its job, or never began; it says which.
+    """The handler was made to leave before it was done, or never began; the text says which.
 
-    That is no failure of the handler, and so no `Exception`.
+    The handler has not failed, so this is not an `Exception`.
     """
 
 
@@ -63,134 +63,127 @@ class FailurePolicy:
 
 
 @define(eq=False)
-class Task(Lease):
-    """A job in a slot, with its helper, and with what calls its handler."""
+class RunningJob(Lease):
+    """A job in a slot, with its helper, and with the function that calls its handler."""
 
     helper: JobHelper[Any, Any] | AsyncJobHelper[Any, Any] = field(kw_only=True)
-    handle: Callable[[], object] = field(kw_only=True)
-    returned: bool = field(default=False, kw_only=True)
-    """Whether the handler has returned, and its slot was freed."""
+    call_handler: Callable[[], object] = field(kw_only=True)
+    slot_is_free: bool = field(default=False, kw_only=True)
+    """Whether the handler has returned, and its slot was freed before the job has ended."""
 
 
-def outcome(
-    task: Task,
-    failing: FailurePolicy,
+def execute(
+    job: RunningJob,
+    policy: FailurePolicy,
     cancellation: tuple[type[BaseException], ...] = (),
-    returned: Callable[[], object] = lambda: None,
+    on_return: Callable[[], object] = lambda: None,
 ) -> Flow[None]:
-    """Request the handler, and tell the server what came of it, unless the handler has.
+    """Call the handler and report the outcome to the server, unless the handler has done so.
 
-    What is a `cancellation` passes. `returned` is called when the handler has, and nothing is left
-    but to tell that.
+    Exceptions of the types in `cancellation` are raised again. `on_return` is called when the
+    handler has returned and only the completion is left to do.
     """
-    run = task.run
-    if loud := logger.isEnabledFor(logging.DEBUG):
-        run.log.debug("%s begins", run.where)
-    _tell(run, "started")
+    run = job.run
+    if debug := logger.isEnabledFor(logging.DEBUG):
+        run.log.debug("%s begins", run.label)
+    _emit(run, "started")
     raised: BaseException | None = None
-    done, seconds, began = False, 0.0, time.monotonic()
+    returned, seconds, began = False, 0.0, time.monotonic()
     try:
         try:
-            yield Invoke(task.handle)
-            done = True
+            yield Invoke(job.call_handler)
+            returned = True
         finally:
             seconds = time.monotonic() - began
-        run.check_kept()
-    except HandlerInterrupted as why:
-        run.log.warning("%s %s; it is put back", run.where, why)
-        yield from _end(run, run.release)
+        run.check_not_lost()
+    except HandlerInterrupted as reason:
+        run.log.warning("%s %s; it is put back into its queue", run.label, reason)
+        yield from _report_end(run, run.interrupt)
     except Exception as error:
-        raised = None if done else error
-        if run.lost is None:
-            run.log.exception("the handler of %s failed", run.where)
-        yield from _report(task, failing.on_error, error)
-        yield from _retry(task, failing, error)
+        raised = None if returned else error
+        if run.lifecycle.lost_reason is None:
+            run.log.exception("the handler of %s failed", run.label)
+        yield from _call_error_handler(job, policy.on_error, error)
+        yield from _retry(job, policy, error)
     except cancellation:
-        run.log.warning("%s was cancelled", run.where)
-        raise  # to who has cancelled it, and puts it back
+        run.log.warning("%s was cancelled", run.label)
+        raise  # the worker that cancelled it puts the job back
     except BaseException as error:
         raised = error
         what = "exited" if isinstance(error, SystemExit) else f"raised {type(error).__name__}"
-        run.log.exception("the handler of %s %s; it is left to its timeout", run.where, what)
+        run.log.exception("the handler of %s %s; it is left to its timeout", run.label, what)
     else:
-        returned()
-        yield from _end(run, run.complete)
+        on_return()
+        yield from _report_end(run, run.complete)
     finally:
-        if run.lost is not None:
-            run.log.warning("%s was lost while it ran: %s", run.where, run.lost)
-        if loud:
-            run.log.debug("%s has ended after %.3f s", run.where, time.monotonic() - began)
-        _tell(run, _kind(run, done=done, failed=raised is not None), seconds, raised)
-        raised = None  # whose traceback holds this frame
-    run.left = True  # so that a helper which outlives its run does no harm
+        lifecycle = run.lifecycle
+        if lifecycle.lost_reason is not None:
+            run.log.warning("%s was lost while it ran: %s", run.label, lifecycle.lost_reason)
+        if debug:
+            run.log.debug("%s has ended after %.3f s", run.label, time.monotonic() - began)
+        failed = raised is not None or (returned and not lifecycle.is_ended)
+        _emit(run, lifecycle.outcome(failed=failed), seconds, raised)
+        raised = None  # its traceback refers to this frame
+    lifecycle.abandon()  # a helper that outlives its run can do no harm
 
 
-def _retry(task: Task, failing: FailurePolicy, error: Exception) -> Flow[None]:
-    """Put a failed job back after a wait, or give it up. Without `retry` its timeout does that."""
-    run = task.run
-    if failing.retry is None or run.over:
+def _retry(job: RunningJob, policy: FailurePolicy, error: Exception) -> Flow[None]:
+    """Queue a failed job again after a delay, or give it up. Without `retry` it times out."""
+    run = job.run
+    if policy.retry is None or run.is_over:
         return
-    failures, limit = run.count.failures, failing.retry.retries or 0
+    failures, limit = run.failure_count.failures, policy.retry.retries or 0
     if run.raw.max_retries is not None:
         limit = min(limit, run.raw.max_retries)
     if failures < limit:
-        wait = next(islice(failing.retry, failures, None))
-        yield from _end(run, partial(run.release, delay=wait, count_as_failure=True))
+        delay = next(islice(policy.retry, failures, None))
+        yield from _report_end(run, partial(run.retry, delay))
         return
-    run.log.error("%s is given up", run.where)
-    if (yield from _report(task, failing.on_retries_exhausted, error)):
-        yield from _end(run, run.complete)
+    run.log.error("%s has used up its retries", run.label)
+    if (yield from _call_error_handler(job, policy.on_retries_exhausted, error)):
+        yield from _report_end(run, run.give_up)
 
 
-def _report(
-    task: Task, report: Callable[[Any, Exception], object] | None, error: Exception
+def _call_error_handler(
+    job: RunningJob, handler: Callable[[Any, Exception], object] | None, error: Exception
 ) -> Flow[bool]:
-    """Tell the user's function of an exception; what it raises is logged."""
+    """Call an error handler of the user; return whether it succeeded. Its exception is logged."""
     try:
-        if report is not None:
-            yield Invoke(partial(report, task.helper, error))
+        if handler is not None:
+            yield Invoke(partial(handler, job.helper, error))
     except Exception:
-        task.run.log.exception("the report about %s failed", task.run.where)
+        job.run.log.exception("the error handler for %s failed", job.run.label)
         return False
     return True
 
 
-def _end(run: Run, end: Callable[[], Flow[None]]) -> Flow[None]:
-    """Tell the server how the run ends, as long as the job is ours."""
-    run.meant = end
-    waits: Iterator[float] | None = None  # most need none
-    while run.handled:  # in a thread or task that the handler has left behind
-        yield from sleep(MOMENT)
-    while not run.over:
+def _report_end(run: Run, end: End) -> Flow[None]:
+    """Send the end of a run until the server answers, as long as the job is held."""
+    run.lifecycle.plan_end(end)
+    waits: Iterator[float] | None = None  # most ends need none
+    if run.handler_is_ending:  # in a thread or task that the handler has left behind
+        yield Invoke(run.wait_for_handler)
+    while not run.is_over:
         try:
             yield from end()
         except RetryableError as error:
             run.log.warning("%s", error)
-            waits = waits or iter(AWAY)
-            yield from sleep(max(next(waits), requested_delay(error, AWAY)))
+            waits = waits or iter(OUTAGE_BACKOFF)
+            yield from sleep(max(next(waits), requested_delay(error, OUTAGE_BACKOFF)))
         except RelayError:
             run.log.exception(
-                "the end of %s could not be told; it is left to its timeout", run.where
+                "could not report the outcome of %s; it is left to its timeout", run.label
             )
             return
 
 
-def _kind(run: Run, *, done: bool, failed: bool) -> Kind:
-    """Give the kind of event that tells of the run's end; `done` is a handler that has returned."""
-    if run.lost is not None:
-        return "lost"
-    if run.released:
-        return "retried" if failed else "released"
-    if failed or (done and not run.ended):
-        return "failed"
-    return "ended" if run.ended else "released"  # by whoever has cancelled it
-
-
-def _tell(run: Run, kind: Kind, seconds: float = 0.0, error: BaseException | None = None) -> None:
-    """Tell `on_event`, if there is one."""
+def _emit(
+    run: Run, kind: JobEventKind, seconds: float = 0.0, error: BaseException | None = None
+) -> None:
+    """Call `on_event`, if there is one."""
     if run.config.on_event is not None:
-        attempt = run.count.failures + 1
+        attempt = run.failure_count.failures + 1
         event = JobEvent(
             kind=kind, raw=run.raw, attempt=attempt, seconds=seconds, error=error, _types=run.types
         )
-        tell(run.config.on_event, event)
+        emit(run.config.on_event, event)

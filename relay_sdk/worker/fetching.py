@@ -1,4 +1,4 @@
-"""Which queue is asked for jobs, when, and for how many: no slot is promised twice."""
+"""Which queue to fetch jobs from, when, and how many: no slot is reserved twice."""
 
 import logging
 import threading
@@ -12,183 +12,192 @@ from relay_sdk._base.log import logger
 from relay_sdk._engine.retries import requested_delay
 from relay_sdk.backoff import Backoff
 from relay_sdk.exceptions import RelayError, RetryableError
-from relay_sdk.worker.execution import AWAY
+from relay_sdk.worker.execution import OUTAGE_BACKOFF
 
-MOST_AT_ONCE = 250
-"""Jobs that one request asks for at most: what comes is read and started in one go."""
-REMIND = 300.0
-"""Seconds after which trouble that lasts is said again."""
+MAX_JOBS_PER_FETCH = 250
+"""The most jobs that one fetch asks for: its jobs are decoded and started in one go."""
+LOG_AGAIN_AFTER = 300.0
+"""Seconds after which a lasting outage is logged again."""
 
 
 @define(eq=False)
 class _Queue:
-    """What is known of a queue."""
+    """The state of a queue, as its last replies show it."""
 
     name: str
-    more: bool | None = None
-    """Whether the last answer was full; `None` before the first."""
-    asks: int = 0
+    has_more: bool | None = None
+    """Whether the last fetch got all jobs that it asked for; `None` before the first reply."""
+    fetches: int = 0
     due: float = -inf
-    idle: Iterator[float] | None = None
-    """The waits of one that is empty."""
-    away: Iterator[float] | None = None
-    """The waits of one that cannot be asked."""
+    idle_waits: Iterator[float] | None = None
+    """The delays between fetches while the queue is empty."""
+    outage_waits: Iterator[float] | None = None
+    """The delays between fetches while they fail."""
 
 
 @frozen(eq=False)
-class Ask:
-    """A request for jobs, and whether the server may hold it until there is one."""
+class Fetch:
+    """A request for jobs. With `long_poll` the server may hold it until there is a job."""
 
     queue: _Queue
     jobs: int
-    hold: bool
-    sent: float
-    cut: Callable[[], object]
+    long_poll: bool
+    sent_at: float
+    cancel: Callable[[], object]
 
 
 class Slots:
-    """The slots of one worker: each is free, promised to a request, or has a handler that runs.
+    """The slots of one worker: each is free, reserved by a fetch, or taken by a running handler.
 
-    A queue has one request on its way, and a second one while it has more jobs and half of the
-    slots are free. One that is empty is asked again after a growing wait, counted from when it was
-    asked last: a request that the server has held is followed by the next at once. Of several
-    queues, the one that was asked longest ago comes first.
+    A queue has one fetch under way, and a second one while it has more jobs and half of the slots
+    are free. An empty queue is polled again after a growing delay, counted from its last fetch: a
+    fetch that the server has held is followed by the next at once. Of several queues, the one whose
+    last fetch is oldest comes first.
     """
 
     def __init__(self, number: int, queues: list[str], idle: Backoff, clock: Clock) -> None:
-        self.asks: set[Ask] = set()  # that are on their way
+        self.fetches: set[Fetch] = set()  # those under way
         self._number = number
         self._free = number
-        self._ending = 0  # whose handlers have returned, and whose slots are free
+        self._freed_early = 0  # slots whose handlers have returned, and whose jobs have not ended
         self._idle = idle
         self._clock = clock
         self._lock = threading.Lock()
         self._queues = [_Queue(name) for name in queues]
-        self._called = False
-        self._asked_at = self._reached = -inf
-        self._said: tuple[str, float] | None = None
+        self._fetcher_called = False
+        self._looked_at = self._reached = -inf
+        self._logged: tuple[str, float] | None = None
 
-    def call(self) -> bool:
-        """Tell whether someone is to come and `ask`, whom nobody has called yet."""
+    def needs_fetcher(self) -> bool:
+        """Return whether a fetch is due and nothing was started yet that will `reserve` it.
+
+        The caller must then start a thread or task that does.
+        """
         with self._lock:
-            if self._called or self._next(self._now()) is None:
+            if self._fetcher_called or self._next(self._now()) is None:
                 return False
-            self._called = True
+            self._fetcher_called = True
             return True
 
-    def ask(self, cut: Callable[[], object] = lambda: None) -> Ask | None:
-        """Promise slots to a request that is to be sent now, if there is one; `cut` ends it."""
+    def reserve(self, cancel: Callable[[], object] = lambda: None) -> Fetch | None:
+        """Reserve slots for a fetch that is to be sent now, if one is due; `cancel` ends it."""
         with self._lock:
-            self._called = False
+            self._fetcher_called = False
             now = self._now()
             queue = self._next(now)
             if queue is None:
                 return None
-            jobs, hold = min(self._free, MOST_AT_ONCE), queue.more is False
-            if hold and len(self._queues) > 1:
-                # A held request keeps its slots from the other queues: it has one, and only while
-                # no queue has work for it and most are left.
-                quiet = not any(queue.more for queue in self._queues)
-                hold = quiet and self._number >= 2 * len(self._queues)
-                jobs = 1 if hold else jobs
+            jobs, long_poll = min(self._free, MAX_JOBS_PER_FETCH), queue.has_more is False
+            if long_poll and len(self._queues) > 1:
+                # A held fetch keeps its slots from the other queues. So it reserves only one, and
+                # only while all queues are empty and most slots stay free.
+                all_empty = not any(queue.has_more for queue in self._queues)
+                long_poll = all_empty and self._number >= 2 * len(self._queues)
+                jobs = 1 if long_poll else jobs
             self._queues.remove(queue)
             self._queues.append(queue)
-            queue.asks += 1
+            queue.fetches += 1
             self._free -= jobs
-            ask = Ask(queue, jobs, hold, now, cut)
-            self.asks.add(ask)
-            return ask
+            fetch = Fetch(queue, jobs, long_poll, now, cancel)
+            self.fetches.add(fetch)
+            return fetch
 
     def _next(self, now: float) -> _Queue | None:
         if not self._free:
             return None
         for queue in self._queues:
-            another = queue.asks == 1 and queue.more and not self.few
-            if queue.due <= now and (not queue.asks or another):
+            second = queue.fetches == 1 and queue.has_more and not self.mostly_taken
+            if queue.due <= now and (not queue.fetches or second):
                 return queue
         return None
 
     @property
-    def few(self) -> bool:
-        """Whether less than half of the slots are free."""
+    def mostly_taken(self) -> bool:
+        """Whether fewer than half of the slots are free."""
         return 2 * self._free < self._number
 
-    def wait(self) -> float:
-        """Give the seconds until somebody may have to be called again."""
+    def until_due(self) -> float:
+        """Return the seconds until a fetch may be due."""
         with self._lock:
             now = self._now()
-            self._asked_at = now
-            if not self._called and self._next(now):
+            self._looked_at = now
+            if not self._fetcher_called and self._next(now):
                 return 0.0
             return min((queue.due for queue in self._queues if queue.due > now), default=inf) - now
 
     def waited(self, seconds: float) -> None:
-        """Note that so much time has passed: a clock of tests stands still while threads wait."""
+        """Note that some seconds have passed: the clock of a test stops while threads wait."""
         with self._lock:
-            self._reached = self._asked_at + seconds
+            self._reached = self._looked_at + seconds
 
     def _now(self) -> float:
         return max(self._clock.monotonic(), self._reached)
 
-    def free(self, ask: Ask, jobs: int = 0) -> None:
-        """Free the slots that a request was promised and has no jobs for."""
+    def free_unused(self, fetch: Fetch, jobs: int = 0) -> None:
+        """Free the slots of a fetch that has ended, except those for the jobs that it got."""
         with self._lock:
-            self._free += ask.jobs - jobs
-            self.asks.discard(ask)
-            ask.queue.asks -= 1
+            self._free += fetch.jobs - jobs
+            self.fetches.discard(fetch)
+            fetch.queue.fetches -= 1
 
-    def returned(self) -> bool:
-        """Free the slot of a job whose handler has returned, if not too many of them are left.
+    def free_early(self) -> bool:
+        """Free the slot of a job whose handler has returned, unless too many jobs are ending.
 
-        So the request for the next job need not wait for the reply to the completion of this one.
+        So the fetch of the next job need not wait for the reply to the completion of this one.
         """
         with self._lock:
-            if self._ending == self._number:
+            if self._freed_early == self._number:
                 return False
-            self._ending += 1
+            self._freed_early += 1
             self._free += 1
             return True
 
-    def ended(self, *, returned: bool = False) -> None:
-        """Free the slot of a job, unless that was done when its handler `returned`."""
+    def free(self, *, freed_early: bool = False) -> None:
+        """Free the slot of a job that has ended, unless `free_early` has done so."""
         with self._lock:
-            if returned:
-                self._ending -= 1
+            if freed_early:
+                self._freed_early -= 1
             else:
                 self._free += 1
 
     def close(self) -> None:
-        """Ask for nothing more."""
+        """Stop fetching."""
         with self._lock:
             self._queues = []
 
-    def answered(self, ask: Ask, jobs: int) -> None:
-        """Note how many jobs came."""
-        queue = ask.queue
+    def succeeded(self, fetch: Fetch, jobs: int) -> None:
+        """Note how many jobs a fetch got."""
+        queue = fetch.queue
         with self._lock:
-            queue.more = jobs >= ask.jobs
+            queue.has_more = jobs >= fetch.jobs
             if jobs:
-                queue.idle, queue.due = None, -inf
+                queue.idle_waits, queue.due = None, -inf
             else:
-                queue.idle = queue.idle or iter(self._idle)
-                queue.due = ask.sent + next(queue.idle, self._idle.maximum)
-            back, queue.away = queue.away is not None, None
-            back = back and not any(queue.away for queue in self._queues)
-        if back:
-            self._said = None
+                queue.idle_waits = queue.idle_waits or iter(self._idle)
+                queue.due = fetch.sent_at + next(queue.idle_waits, self._idle.maximum)
+            recovered, queue.outage_waits = queue.outage_waits is not None, None
+            recovered = recovered and not any(queue.outage_waits for queue in self._queues)
+        if recovered:
+            self._logged = None
             logger.warning("the server can be reached again")
 
-    def failed(self, ask: Ask, error: RelayError) -> None:
-        """Note that a queue could not be asked; say so at first, and now and then."""
-        queue = ask.queue
+    def failed(self, fetch: Fetch, error: RelayError) -> None:
+        """Note that a fetch failed; log it the first time, and again while the outage lasts."""
+        queue = fetch.queue
         now = self._now()
         with self._lock:
-            queue.away = queue.away or iter(AWAY)
-            queue.due = now + max(next(queue.away), requested_delay(error, AWAY))
-        passing = isinstance(error, RetryableError)
-        trouble = "cannot reach the server" if passing else "the server refuses this worker"
+            queue.outage_waits = queue.outage_waits or iter(OUTAGE_BACKOFF)
+            queue.due = now + max(next(queue.outage_waits), requested_delay(error, OUTAGE_BACKOFF))
+        retryable = isinstance(error, RetryableError)
+        problem = "cannot reach the server" if retryable else "the server refuses this worker"
         level = logging.INFO
-        if self._said is None or self._said[0] != trouble or now >= self._said[1] + REMIND:
-            self._said = trouble, now
-            level = logging.WARNING if passing else logging.ERROR
-        logger.log(level, "%s; with_retries: %s", trouble, error)
+        if self._is_news(problem, now):
+            self._logged = problem, now
+            level = logging.WARNING if retryable else logging.ERROR
+        logger.log(level, "%s; retrying: %s", problem, error)
+
+    def _is_news(self, problem: str, now: float) -> bool:
+        if self._logged is None:
+            return True
+        logged, at = self._logged
+        return problem != logged or now >= at + LOG_AGAIN_AFTER

@@ -1,9 +1,9 @@
-"""SIGTERM and SIGINT as a wish to stop, for all workers of a process; the second one as without us.
+"""SIGTERM and SIGINT stop all workers of a process; a second signal acts as without the SDK.
 
-There is one owner of the two signals. Its thread reads a socket into which Python's own C code
-writes the number of each signal that comes, whatever the main thread is doing, and calls the stops
-of all workers, which wakes the main thread. A signal handler may interrupt whoever holds a lock,
-so ours does no more than bring back the handlers that were there before.
+One object owns both signals. Its thread reads a socket to which the C code of Python writes the
+number of each signal, whatever the main thread is doing. It then calls the stop function of each
+worker, which wakes the main thread. A signal handler may interrupt code that holds a lock, so the
+handler of this module only restores the handlers that were set before.
 """
 
 import os
@@ -22,7 +22,7 @@ CAUGHT = b"\0"
 
 
 class _Owner:
-    """The two signals, for as long as a worker runs in the main thread, where alone they come."""
+    """Owns both signals while a worker runs in the main thread, which alone receives them."""
 
     def __init__(self) -> None:
         self.users = 0
@@ -31,26 +31,26 @@ class _Owner:
         self._writing.setblocking(False)
         self._wakeup = signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
         if self._wakeup >= 0:
-            # An event loop is woken in this way already: its handlers, ours among them, are called.
+            # An event loop uses the wakeup already. It calls all handlers, including this one.
             signal.set_wakeup_fd(self._wakeup)
         self._thread = threading.Thread(target=self._listen, name="relay_sdk signals", daemon=True)
         self._thread.start()
 
     def install(self) -> None:
-        """Take the signals, but those that are ignored or have a handler from outside of Python."""
+        """Handle the signals, unless they are ignored or handled outside of Python."""
         for number in SIGNALS:
             if signal.getsignal(number) not in (signal.SIG_IGN, None, self._caught):
                 self._before[number] = signal.signal(number, self._caught)
 
     def restore(self) -> None:
-        """Bring back the handlers that were there before, where ours still are."""
+        """Restore the previous handlers, unless other handlers were set since."""
         before, self._before = self._before, {}
         for number, handler in before.items():
             if signal.getsignal(number) == self._caught:
                 signal.signal(number, handler)
 
     def close(self, *, forked: bool = False) -> None:
-        """Give the signals back. In a child the thread is not there."""
+        """Restore everything. In a forked child the thread does not exist."""
         self.restore()
         if self._wakeup < 0:
             current = signal.set_wakeup_fd(-1)
@@ -68,14 +68,14 @@ class _Owner:
     def _listen(self) -> None:
         came: list[int] = []
         with self._reading:
-            while news := self._reading.recv(100):
-                for byte in news:
+            while data := self._reading.recv(100):
+                for byte in data:
                     if byte in SIGNALS:
                         came.append(byte)
                     elif byte == CAUGHT[0]:
                         if len(came) > 1:
-                            # The second came before our handler was gone, which ran but once. (One
-                            # that comes in just that moment is sent a second time.)
+                            # A second signal came before the handler was restored, which ran only
+                            # once. (A signal that comes right now is sent twice.)
                             os.kill(os.getpid(), came[-1])
                         came.clear()
                     if byte in (*SIGNALS, CAUGHT[0]):
@@ -83,14 +83,14 @@ class _Owner:
 
     def _stop_all(self) -> None:
         for stop in list(_stops.values()):
-            # Each in a thread: one whose event loop is blocked keeps the signal from no other.
+            # Each in a thread, so that a worker with a blocked event loop does not delay others.
             try:
-                threading.Thread(target=_stopped, args=(stop,), daemon=True).start()
-            except RuntimeError:  # the system has no thread for it
-                _stopped(stop)
+                threading.Thread(target=_call_stop, args=(stop,), daemon=True).start()
+            except RuntimeError:  # the system has no thread left
+                _call_stop(stop)
 
 
-def _stopped(stop: Callable[[], object]) -> None:
+def _call_stop(stop: Callable[[], object]) -> None:
     try:
         stop()
     except Exception:
@@ -103,10 +103,10 @@ _owner: _Owner | None = None
 
 @contextmanager
 def stop_on_signals(stop: Callable[[], object]) -> Generator[None]:
-    """Call `stop`, from a thread, at the first signal; then, and at the end, restore the handlers.
+    """Call `stop` from a thread at the first signal; then, or at the end, restore the handlers.
 
-    Python gives signals to the main thread only: while no worker runs there, nothing is caught. A
-    worker elsewhere is stopped together with those that do.
+    Python delivers signals to the main thread only, so none is handled while no worker runs there.
+    Workers in other threads are stopped together with those of the main thread.
     """
     global _owner
     token = object()
@@ -119,7 +119,7 @@ def stop_on_signals(stop: Callable[[], object]) -> Generator[None]:
             _owner.install()
         yield
     finally:
-        # In a child that was forked meanwhile, there is nothing left to undo.
+        # In a forked child there is nothing left to undo.
         if _stops.pop(token, None) is not None and in_main and _owner is not None:
             _owner.users -= 1
             if not _owner.users:
@@ -128,7 +128,7 @@ def stop_on_signals(stop: Callable[[], object]) -> Generator[None]:
 
 
 def _forget_in_child() -> None:
-    """Let a signal to the child of a fork be none to its parent's workers."""
+    """Detach a forked child from the workers of its parent."""
     global _owner
     _stops.clear()
     if _owner is not None:

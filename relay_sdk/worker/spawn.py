@@ -10,14 +10,14 @@ from anyio import CancelScope, create_task_group, get_current_task
 Spawn: TypeAlias = Callable[..., object]
 """Starts a task with a coroutine function and its arguments."""
 
-AGAIN = 0.1
-"""Seconds after which a task that goes on is cancelled once more, as a task group does."""
+CANCEL_INTERVAL = 0.1
+"""Seconds after which a task that swallows its cancellation is cancelled again."""
 
 
 @asynccontextmanager
 async def spawning() -> AsyncGenerator[Spawn]:
-    """Give what starts tasks; at the end they are cancelled, and waited for."""
-    if asyncio_task() is None:
+    """Yield a function that starts tasks; at the end, cancel them and wait for them."""
+    if current_asyncio_task() is None:
         async with create_task_group() as group:
             yield group.start_soon
             group.cancel_scope.cancel()
@@ -36,15 +36,15 @@ async def spawning() -> AsyncGenerator[Spawn]:
             while tasks:
                 for task in tasks:
                     task.cancel()
-                await asyncio.wait(tasks, timeout=AGAIN)
+                await asyncio.wait(tasks, timeout=CANCEL_INTERVAL)
 
 
 def is_cancelled(leaving: bool) -> bool:
-    """Tell whether a job's task is cancelled by its worker, which then is `leaving`, or by trio.
+    """Return whether the task of a job is cancelled by its worker, which is `leaving`, or by trio.
 
-    On asyncio anybody can cancel a task; what others have asked for is forgotten.
+    On asyncio anything can cancel a task; a request that does not come from the worker is undone.
     """
-    task = asyncio_task()
+    task = current_asyncio_task()
     if task is None:
         return get_current_task().has_pending_cancellation()
     while not leaving and task.uncancel():
@@ -52,8 +52,8 @@ def is_cancelled(leaving: bool) -> bool:
     return leaving
 
 
-def asyncio_task() -> asyncio.Task[Any] | None:
-    """Give this task, unless it is trio's."""
+def current_asyncio_task() -> asyncio.Task[Any] | None:
+    """Return the current task on asyncio, `None` on trio."""
     try:
         return asyncio.current_task()
     except RuntimeError:

@@ -18,25 +18,31 @@ from relay_sdk._base.log import logger
 from relay_sdk._base.validation import check_type
 from relay_sdk._base.wakeup import AsyncWakeup
 from relay_sdk._engine.heartbeats import AsyncHeartbeatScheduler
-from relay_sdk._engine.run import Run
+from relay_sdk._engine.limiter import InFlightLimiter
+from relay_sdk._engine.run import Run, TaskRun
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import AsyncClient
 from relay_sdk.helper import AsyncJobHelper
 from relay_sdk.job import P, Queue, S, as_queue
-from relay_sdk.worker.base import LAST_REPLY, BaseWorker
-from relay_sdk.worker.execution import AsyncErrorHandler, ExitForkedChild, HandlerInterrupted, Task
-from relay_sdk.worker.lanes import Lanes
+from relay_sdk.worker.base import FETCH_DRAIN_TIMEOUT, BaseWorker
+from relay_sdk.worker.execution import (
+    AsyncErrorHandler,
+    ExitForkedChild,
+    HandlerInterrupted,
+    RunningJob,
+)
+from relay_sdk.worker.limited_driver import LimitedDriver
 from relay_sdk.worker.signals import stop_on_signals
 from relay_sdk.worker.spawn import Spawn, is_cancelled, spawning
 
-PAUSE = 1.0
-"""Seconds that a job keeps its slot which found no thread."""
+NO_THREAD_PAUSE = 1.0
+"""Seconds for which a job keeps its slot if the system has no thread left for its handler."""
 
-# Clients and helpers show their parts to workers only.
+# The parts of clients and helpers are private to everything but workers.
 # pyright: reportPrivateUsage=false
 
 
-class AsyncWorker(BaseWorker):
+class AsyncWorker(BaseWorker[TaskRun, AsyncHeartbeatScheduler]):
     """Takes jobs and runs each handler in a task, up to `concurrency` at a time: `Worker`, awaited.
 
     A handler that is a plain function runs in a thread. When a job is lost, its handler is
@@ -50,7 +56,8 @@ class AsyncWorker(BaseWorker):
     the worker runs.
     """
 
-    _asks: TaskGroup
+    _run_kind = TaskRun
+    _fetches: TaskGroup
     _block: TaskGroup
     _context: Context
     _leaving = False
@@ -80,9 +87,10 @@ class AsyncWorker(BaseWorker):
             on_retries_exhausted,
         )
         self._driver = client._driver
-        self._keeper = self._beats = AsyncHeartbeatScheduler(self._driver)
+        limiter = InFlightLimiter()
+        self._heartbeats = AsyncHeartbeatScheduler(self._driver, limiter)
         self._wakeup = AsyncWakeup(self._config.clock)
-        self._lanes = Lanes(self._driver)
+        self._limited_driver = LimitedDriver(self._driver, limiter)
         self._threads = CapacityLimiter(inf)  # the slots are the limit
         self._make_scope: Callable[[], CancelScope] = CancelScope
         self.add(queue, handler)
@@ -90,40 +98,42 @@ class AsyncWorker(BaseWorker):
     def add(
         self, queue: Queue[P, S] | str, handler: Callable[[AsyncJobHelper[P, S]], object]
     ) -> Self:
-        """Work on another queue too; its jobs share the slots."""
+        """Run the jobs of another queue too; all queues share the slots."""
         declared = as_queue(queue)
         given: object = handler
         called = given.func if isinstance(given, partial) else given
         plain = not (iscoroutinefunction(called) or iscoroutinefunction(type(called).__call__))
 
-        def task(run: Run) -> Task:
-            helper = AsyncJobHelper(self._lanes, run, declared)
+        def make_job(run: TaskRun) -> RunningJob:
+            helper = AsyncJobHelper(self._limited_driver, run, declared)
             call, scope = partial(handler, helper), self._make_scope()
-            handle = partial(self._handle, run, call, scope, self._threads if plain else None)
-            return Task(run, helper._beat, scope.cancel, helper=helper, handle=handle)
+            limiter = self._threads if plain else None
+            call_handler = partial(self._call_handler, run, call, scope, limiter)
+            return RunningJob(run, scope.cancel, helper=helper, call_handler=call_handler)
 
-        return self._route(declared.name, handler, task)
+        return self._route(declared.name, handler, make_job)
 
     async def run(self) -> None:
-        """Work until told to stop; return when the jobs have ended or were put back."""
+        """Work until the worker is asked to stop, and its jobs have ended or were put back."""
         self._begin()
         self._context = copy_context()
-        self._cancellation = passing()
-        self._make_scope = type(CancelScope())  # this loop's own, not looked for with each job
+        self._cancellation = cancellation_types()
+        # The class of this event loop: `CancelScope()` would look it up for each job.
+        self._make_scope = type(CancelScope())
         try:
-            async with BlockingPortal() as portal, create_task_group() as beats:
-                beats.start_soon(self._beats.run)
-                self._lanes.open(beats.start_soon)
+            async with BlockingPortal() as portal, create_task_group() as group:
+                group.start_soon(self._heartbeats.run)
+                self._limited_driver.open(group.start_soon)
 
                 def stop() -> None:
                     with suppress(RuntimeError):  # it has ended already
-                        portal.start_task_soon(self._signalled)
+                        portal.start_task_soon(self._stop_on_signal)
 
                 with stop_on_signals(stop):
-                    await self._live()
-                beats.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            raise _sole(group) from None
+                    await self._work_in_tasks()
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as errors:
+            raise _unwrap_group(errors) from None
 
     async def __aenter__(self) -> Self:
         self._block = create_task_group()
@@ -138,44 +148,44 @@ class AsyncWorker(BaseWorker):
             await self._block.__aexit__(None, None, None)
         except BaseExceptionGroup as group:
             if error is None or isinstance(error, get_cancelled_exc_class()):
-                raise _sole(group) from None
-            logger.error("the worker has ended early", exc_info=_sole(group))
+                raise _unwrap_group(group) from None
+            logger.error("the worker has stopped early", exc_info=_unwrap_group(group))
 
-    async def _live(self) -> None:
+    async def _work_in_tasks(self) -> None:
         try:
-            async with create_task_group() as self._asks, spawning() as self._spawn:
+            async with create_task_group() as self._fetches, spawning() as self._spawn:
                 try:
-                    await self._driver.run(self._life())
+                    await self._driver.run(self._work())
                 finally:
                     self._leaving = True
-                self._asks.cancel_scope.cancel()
+                self._fetches.cancel_scope.cancel()
         except BaseException:
-            if not self._stopping:  # else this is the second wish to stop, and is served at once
+            if not self._stopping:  # otherwise this is a second request to stop: end at once
                 with CancelScope(shield=True):
-                    await self._driver.run(self._put_back(LAST_REPLY))
+                    await self._driver.run(self._put_back_jobs(FETCH_DRAIN_TIMEOUT))
             raise
 
-    def _start_asking(self) -> None:
-        self._context.copy().run(self._asks.start_soon, self._asking)
+    def _start_fetching(self) -> None:
+        self._context.copy().run(self._fetches.start_soon, self._fetch_in_task)
 
-    async def _asking(self) -> None:
+    async def _fetch_in_task(self) -> None:
         with CancelScope() as scope:
-            await self._driver.run(self._take_jobs(scope.cancel))
+            await self._driver.run(self._fetch_all(scope.cancel))
 
-    def _start(self, task: Task) -> None:
-        """Run a job in a context of its own; one that comes too late is put back by `_live`."""
+    def _start(self, job: RunningJob) -> None:
+        """Run a job in a context of its own. `_work_in_tasks` puts back one that comes too late."""
         if not self._leaving:
-            work = self._work(task), self._lanes.wait
+            work = self._execute(job), self._limited_driver.perform
             self._context.copy().run(self._spawn, arun, *work)
 
-    async def _handle(
+    async def _call_handler(
         self,
         run: Run,
         call: Callable[[], object],
         scope: CancelScope,
         threads: CapacityLimiter | None,
     ) -> None:
-        """Request a handler; the scope cancels what can be cancelled, which a thread cannot."""
+        """Call a handler. The scope can cancel a coroutine, but not a thread."""
         try:
             with ExitForkedChild():
                 result = call() if threads is None else await _in_thread(run, call, threads)
@@ -186,19 +196,19 @@ class AsyncWorker(BaseWorker):
         except get_cancelled_exc_class() as error:
             if is_cancelled(self._leaving):
                 raise
-            raise RuntimeError("the handler was cancelled, and not by its worker") from error
-        # A coroutine that has swallowed its cancellation is no more done than one that has not.
-        if scope.cancel_called and not run.over:
+            raise RuntimeError("the handler was cancelled, but not by its worker") from error
+        # A coroutine that has swallowed its cancellation is not done either.
+        if scope.cancel_called and not run.is_over:
             raise HandlerInterrupted("was cancelled")
 
 
-def passing() -> tuple[type[BaseException], ...]:
-    """Give what ends a task in this event loop, and is nobody's failure."""
+def cancellation_types() -> tuple[type[BaseException], ...]:
+    """Return the exceptions that end a task in this event loop without a failure of its own."""
     return get_cancelled_exc_class(), KeyboardInterrupt, GeneratorExit
 
 
 async def _in_thread(run: Run, call: Callable[[], object], threads: CapacityLimiter) -> object:
-    """Request a plain function in a thread; where the system has none for it, it never begins."""
+    """Call a plain function in a thread; interrupt the job if the system has no thread left."""
     began = False
 
     def work() -> list[object]:
@@ -212,13 +222,13 @@ async def _in_thread(run: Run, call: Callable[[], object], threads: CapacityLimi
     except RuntimeError as error:
         if began:
             raise
-        await run.config.clock.asleep(PAUSE)
-        raise HandlerInterrupted(f"found no thread ({error})") from error
+        await run.config.clock.asleep(NO_THREAD_PAUSE)
+        raise HandlerInterrupted(f"did not begin, for want of a thread ({error})") from error
     return result
 
 
-def _sole(group: BaseExceptionGroup[Any]) -> Any:
-    """One thing that went wrong comes out as itself, not in a group for each task group."""
+def _unwrap_group(group: BaseExceptionGroup[Any]) -> Any:
+    """Return the only exception of nested groups, or the innermost group of several."""
     error: Any = group
     while len(getattr(error, "exceptions", ())) == 1:
         error = error.exceptions[0]

@@ -12,22 +12,22 @@ from relay_sdk._base.log import logger
 from relay_sdk._base.validation import check_type
 from relay_sdk._base.wakeup import Wakeup
 from relay_sdk._engine.heartbeats import HeartbeatScheduler
-from relay_sdk._engine.run import Run
-from relay_sdk._engine.thread_pool import Threads
+from relay_sdk._engine.run import ThreadRun
+from relay_sdk._engine.thread_pool import ThreadPool
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import Client
 from relay_sdk.exceptions import TransportError
 from relay_sdk.helper import JobHelper
 from relay_sdk.job import P, Queue, S, as_queue
 from relay_sdk.worker.base import BaseWorker
-from relay_sdk.worker.execution import ErrorHandler, ExitForkedChild, Task
+from relay_sdk.worker.execution import ErrorHandler, ExitForkedChild, RunningJob
 from relay_sdk.worker.signals import stop_on_signals
 
 # Clients and helpers show their parts to workers only.
 # pyright: reportPrivateUsage=false
 
 
-class Worker(BaseWorker):
+class Worker(BaseWorker[ThreadRun, HeartbeatScheduler]):
     """Takes jobs and runs each handler in a thread, up to `concurrency` at a time.
 
     When the handler returns, the job is completed, unless the handler has completed, rescheduled,
@@ -43,6 +43,7 @@ class Worker(BaseWorker):
     the error that ended the worker early. `concurrency` may be changed before the worker runs.
     """
 
+    _run_kind = ThreadRun
     _thread: threading.Thread
 
     def __init__(
@@ -67,37 +68,36 @@ class Worker(BaseWorker):
             on_retries_exhausted,
         )
         self._driver = client._driver
-        self._keeper = self._beats = HeartbeatScheduler(self._driver)
+        self._heartbeats = HeartbeatScheduler(self._driver)
         self._wakeup = Wakeup(self._config.clock)
-        self._threads = Threads()
-        self._held = threading.Event()
-        self._leave = threading.Event()
+        self._threads = ThreadPool()
+        self._cancel_fetches = threading.Event()
+        self._left = threading.Event()
         self._failure: BaseException | None = None
         self.add(queue, handler)
 
     def add(self, queue: Queue[P, S] | str, handler: Callable[[JobHelper[P, S]], object]) -> Self:
-        """Work on another queue too; its jobs share the slots."""
+        """Run the jobs of another queue too; all queues share the slots."""
         if iscoroutinefunction(handler):
             raise TypeError("an async handler needs an AsyncWorker")
         declared = as_queue(queue)
 
-        def task(run: Run) -> Task:
+        def make_job(run: ThreadRun) -> RunningJob:
             helper = JobHelper(self._driver, run, declared)
-            call = partial(_call, handler, helper)
-            return Task(run, helper._beat, helper=helper, handle=call)
+            return RunningJob(run, helper=helper, call_handler=partial(_call, handler, helper))
 
-        return self._route(declared.name, handler, task)
+        return self._route(declared.name, handler, make_job)
 
     def run(self) -> None:
-        """Work until told to stop; return when the jobs have ended or were put back."""
+        """Work until the worker is asked to stop, and its jobs have ended or were put back."""
         self._begin()
         try:
-            with self._beats, stop_on_signals(self._signalled):
-                self._driver.run(self._life())
+            with self._heartbeats, stop_on_signals(self._stop_on_signal):
+                self._driver.run(self._work())
         finally:
             self.stop()
-            self._held.set()
-            self._leave.set()
+            self._cancel_fetches.set()
+            self._left.set()
             self._threads.close()
         if self._failure is not None:
             raise self._failure
@@ -117,37 +117,40 @@ class Worker(BaseWorker):
         try:
             self.run()
         except BaseException as error:
-            logger.exception("the worker has ended early")
+            logger.exception("the worker has stopped early")
             self._failure = error
 
-    def _start_asking(self) -> None:
+    def _start_fetching(self) -> None:
         try:
-            self._threads.start("relay_sdk next", self._asking)
+            self._threads.start("relay_sdk next", self._fetch_in_thread)
         except RuntimeError as error:
-            if ask := self._slots.ask():
-                self._slots.free(ask)
-                self._slots.failed(ask, TransportError(f"no thread for it: {error}", sent=False))
+            if fetch := self._slots.reserve():
+                self._slots.free_unused(fetch)
+                self._slots.failed(
+                    fetch, TransportError(f"no thread is left for it: {error}", sent=False)
+                )
             self._wakeup.notify()
 
-    def _asking(self) -> None:
+    def _fetch_in_thread(self) -> None:
         try:
-            run(self._take_jobs(self._held.set), self._wait)
+            run(self._fetch_all(self._cancel_fetches.set), self._perform)
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 it is raised by `run`
             self._failure = error
             self.stop()
 
-    def _start(self, task: Task) -> None:
-        work = partial(run, self._work(task), self._wait)
-        self._threads.start_or_run(f"relay_sdk {task.run.raw.id:.40}", work)
+    def _start(self, job: RunningJob) -> None:
+        work = partial(run, self._execute(job), self._perform)
+        self._threads.start_or_run(f"relay_sdk {job.run.raw.id:.40}", work)
 
-    def _wait(self, step: Step) -> object:
-        """Do a step of a flow; what may last raises `Stopped` when the worker leaves.
+    def _perform(self, step: Step) -> object:
+        """Perform a step of a flow; raise `Stopped` from a wait once the worker has left.
 
-        A request can be ended while the server holds it; a thread cannot be made to leave others.
+        A held fetch can be cancelled; a thread that runs a handler cannot.
         """
-        return self._driver.wait(step, self._leave if isinstance(step, Sleep) else self._held)
+        stop = self._left if isinstance(step, Sleep) else self._cancel_fetches
+        return self._driver.perform(step, stop)
 
 
 def _call(handler: Callable[[JobHelper[P, S]], object], helper: JobHelper[P, S]) -> None:

@@ -1,4 +1,4 @@
-"""The two drivers: what they do with results, failures, waits and cancellation."""
+"""Both drivers handle results, errors, waits and cancellation."""
 
 from collections.abc import Callable
 
@@ -16,9 +16,9 @@ from relay_sdk._base.flow import (
     Sleep,
     Step,
     arun,
-    bounded,
     run,
     sleep,
+    with_timeout,
 )
 
 from ..support.fixtures import Kind
@@ -30,11 +30,11 @@ REPLY = Response(200, {}, b"")
 
 
 class Ended(Exception):
-    """What a wait may raise."""
+    """An error that a wait may raise."""
 
 
 class Driven:
-    """A flow that notes how it was left, and a world for it."""
+    """A flow that records how it ended, and a driver for it."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -84,13 +84,13 @@ def fail(error: BaseException, at: type[Step] = Request) -> Callable[[Step], obj
     return do
 
 
-async def test_a_flow_gives_its_result(driven: Driven) -> None:
+async def test_a_flow_returns_its_result(driven: Driven) -> None:
     assert await driven.drive() == "status 200"
     assert driven.steps == [CALL, Sleep(5), Invoke(list)]
     assert driven.left == "finished"
 
 
-async def test_a_failure_is_raised_where_the_flow_waits(driven: Driven) -> None:
+async def test_an_error_is_raised_where_the_flow_waits(driven: Driven) -> None:
     failure = TransportError("cut off", sent=True)
     failure.__cause__ = OSError()
     assert await driven.drive(fail(failure)) == "cut off"
@@ -100,10 +100,10 @@ async def test_a_failure_is_raised_where_the_flow_waits(driven: Driven) -> None:
 
 @pytest.mark.parametrize("step", [Request, Sleep, Invoke])
 @pytest.mark.parametrize("error", [Ended, ZeroDivisionError, StopIteration, SystemExit])
-async def test_what_a_step_raises_is_raised_in_the_flow_and_comes_out(
+async def test_an_error_of_a_step_is_raised_in_the_flow_and_propagates(
     driven: Driven, step: type[Step], error: type[BaseException]
 ) -> None:
-    # Out of a generator, StopIteration comes as a RuntimeError.
+    # A generator turns StopIteration into RuntimeError.
     expected = RuntimeError if error is StopIteration else error
     if driven.kind != "sync" and error is StopIteration:
         pytest.skip("a coroutine cannot raise it")
@@ -112,7 +112,7 @@ async def test_what_a_step_raises_is_raised_in_the_flow_and_comes_out(
     assert driven.left in (error.__name__, expected.__name__)
 
 
-async def test_an_error_of_the_flow_comes_out(driven: Driven) -> None:
+async def test_an_error_of_the_flow_propagates(driven: Driven) -> None:
     def flow() -> Flow[str]:
         yield from sleep(1)
         raise Ended
@@ -141,19 +141,19 @@ def test_steps_are_values() -> None:
     assert Request("GET", "/") == CALL
 
 
-async def test_a_bounded_flow_tells_its_calls_what_is_left(driven: Driven) -> None:
+async def test_with_timeout_limits_requests_to_the_time_left(driven: Driven) -> None:
     times = iter([0.0, 1.0, 2.0, 3.0, 4.0])
-    flow = bounded(driven.flow(), lambda: next(times), 10)
+    flow = with_timeout(driven.flow(), lambda: next(times), 10)
     assert await driven.drive(flow=flow) == "status 200"
-    assert driven.steps == [replace(CALL, within=9), Sleep(5), Invoke(list)]
+    assert driven.steps == [replace(CALL, timeout=9), Sleep(5), Invoke(list)]
 
 
 @pytest.mark.parametrize(("bound", "steps"), [(0.5, 0), (5, 1), (7, 2)])
-async def test_a_bounded_flow_ends_before_it_waits_too_long(
+async def test_with_timeout_raises_before_a_wait_that_exceeds_it(
     driven: Driven, bound: float, steps: int
 ) -> None:
     times = iter([0.0, 1.0, 2.0, 7.0])
-    flow = bounded(driven.flow(), lambda: next(times), bound)
+    flow = with_timeout(driven.flow(), lambda: next(times), bound)
     with pytest.raises(TimeoutError, match=f"not done within {bound:.3g} s"):
         await driven.drive(flow=flow)
     assert len(driven.steps) == steps

@@ -1,4 +1,4 @@
-"""What can never be right is refused before anything is sent, and the error names the job."""
+"""Invalid arguments are refused before anything is sent, and the error names the job."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -32,7 +32,7 @@ def relay(connect: Connect) -> AnyClient:
 
 
 def named(queue: str, id: str) -> str:
-    """How an error names them, as far as it shows long ones."""
+    """Return how an error names a key, which is cut off if it is long."""
     return f"{id!r} in queue {queue!r}"[:40]
 
 
@@ -65,7 +65,7 @@ async def test_an_id_the_database_cannot_hold(relay: AnyClient, bad: str) -> Non
 
 
 @pytest.mark.parametrize("bad", [None, 5, b"x"], ids=str)
-async def test_a_key_that_is_no_text(relay: AnyClient, bad: Any) -> None:
+async def test_a_key_that_is_not_a_str(relay: AnyClient, bad: Any) -> None:
     with pytest.raises(TypeError):
         await do(relay.get("emails", bad))
     with pytest.raises(TypeError):
@@ -141,7 +141,7 @@ async def test_a_mode_that_does_not_exist(relay: AnyClient, mode: Any) -> None:
     ("num_jobs", "error"),
     [(0, ValueError), (-1, ValueError), (2**32, ValueError), (1.0, TypeError), (True, TypeError)],
 )
-async def test_a_number_of_jobs_that_cannot_be_taken(
+async def test_an_invalid_number_of_jobs(
     relay: AnyClient, num_jobs: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error, match="num_jobs of queue 'emails'"):
@@ -149,12 +149,12 @@ async def test_a_number_of_jobs_that_cannot_be_taken(
 
 
 @pytest.mark.parametrize("timeout", [-1, -inf, nan])
-async def test_a_wait_that_cannot_be(relay: AnyClient, timeout: float) -> None:
+async def test_an_invalid_timeout(relay: AnyClient, timeout: float) -> None:
     with pytest.raises(ValueError, match="timeout of queue 'emails'"):
         await do(relay.next("emails", timeout=timeout))
 
 
-async def test_what_v1_cannot_do(connect: Connect) -> None:
+async def test_operations_that_v1_does_not_support(connect: Connect) -> None:
     def forbidden(request: httpx.Request) -> httpx.Response:
         pytest.fail(f"{request.method} {request.url} was sent")
 
@@ -187,7 +187,7 @@ HelperCall = Callable[[Any], Any]
         (lambda helper: helper.requeue([], mode="all"), ValueError),
     ],
 )
-async def test_what_a_helper_refuses_leaves_the_job_ours(
+async def test_a_refused_argument_does_not_end_the_run(
     connect: Connect, call: HelperCall, error: type[Exception]
 ) -> None:
     sent: list[str] = []

@@ -1,4 +1,4 @@
-"""What jedi completes, the engine of IPython, Jupyter and vim: the fields of payload and state.
+"""jedi, the engine of IPython, Jupyter and vim, completes the fields of payload and state.
 
 Pyright, the engine of VS Code, follows the types everywhere. Jedi does not look into unions, such
 as `Queue | str`, so it needs the types written down: at the argument of a handler, where they are
@@ -25,7 +25,7 @@ EMAILS = Queue("emails", payload=Email, state=Progress)
 
 
 def completed(code: str) -> set[str]:
-    """Give the names that are offered at the end of a program, but private ones."""
+    """Return the public names that are offered at the end of a program."""
     offered = jedi.Script(DECLARED + code).complete()
     return {each.name for each in offered if not each.name.startswith("_")}
 

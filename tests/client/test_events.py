@@ -1,4 +1,4 @@
-"""What an `on_event` is told of the requests of clients and helpers."""
+"""`on_event` gets events of the requests of clients and helpers."""
 
 import threading
 from typing import Any
@@ -36,7 +36,7 @@ class Told(list[RequestEvent]):
         self.append(event)
 
     def ends(self) -> list[RequestEvent]:
-        """The ends, each of which must have had its beginning."""
+        """Return the end events, and check that each has a start event."""
         open_, ends = list[Any](), list[RequestEvent]()
         for event in self:
             key = event.name, event.queue, event.id
@@ -50,7 +50,7 @@ class Told(list[RequestEvent]):
         return ends
 
 
-async def test_each_request_is_told_as_it_begins_and_ends(
+async def test_each_request_has_an_event_at_its_start_and_end(
     connect: Connect, app: App, clock: Clock
 ) -> None:
     told = Told()
@@ -80,7 +80,7 @@ async def test_each_request_is_told_as_it_begins_and_ends(
     assert {event.error for event in told} == {None}
 
 
-async def test_errors_are_told_and_raised(connect: Connect, app: App, clock: Clock) -> None:
+async def test_errors_are_reported_and_raised(connect: Connect, app: App, clock: Clock) -> None:
     told = Told()
     relay = connect(answer=transport(app).handler, clock=clock, on_event=told)
     await do(relay.enqueue(JOBS.job("a", 1)))
@@ -97,7 +97,7 @@ async def test_errors_are_told_and_raised(connect: Connect, app: App, clock: Clo
     ]
 
 
-async def test_a_request_that_is_retried_is_told_once(connect: Connect, clock: Clock) -> None:
+async def test_a_retried_request_is_reported_once(connect: Connect, clock: Clock) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request)
         raise httpx.ConnectError("no")
@@ -127,7 +127,7 @@ async def test_a_wait_that_is_stopped_has_no_error(connect: Connect) -> None:
     assert (event.jobs, event.error) == (0, None)
 
 
-def test_without_on_event_a_flow_stays_as_it_is() -> None:
+def test_without_on_event_a_flow_is_not_wrapped() -> None:
     def ask() -> Flow[Response]:
         return (yield Request("GET", "/"))
 

@@ -1,4 +1,4 @@
-"""A job is a value: what counts are the fields that one sees, not the queue that declared it."""
+"""A job is a value: it is compared by its public fields, not by the queue that declared it."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class Email:
     to: str
 
 
-def test_jobs_with_the_same_fields_are_equal_whoever_made_them() -> None:
+def test_jobs_with_the_same_fields_are_equal_regardless_of_their_queue() -> None:
     one, other = Queue("emails", Email), Queue("emails")
     assert one.job("a", Email("x")) == other.job("a", Email("x"))
     assert one.job("a", Email("x")) != one.job("a", Email("y"))
@@ -26,7 +26,7 @@ def test_a_job_whose_payload_can_be_hashed_can_be_hashed() -> None:
         hash(other.job("a", []))
 
 
-def test_a_job_shows_its_fields() -> None:
+def test_the_repr_of_a_job_contains_its_fields() -> None:
     text = repr(Queue("emails", Email).job("a", Email("x"), timeout=5))
     assert text.startswith("Job(queue='emails', id='a', payload=Email(to='x'), state=None, ")
     assert "timeout=5" in text

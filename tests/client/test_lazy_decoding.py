@@ -1,4 +1,4 @@
-"""A bad payload is one job's problem."""
+"""An invalid payload affects only its job."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ GOOD = b'{"n": 1}'
 
 
 def batch(*payloads: bytes, run_at: str = "2030-01-01T00:00:00Z") -> bytes:
-    """What `next` answers with these payloads; a date of another than the first job's is good."""
+    """Return a reply to `next` with these payloads; only the first job has the given date."""
     jobs = []
     for number, payload in enumerate(payloads):
         moment = run_at if number == 0 else "2030-01-01T00:00:00Z"
@@ -34,7 +34,7 @@ def batch(*payloads: bytes, run_at: str = "2030-01-01T00:00:00Z") -> bytes:
 async def taken(
     connect: Connect, content: bytes, queue: Queue[Any] | str = "emails"
 ) -> list[AnyHelper]:
-    """Take the jobs of an answer; whatever is done with them then is well."""
+    """Claim the jobs of a reply; all later requests succeed."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
@@ -56,7 +56,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
-async def test_a_payload_that_does_not_fit_harms_no_other_job(connect: Connect, bad: bytes) -> None:
+async def test_an_invalid_payload_does_not_affect_other_jobs(connect: Connect, bad: bytes) -> None:
     typed = Queue("emails", payload=dict[str, int])
     helpers = await taken(connect, batch(bad, GOOD), typed)
     assert helpers[1].job.payload == {"n": 1}
@@ -73,13 +73,13 @@ async def test_a_job_that_cannot_be_decoded_can_be_ended(connect: Connect, end: 
     await do(getattr(helper, end)())
 
 
-async def test_helper_raw_shows_what_came(connect: Connect) -> None:
+async def test_helper_raw_is_the_received_text(connect: Connect) -> None:
     (helper,) = await taken(connect, batch(b'{"b":  1.50, "a": 1}'))
     assert bytes(helper.raw.payload) == b'{"b":  1.50, "a": 1}'
     assert (helper.raw.queue, helper.raw.id, helper.raw.timeout) == ("emails", "0", 60)
 
 
-async def test_a_rescheduled_payload_is_sent_as_it_came(connect: Connect) -> None:
+async def test_a_rescheduled_payload_is_sent_as_received(connect: Connect) -> None:
     bodies: list[bytes] = []
     digits = b'{"n": %b, "n": 1.50}' % (b"9" * 5000)
 
@@ -94,7 +94,7 @@ async def test_a_rescheduled_payload_is_sent_as_it_came(connect: Connect) -> Non
     assert b'"payload":' + digits in bodies[-1]
 
 
-async def test_a_payload_nested_too_deep_harms_no_other_job(connect: Connect) -> None:
+async def test_a_payload_nested_too_deep_does_not_affect_other_jobs(connect: Connect) -> None:
     deep = b"[" * 5000 + b"]" * 5000
     helpers = await taken(connect, batch(deep, GOOD))
     assert helpers[1].job.payload == json.loads(GOOD)
@@ -104,7 +104,7 @@ async def test_a_payload_nested_too_deep_harms_no_other_job(connect: Connect) ->
 
 
 @pytest.mark.parametrize("run_at", ["0000-06-01T00:00:00Z", "-0044-03-15T12:00:00Z"])
-async def test_a_moment_python_cannot_hold_harms_no_other_job(
+async def test_a_date_out_of_range_does_not_affect_other_jobs(
     connect: Connect, run_at: str
 ) -> None:
     helpers = await taken(connect, batch(GOOD, GOOD, run_at=run_at))

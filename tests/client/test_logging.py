@@ -1,4 +1,4 @@
-"""The SDK's requests fill nobody's log, and the program's own httpx logs as before."""
+"""The requests of the SDK are not logged by httpx; those of the program still are."""
 
 import logging
 
@@ -29,7 +29,7 @@ async def test_at_info_a_poll_logs_nothing(
         assert caplog.records == []
 
 
-async def test_requests_of_the_program_are_logged_as_ever(
+async def test_httpx_still_logs_requests_of_the_program(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -41,7 +41,7 @@ async def test_requests_of_the_program_are_logged_as_ever(
     assert of_httpx(caplog) == 1
 
 
-async def test_so_are_those_of_a_client_that_the_program_passes_in(
+async def test_httpx_still_logs_requests_of_a_custom_http_client(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -1,4 +1,4 @@
-"""What others wrote cannot break a line of the log, move the cursor, or turn text around."""
+"""Text from elsewhere cannot break a log line, move the cursor or reverse text."""
 
 import httpx
 import pytest
@@ -37,7 +37,9 @@ def test_control_characters_are_escaped() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 422, 500, 418])
-async def test_a_text_of_the_server_is_escaped_and_kept_raw(connect: Connect, status: int) -> None:
+async def test_a_message_of_the_server_is_escaped_and_kept_raw(
+    connect: Connect, status: int
+) -> None:
     reply = httpx.Response(status, content=NASTY.encode())
     relay = connect(answer=lambda request: reply, api="v2", retry_backoff=Backoff(retries=0))
     with pytest.raises((RequestRejectedError, ServerBusyError, UnexpectedStatusError)) as raised:

@@ -1,4 +1,4 @@
-"""Errors, jobs and queues go to another process and come back as they were."""
+"""Errors, jobs and queues can be pickled and are unpickled unchanged."""
 
 import copy
 import pickle
@@ -62,19 +62,19 @@ ERRORS = [
 ]
 
 
-def test_every_error_is_tried() -> None:
+def test_every_error_class_is_covered() -> None:
     public = {getattr(relay_sdk, name) for name in relay_sdk.__all__ if name.endswith("Error")}
     assert {type(error) for error in ERRORS} == public
 
 
 @pytest.mark.parametrize("again", AGAIN.values(), ids=AGAIN)
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_an_error_comes_back_whole(error: RelayError, again: Again) -> None:
+def test_an_error_is_unpickled_completely(error: RelayError, again: Again) -> None:
     back = again(error)
     assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))
 
 
-def test_notes_come_along() -> None:
+def test_notes_are_pickled() -> None:
     error = JobExistsError("q", "x")
     error.add_note("seen at night")
     assert pickled(5)(error).__notes__ == ["seen at night"]
@@ -108,7 +108,7 @@ QUEUES: list[tuple[Queue[Any, Any], Any]] = [
 
 @pytest.mark.parametrize("again", AGAIN.values(), ids=AGAIN)
 @pytest.mark.parametrize(("queue", "payload"), QUEUES, ids=str)
-def test_a_queue_comes_back_with_its_types(
+def test_a_queue_is_unpickled_with_its_types(
     queue: Queue[Any, Any], payload: object, again: Again
 ) -> None:
     back = again(queue)
@@ -122,7 +122,7 @@ def test_a_queue_comes_back_with_its_types(
 
 @pytest.mark.parametrize("again", AGAIN.values(), ids=AGAIN)
 @pytest.mark.parametrize(("queue", "payload"), QUEUES, ids=str)
-def test_a_job_comes_back_equal_and_with_its_types(
+def test_a_job_is_unpickled_equal_and_with_its_types(
     queue: Queue[Any, Any], payload: object, again: Again
 ) -> None:
     job = queue.job("x", payload, timeout=3, run_at=datetime(2031, 1, 1, tzinfo=UTC))
@@ -133,7 +133,7 @@ def test_a_job_comes_back_equal_and_with_its_types(
 
 
 @pytest.mark.parametrize("again", AGAIN.values(), ids=AGAIN)
-def test_a_received_job_comes_back_equal(again: Again) -> None:
+def test_a_received_job_is_unpickled_equal(again: Again) -> None:
     raw = received(payload={"to": "a"})
     assert again(raw) == raw
     job = from_raw(Queue("emails", Email), raw)

@@ -1,4 +1,4 @@
-"""What is secret is sent, and shown nowhere."""
+"""Secrets are sent to the server, and never shown."""
 
 import logging
 import traceback
@@ -23,7 +23,7 @@ HEADERS = {"Authorization": "Bearer s3cret", "X-Token": "s3cret"}
 
 
 def shown(error: BaseException) -> str:
-    """All that a traceback has of an error and its causes."""
+    """Return the text of an error and its causes in a traceback."""
     return "".join(traceback.format_exception(error))
 
 
@@ -60,7 +60,7 @@ async def test_a_login_in_the_url_and_a_token_are_not_shown(
     assert is_safe(repr(address) + address.url)
 
 
-async def test_it_is_sent_by_a_client_of_ones_own(connect: Connect) -> None:
+async def test_a_login_in_the_url_is_sent_by_a_custom_http_client(connect: Connect) -> None:
     requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -81,7 +81,7 @@ async def test_it_is_sent_by_a_client_of_ones_own(connect: Connect) -> None:
         "http://ada:s3c?ret@host", "http://ada:s3cret\n@host", "http://s3cret@",
     ],
 )  # fmt: skip
-async def test_a_url_that_is_wrong_is_quoted_without_its_login(connect: Connect, url: str) -> None:
+async def test_an_invalid_url_is_quoted_without_its_login(connect: Connect, url: str) -> None:
     with pytest.raises(ValueError, match="base_url") as got:
         connect(url)
     assert is_safe(shown(got.value))
@@ -122,7 +122,7 @@ async def test_a_token_is_sent_with_every_request_and_not_shown(
     assert is_safe(shown(got.value) + caplog.text + repr(relay) + repr(vars(relay)))
 
 
-async def test_an_empty_environment_is_no_token_and_a_given_one_comes_first(
+async def test_an_empty_variable_is_not_a_token_and_an_argument_takes_precedence(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
@@ -138,7 +138,7 @@ async def test_an_empty_environment_is_no_token_and_a_given_one_comes_first(
 
 
 @pytest.mark.parametrize("own", [False, True])
-async def test_a_token_goes_to_no_other_host(connect: Connect, kind: str, own: bool) -> None:
+async def test_a_token_is_not_sent_to_other_hosts(connect: Connect, kind: str, own: bool) -> None:
     with ScriptedServer(http("200 OK")) as other:
         away = http("307 Temporary Redirect", b"", f"location: {other.url}/v2/queues/q/jobs/x")
         with ScriptedServer(away) as server:
@@ -179,7 +179,7 @@ async def test_a_token_and_another_login_are_refused(
 
 
 @pytest.mark.parametrize("options", [{"auth": ("ada", "s3cret")}, {"headers": HEADERS}])
-async def test_a_token_and_a_login_of_ones_own_client_are_refused(
+async def test_a_token_and_a_login_of_a_custom_http_client_are_refused(
     connect: Connect, kind: str, options: Any
 ) -> None:
     own = (httpx.Client if kind == "sync" else httpx.AsyncClient)(verify=False, **options)
@@ -189,7 +189,7 @@ async def test_a_token_and_a_login_of_ones_own_client_are_refused(
 
 
 @pytest.mark.parametrize("token", ["", "s3cr et", "s3cret\n", "s3cret\r\nX: y", "s3cr\0", "s3crét"])
-async def test_a_token_that_cannot_be_sent_is_refused_unseen(
+async def test_an_invalid_token_is_refused_without_its_value(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     with pytest.raises(ValueError, match="token cannot be sent") as got:
@@ -202,7 +202,7 @@ async def test_a_token_that_cannot_be_sent_is_refused_unseen(
         assert is_safe(shown(got.value))
 
 
-async def test_a_token_of_a_wrong_type_is_refused_unseen(connect: Connect) -> None:
+async def test_a_token_of_the_wrong_type_is_refused_without_its_value(connect: Connect) -> None:
     with pytest.raises(TypeError, match="token must be a str, not of type bytes") as got:
         connect(token=b"s3cret")
     assert is_safe(str(got.value))

@@ -1,4 +1,4 @@
-"""One client for many threads, or many tasks."""
+"""Threads or tasks can share a client."""
 
 import threading
 from collections import Counter
@@ -71,7 +71,7 @@ async def test_fifty_tasks_share_a_client_and_every_job_runs_once(url: str) -> N
 
 
 def test_threads_share_a_helper() -> None:
-    """Its requests go one after another, and the job ends once."""
+    """Its requests are sent one after another, and the run ends once."""
     with LocalServer() as server, Client(server.url) as relay:
         relay.enqueue(JOBS[0])
         (helper,) = relay.next(NUMBERS)

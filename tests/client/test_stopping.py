@@ -13,7 +13,7 @@ from relay_sdk.testing import Clock, transport
 
 
 class Stopping(Clock):
-    """A virtual clock on which `stop` is set while somebody waits."""
+    """A virtual clock on which `stop` is set during a wait."""
 
     def __init__(self, after: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def test_a_wait_in_real_time_ends_when_stop_is_set() -> None:
         assert taken == [[]]
 
 
-def test_jobs_that_arrive_while_stop_is_set_are_given_or_put_back() -> None:
+def test_jobs_that_arrive_while_stop_is_set_are_returned_or_released() -> None:
     stop = threading.Event()
     with App() as app:
         serve = transport(app).handler

@@ -1,4 +1,4 @@
-"""What the package shows, and what importing it costs."""
+"""The public names of the package, and the cost of importing it."""
 
 import ast
 import importlib
@@ -18,7 +18,7 @@ import relay_sdk
 from relay_sdk.testing import Clock
 
 
-def test_the_public_names_are_there_and_sorted() -> None:
+def test_the_public_names_exist_and_are_sorted() -> None:
     assert relay_sdk.__all__ == sorted(relay_sdk.__all__)
     assert len(set(relay_sdk.__all__)) == len(relay_sdk.__all__)
     aliases = {
@@ -42,7 +42,7 @@ def test_every_error_is_public() -> None:
 
 
 def callables() -> Iterator[tuple[str, object]]:
-    """Every public function and method."""
+    """Yield every public function and method."""
     for name in relay_sdk.__all__:
         value = getattr(relay_sdk, name)
         if not inspect.isclass(value):
@@ -53,7 +53,7 @@ def callables() -> Iterator[tuple[str, object]]:
 
 
 def signatures(cls: ast.ClassDef) -> Iterator[str]:
-    """The annotations of a class's public fields and methods."""
+    """Yield the annotations of the public fields and methods of a class."""
     for part in cls.body:
         if isinstance(part, ast.AnnAssign) and not ast.unparse(part.target).startswith("_"):
             yield ast.unparse(part.annotation)
@@ -67,7 +67,7 @@ def signatures(cls: ast.ClassDef) -> Iterator[str]:
 
 
 def made_here(module: ast.Module) -> Iterator[str]:
-    """The names in a module that are this package's."""
+    """Return the names in a module that this package defines."""
     for part in module.body:
         if isinstance(part, ast.ClassDef):
             yield part.name
@@ -77,11 +77,12 @@ def made_here(module: ast.Module) -> Iterator[str]:
             yield from (name.name for name in part.names)
 
 
-NOT_FOR_USERS = {"AsyncDriver", "Run", "Driver"} | {"Moment", "P", "S", "P_co", "S_co"}
+NOT_FOR_USERS = {"AsyncDriver", "Driver", "TaskRun", "ThreadRun"}
+NOT_FOR_USERS |= {"Moment", "P", "R", "S", "P_co", "S_co"}
 NOT_FOR_USERS |= {"Clock", "Int32", "ClientConfig", "HttpClient", "AsyncHttpClient"}
-"""What only the SDK makes its helpers of; an alias and type variables, which checkers look
-through; the clock of tests, `relay_sdk.testing.Clock`; and what the clients of httpx and httpx2
-have in common."""
+"""Private classes from which the SDK creates helpers; an alias and type variables, which type
+checkers resolve; the clock of tests, `relay_sdk.testing.Clock`; and the common protocol of the
+clients of httpx and httpx2."""
 
 
 @pytest.mark.parametrize("name", relay_sdk.__all__)
@@ -97,7 +98,7 @@ def test_every_name_of_a_public_signature_can_be_imported(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "function"), list(callables()))
 def test_no_type_of_another_library_is_in_a_signature(name: str, function: object) -> None:
-    """But httpx's where users pass a client of their own in."""
+    """Except for httpx, where users pass a custom `http_client`."""
     try:
         signature = inspect.signature(typing.cast(typing.Any, function))
     except (TypeError, ValueError):
@@ -111,7 +112,7 @@ def test_no_type_of_another_library_is_in_a_signature(name: str, function: objec
         assert "Unset" not in annotation, (name, parameter)
 
 
-def test_both_clients_and_both_helpers_offer_the_same() -> None:
+def test_sync_and_async_classes_have_the_same_methods() -> None:
     def offered(kind: type) -> set[str]:
         return {name for name in dir(kind) if not name.startswith("_")}
 
@@ -121,7 +122,7 @@ def test_both_clients_and_both_helpers_offer_the_same() -> None:
 
 NO_PART = {"dateutil", "pydantic", "relay_api.api", "relay_sdk.cli", "relay_sdk.local",
            "relay_sdk.testing", "sqlite3"}  # fmt: skip
-"""What only a part of the package needs, or an extra brings."""
+"""Modules that only a part of the package or an extra needs."""
 NO_WORKER = NO_PART | {"relay_sdk.worker"}
 NO_HTTP = NO_WORKER | {
     "anyio",
@@ -150,7 +151,7 @@ def test_nothing_is_imported_before_its_use(statement: str, unwanted: set[str]) 
     assert loaded & unwanted == set()
 
 
-def test_what_is_imported_late_is_there_like_the_rest() -> None:
+def test_lazily_imported_names_are_available() -> None:
     code = """
 import relay_sdk
 assert set(relay_sdk.__all__) <= set(dir(relay_sdk))
@@ -164,7 +165,7 @@ assert Client is same
 
 
 def test_every_module_can_be_imported_first() -> None:
-    """No import depends on another that happened to come before it."""
+    """No import depends on an earlier one."""
     names = [module.name for module in pkgutil.iter_modules(relay_sdk.__path__, "relay_sdk.")]
     code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
     python = [sys.executable, "-W", "error", "-c", code, *reversed(names)]
@@ -178,8 +179,8 @@ def test_a_retry_is_logged_under_the_packages_name(caplog: pytest.LogCaptureFixt
     with httpx.Client(transport=way, verify=False) as http:
         relay = relay_sdk.Client("http://server", http_client=http, api="v2", clock=Clock())
         relay.exists("emails", "x")
-    ours = [record for record in caplog.records if record.name.startswith("relay_sdk")]
-    assert ["job 'x' in queue 'emails'" in record.getMessage() for record in ours] == [True]
+    records = [record for record in caplog.records if record.name.startswith("relay_sdk")]
+    assert ["job 'x' in queue 'emails'" in record.getMessage() for record in records] == [True]
 
 
 def test_a_client_has_no_public_attributes_but_its_methods() -> None:

@@ -1,4 +1,4 @@
-"""An argument of the wrong type is a `TypeError` that says what to write; nothing is sent."""
+"""An argument of the wrong type raises `TypeError` with advice, and nothing is sent."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from relay_sdk import (
     RRule,
     Worker,
 )
-from relay_sdk._base.validation import moment_after
+from relay_sdk._base.validation import add_delay
 from relay_sdk.local import App
 from relay_sdk.testing import Clock
 
@@ -50,8 +50,8 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: Client("http://h", timeout="5"), "timeout must be seconds or a timedelta, not str"),
     (lambda: Client("http://h", http_client=httpx.AsyncClient()), "must be an httpx.Client, not"),
     (lambda: AsyncClient("http://h", http_client=httpx.Client()), "an httpx.AsyncClient, not"),
-    (lambda: EMAILS.job(UUID(int=1), 1), r"id must be a str, not UUID: write str\(...\)"),
-    (lambda: EMAILS.job(5, 1), r"id must be a str, not int: write str\(...\) \(job 5 in queue 'em"),
+    (lambda: EMAILS.job(UUID(int=1), 1), r"id must be a str, not UUID: use str\(...\)"),
+    (lambda: EMAILS.job(5, 1), r"id must be a str, not int: use str\(...\) \(job 5 in queue 'em"),
     (lambda: job(run_at=60), "run_at of job 'x' .* must be a datetime, not 60.*pass delay"),
     (lambda: job(run_at=MINUTE), "must be a datetime, not .*pass delay"),
     (lambda: job(delay=NOW), "delay of job 'x' in queue 'emails' must be seconds .* not datetime"),
@@ -79,13 +79,13 @@ WRONG: list[tuple[Callable[[], object], str]] = [
 
 
 @pytest.mark.parametrize(("make", "message"), WRONG, ids=[message for _, message in WRONG])
-def test_what_is_made_of_the_wrong_type(make: Callable[[], object], message: str) -> None:
+def test_a_constructor_refuses_the_wrong_type(make: Callable[[], object], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         make()
 
 
 SENDS: list[tuple[Callable[[AnyClient], Any], str]] = [
-    (lambda relay: relay.enqueue({"to": "ada"}), r"expected a Job, not dict: make one with Queue"),
+    (lambda relay: relay.enqueue({"to": "ada"}), "expected a Job, not dict: create one with"),
     (lambda relay: relay.enqueue([job()]), "expected a Job, not list"),
     (lambda relay: relay.enqueue_batch(job()), r"several jobs, not Job: write enqueue_batch\("),
     (lambda relay: relay.enqueue_batch([job(), 1]), "expected a Job, not int"),
@@ -137,11 +137,11 @@ def test_a_delay_is_seconds_or_a_timedelta_from_now(delay: float | timedelta) ->
     made = job(delay=delay).run_at
     assert made
     assert before + timedelta(seconds=90) <= made <= datetime.now(UTC) + timedelta(seconds=90)
-    assert moment_after(NOW, delay) == NOW + timedelta(seconds=90)
+    assert add_delay(NOW, delay) == NOW + timedelta(seconds=90)
 
 
 @pytest.mark.parametrize("bad", [-1, float("nan"), float("inf"), timedelta(-1), timedelta.max])
-def test_a_delay_that_cannot_be(bad: float | timedelta) -> None:
+def test_an_invalid_delay_is_refused(bad: float | timedelta) -> None:
     with pytest.raises(ValueError, match="delay of job 'x' in queue 'emails'"):
         job(delay=bad)
 
@@ -194,5 +194,5 @@ def test_a_job_made_by_hand_is_checked_when_it_is_sent() -> None:
         to_raw(replace(job(), timeout=MINUTE))  # type: ignore[arg-type]
 
 
-def test_backoffs_are_taken() -> None:
+def test_backoffs_are_accepted() -> None:
     Client("http://h", retry_backoff=Backoff(retries=3), next_backoff=Backoff()).close()

@@ -1,4 +1,4 @@
-"""Payload and state to JSON and back, by their declared type."""
+"""Payload and state are encoded and decoded by their declared type."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -78,7 +78,7 @@ NO_JSON = [
 
 
 @pytest.mark.parametrize("value", NO_JSON, ids=lambda value: type(value).__name__)
-def test_what_json_cannot_hold_is_refused(value: object) -> None:
+def test_values_that_json_cannot_represent_are_refused(value: object) -> None:
     for fields in ({"payload": value}, {"payload": 1, "state": value}):
         with pytest.raises(PayloadError, match="'x' in queue 'emails'") as raised:
             to_raw(Queue("emails").job("x", **fields))
@@ -101,12 +101,14 @@ def test_what_json_cannot_hold_is_refused(value: object) -> None:
     ],
     ids=lambda value: str(value).split(" at 0x")[0],
 )
-def test_what_json_cannot_hold_is_refused_inside_a_declared_type(form: Any, value: object) -> None:
+def test_values_that_json_cannot_represent_are_refused_inside_a_declared_type(
+    form: Any, value: object
+) -> None:
     with pytest.raises(PayloadError, match="'x' in queue 'emails'"):
         written(form, value)
 
 
-def test_a_null_that_is_meant_is_no_nan() -> None:
+def test_none_is_not_mistaken_for_nan() -> None:
     assert written(Reading, Reading("null", None)) == b'{"name":"null","value":null}'
 
 
@@ -141,20 +143,20 @@ def test_a_state_of_the_wrong_type_is_refused() -> None:
     ],
     ids=str,
 )
-def test_an_error_names_the_place_inside_the_payload(form: Any, text: bytes, path: str) -> None:
+def test_an_error_names_the_path_inside_the_payload(form: Any, text: bytes, path: str) -> None:
     with pytest.raises(PayloadError, match=path) as raised:
         read(form, text)
     assert (raised.value.queue, raised.value.id, raised.value.raw) == ("emails", "x", text)
 
 
-def test_an_error_in_a_state_says_so() -> None:
+def test_an_error_in_a_state_names_the_state() -> None:
     raw = received(state="much")
     with pytest.raises(PayloadError, match="state of job 'x'") as raised:
         from_raw(Queue("emails", state=int), raw)
     assert raised.value.raw == b'"much"'
 
 
-def test_no_state_is_none_whatever_its_type() -> None:
+def test_a_missing_state_is_none_for_every_type() -> None:
     assert from_raw(Queue("emails", state=int), received()).state is None
 
 
@@ -173,7 +175,7 @@ def test_a_type_without_a_json_form_is_refused_when_it_is_declared(form: Any, pl
         Queue("emails", **{place: form})
 
 
-def test_what_a_codec_raises_is_a_payload_error() -> None:
+def test_an_error_of_a_codec_becomes_a_payload_error() -> None:
     with pytest.raises(PayloadError, match="out of order") as raised:
         written(Codec(failing, failing), 1)
     assert isinstance(raised.value.__cause__.__cause__, RuntimeError)  # type: ignore[union-attr]
@@ -199,7 +201,7 @@ class Price(pydantic.BaseModel):
     "digits", ["1.50", "0.12345678901234567890", "12345678901234567.89", "-0.10", "100.0", "7"]
 )
 def test_decimals_of_pydantic_keep_their_digits(form: Any, digits: str) -> None:
-    """As numbers of another program, and as the strings that they are written as."""
+    """Both as strings, which the SDK writes, and as numbers, which other programs may write."""
     made = Price(amount=Decimal(digits))
     value: Any = {list[Price]: [made], dict[str, Price]: {"a": made}}.get(form, made)
     text = written(form, value)
@@ -245,13 +247,13 @@ class Other(pydantic.BaseModel):
     size: int
 
 
-def test_a_member_of_a_union_that_would_be_read_as_another_is_refused() -> None:
+def test_a_union_member_that_would_be_decoded_as_another_is_refused() -> None:
     assert read(Maybe | Other, written(Maybe | Other, Maybe(size=1))) == Maybe(size=1)
-    with pytest.raises(PayloadError, match="it would be read as a Maybe"):
+    with pytest.raises(PayloadError, match="it would be decoded as a Maybe"):
         written(Maybe | Other, Other(size=1))
 
 
-def test_a_value_of_no_member_of_a_union_is_refused() -> None:
+def test_a_value_that_matches_no_union_member_is_refused() -> None:
     with pytest.raises(PayloadError, match="payload of job 'x'"):
         written(Maybe | Other, Text("a"))
     with pytest.raises(PayloadError, match="payload of job 'x'"):
@@ -278,7 +280,7 @@ class Picky:
             raise KeyError(self.name)
 
 
-def test_what_a_class_raises_is_a_payload_error() -> None:
+def test_an_error_of_a_class_becomes_a_payload_error() -> None:
     with pytest.raises(PayloadError, match="'b'"):
         read(Picky, b'{"name":"b"}')
 
@@ -316,7 +318,7 @@ def test_models_of_pydantic_keep_their_aliases() -> None:
     assert read(Aliased, b'{"outer":1}') == Aliased(outer=1)
 
 
-def test_raw_jobs_keep_the_text_as_it_came() -> None:
+def test_raw_jobs_keep_the_text_as_received() -> None:
     text = b'{"b": 1.50, "a": 1e2, "b": 2}'
     rest = b'"queue":"q","id":"x","timeout":1,"max_retries":0,"state":null,"run_at":null'
     job = b'{"payload":%b,' + rest + b"}"

@@ -1,4 +1,4 @@
-"""How deep JSON may be nested is the SDK's to say, not the library's that happens to read it."""
+"""The SDK limits the depth of JSON, independently of the limits of its libraries."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from relay_sdk import Codec, PayloadError, Queue
-from relay_sdk._codecs.json import Misfit, check_depth
+from relay_sdk._codecs.json import CodecError, check_depth
 from relay_sdk.codec import MAX_DEPTH
 from relay_sdk.job import from_raw, to_raw
 
@@ -32,7 +32,7 @@ def tree(levels: int) -> Any:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form).split(" at 0x")[0])
-def test_the_deepest_allowed_is_written_and_read(form: Any) -> None:
+def test_the_maximum_depth_is_encoded_and_decoded(form: Any) -> None:
     q = Queue("emails", form, state=form)
     raw = to_raw(q.job("x", tree(MAX_DEPTH), state=tree(MAX_DEPTH)))
     assert bytes(raw.payload) == bytes(raw.state) == lists(MAX_DEPTH)
@@ -42,7 +42,7 @@ def test_the_deepest_allowed_is_written_and_read(form: Any) -> None:
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 850, 5000, 100_000])
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form).split(" at 0x")[0])
-def test_one_level_more_is_a_payload_error(form: Any, levels: int) -> None:
+def test_more_than_the_maximum_depth_raises_payload_error(form: Any, levels: int) -> None:
     q = Queue("emails", form, state=form)
     for fields in ({"payload": tree(levels)}, {"payload": [], "state": tree(levels)}):
         with pytest.raises(PayloadError, match=f"nested deeper than {MAX_DEPTH} levels"):
@@ -65,19 +65,19 @@ def test_brackets_that_do_not_nest_are_not_counted(text: bytes) -> None:
 
 
 @pytest.mark.parametrize("filler", [b'"]",', b'"\\"]",', b'"\\\\",', b'{"]":1},'])
-def test_what_stands_between_the_brackets_does_not_hide_them(filler: bytes) -> None:
+def test_text_between_brackets_does_not_affect_the_count(filler: bytes) -> None:
     def text(levels: int) -> bytes:
         return (b"[" + filler) * (levels - 1) + b"[]" + b"]" * (levels - 1)
 
     check_depth(text(MAX_DEPTH))
-    with pytest.raises(Misfit):
+    with pytest.raises(CodecError):
         check_depth(text(MAX_DEPTH + 1))
 
 
-def test_objects_count_as_arrays_do() -> None:
+def test_objects_count_like_arrays() -> None:
     def text(levels: int) -> bytes:
         return b'{"k":' * (levels - 1) + b"{}" + b"}" * (levels - 1)
 
     check_depth(text(MAX_DEPTH))
-    with pytest.raises(Misfit):
+    with pytest.raises(CodecError):
         check_depth(text(MAX_DEPTH + 1))

@@ -1,4 +1,4 @@
-"""What is written fast is as strict as what the slow writer would write, or refuse."""
+"""The fast encoders accept and refuse the same values as the strict encoder of the stdlib."""
 
 import json
 from collections import OrderedDict
@@ -92,7 +92,7 @@ HIDDEN: list[tuple[Any, Any]] = [
     (HoldsModel, lambda bad: HoldsModel(Model(weight=None, rest={"a": bad}))),
     (Loose, lambda bad: Loose({"a": bad})),
     (Loose, lambda bad: Loose(None, (bad,))),
-    # No float is declared here, and nothing but the check keeps one out.
+    # No float is declared here, so only the check refuses one.
     (Text, lambda bad: Text(bad)),
     (list[Text | None], lambda bad: [None, Text("\xcb", bad)]),
     (Text, lambda bad: Longer(None, weight=bad)),
@@ -110,7 +110,7 @@ def test_a_number_that_json_lacks_does_not_become_null(form: Any, hide: Any, bad
         written(form, hide(bad))
 
 
-def test_bytes_that_look_like_one_in_msgpack_are_none() -> None:
+def test_bytes_that_look_like_nan_in_msgpack_are_accepted() -> None:
     for name in ("\xcb\x7f\xf8", "\u02ff" * 40, "a" * 0xCB, "\U000cbfff"):
         assert json.loads(written(Text, Text(None, name))) == {"text": None, "more": name}
 
@@ -133,7 +133,7 @@ def test_bytes_that_look_like_one_in_msgpack_are_none() -> None:
     ],
     ids=repr,
 )
-def test_what_its_type_would_not_read_is_not_written(form: Any, value: object) -> None:
+def test_a_value_that_cannot_be_decoded_is_not_written(form: Any, value: object) -> None:
     with pytest.raises(PayloadError, match="'x' in queue 'emails'"):
         written(form, value)
 
@@ -158,9 +158,9 @@ NOT_PLAIN = [
 
 
 @pytest.mark.parametrize("value", NOT_PLAIN, ids=lambda value: type(value).__name__)
-def test_what_msgspec_would_convert_is_not_plain_json(value: object) -> None:
+def test_values_that_msgspec_converts_are_not_plain_json(value: object) -> None:
     for held in (value, [value], {"a": {"b": value}}, (None, value)):
-        with pytest.raises(PayloadError, match="JSON cannot hold it"):
+        with pytest.raises(PayloadError, match="cannot be written as JSON"):
             written(Any, held)
 
 
@@ -181,7 +181,7 @@ anything = st.recursive(
 
 
 @given(anything)
-def test_plain_json_is_what_pythons_own_writer_takes(value: object) -> None:
+def test_plain_json_is_what_the_stdlib_encoder_accepts(value: object) -> None:
     try:
         expected = json.loads(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError):
@@ -192,7 +192,7 @@ def test_plain_json_is_what_pythons_own_writer_takes(value: object) -> None:
 
 
 class Odd(pydantic.BaseModel, ser_json_bytes="base64"):
-    """What pydantic alone can write, and no number that JSON lacks."""
+    """A model that only pydantic can write, without NaN or infinity."""
 
     none: None = None
     secret: pydantic.SecretStr = pydantic.SecretStr("a")
@@ -209,7 +209,7 @@ class Days:
 
 
 @pytest.mark.parametrize("big", [1, 10**30])
-def test_what_only_looks_like_one_is_written(big: int) -> None:
+def test_values_that_only_look_like_nan_are_written(big: int) -> None:
     odd = {
         "none": None, "secret": "**********", "big": big, "pairs": {"1,2": 0.5}, "numbers": [1],
         "data": "y3_4",

@@ -1,4 +1,4 @@
-"""What a queue refuses to be declared with, in words that show the way out."""
+"""A queue refuses types that JSON cannot represent, with errors that suggest a solution."""
 
 from __future__ import annotations
 
@@ -91,25 +91,30 @@ def everywhere(form: Any) -> list[tuple[str, Any]]:
     ],
     ids=str,
 )
-def test_a_union_that_json_cannot_tell_apart_is_refused(form: Any, union: str) -> None:
+def test_a_union_that_cannot_be_distinguished_in_json_is_refused(form: Any, union: str) -> None:
     for place, declared in everywhere(form):
-        with pytest.raises(TypeError, match=rf"{union}.*: JSON does not tell .* pass a Codec"):
+        with pytest.raises(
+            TypeError,
+            match=rf"{union}.*: the members of this union cannot be .* in JSON.* pass a Codec",
+        ):
             Queue("emails", **{place: declared})
 
 
 @pytest.mark.parametrize("form", [Private, HoldsPrivate])
-def test_an_attrs_class_is_refused_when_a_field_would_vanish(form: Any) -> None:
+def test_an_attrs_class_with_a_private_field_is_refused(form: Any) -> None:
     for place, declared in everywhere(form):
         with pytest.raises(TypeError, match=r"Private\._secret would not be written.*pass a Codec"):
             Queue("emails", **{place: declared})
 
 
 def test_a_pydantic_dataclass_is_refused_where_it_would_not_be_validated() -> None:
-    with pytest.raises(TypeError, match="Checked is pydantic's, and would not be validated"):
+    with pytest.raises(
+        TypeError, match="Checked is a class of pydantic and would not be validated"
+    ):
         Queue("emails", HoldsChecked)
 
 
-def test_a_class_whose_types_are_not_known_is_named_with_them() -> None:
+def test_an_undefined_field_type_is_named_with_its_class() -> None:
     @dataclass
     class Inner:
         n: int
@@ -123,24 +128,26 @@ def test_a_class_whose_types_are_not_known_is_named_with_them() -> None:
             Queue("emails", **{place: declared})
 
 
-def test_a_model_whose_types_are_not_known_is_refused() -> None:
+def test_a_model_with_undefined_field_types_is_refused() -> None:
     class Model(pydantic.BaseModel):
         later: Later  # type: ignore[name-defined]  # noqa: F821 what is refused here
 
     for place, declared in everywhere(Model):
-        with pytest.raises(TypeError, match=r"pydantic cannot use .*Model.*define what it names"):
+        with pytest.raises(
+            TypeError, match=r"pydantic cannot use .*Model.*define the types it uses"
+        ):
             Queue("emails", **{place: declared})
 
 
 @pytest.mark.parametrize("form", ["Mail", list["Mail"], Mail("a"), 3], ids=repr)
-def test_what_is_no_type_is_refused(form: Any) -> None:
+def test_a_value_that_is_not_a_type_is_refused(form: Any) -> None:
     with pytest.raises(TypeError):
         Queue("emails", payload=form)
 
 
 @dataclass
 class Rich:
-    """Everything that is beside the fields is let alone."""
+    """A class with attributes that are not fields."""
 
     n: int
     registry: ClassVar[dict[str, complex]] = {}
@@ -151,7 +158,7 @@ class Rich:
         self.later = self.n + 1
 
 
-def test_what_is_no_field_is_not_looked_at() -> None:
+def test_attributes_that_are_not_fields_are_ignored() -> None:
     Queue("emails", attrs.make_class("Made", {"n": attrs.field(type=int)}))
     Queue("emails", Rich)
 

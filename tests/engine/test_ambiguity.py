@@ -9,7 +9,7 @@ import pytest
 from relay_sdk import JobExistsError, JobLostError, TransportError
 from relay_sdk._base.flow import Response
 from relay_sdk._engine.operations import enqueue, remove
-from relay_sdk._engine.run import Run
+from relay_sdk._engine.run import ThreadRun
 from relay_sdk._protocol import v2
 
 from ..support.flow_player import (
@@ -126,11 +126,11 @@ def test_big_numbers_are_compared_to_the_last_digit() -> None:
 
 def test_what_python_cannot_read_is_compared_as_text() -> None:
     digits = b'{"n": %b}' % (b"9" * 5000)
-    run = Run(config("v1"), received(), 0.0)
+    run = ThreadRun(config("v1"), received(), 0.0)
     run.raw = msgspec.structs.replace(run.raw, payload=msgspec.Raw(digits))
     there = shown(run_at="2031-01-01T00:00:00Z")
     same = Response(200, {}, there.content.replace(b'"payload":1', b'"payload":' + digits))
-    assert play(run.again(MOMENT, None), LOST_REPLY, NOT_FOUND, same).error is None
+    assert play(run.reschedule(MOMENT, None), LOST_REPLY, NOT_FOUND, same).error is None
 
 
 def test_a_lost_look_is_repeated() -> None:
@@ -140,13 +140,13 @@ def test_a_lost_look_is_repeated() -> None:
 
 
 def test_on_v1_a_reschedule_whose_reply_was_lost_finds_its_job() -> None:
-    run = Run(config("v1"), received(), 0.0)
+    run = ThreadRun(config("v1"), received(), 0.0)
     played = play(
-        run.again(MOMENT, None), LOST_REPLY, NOT_FOUND, shown(run_at="2031-01-01T00:00:00Z")
+        run.reschedule(MOMENT, None), LOST_REPLY, NOT_FOUND, shown(run_at="2031-01-01T00:00:00Z")
     )
     assert played.error is None
-    assert run.ended
-    assert run.lost is None
+    assert run.lifecycle.is_ended
+    assert run.lifecycle.lost_reason is None
 
 
 def test_on_v1_a_reschedule_of_a_job_that_is_not_ours_is_told() -> None:
@@ -155,32 +155,32 @@ def test_on_v1_a_reschedule_of_a_job_that_is_not_ours_is_told() -> None:
         [REFUSED, NOT_FOUND],
         [LOST_REPLY, NOT_FOUND, *not_there("v1")],
     ):
-        run = Run(config("v1"), received(), 0.0)
-        played = play(run.again(MOMENT, None), *replies)
+        run = ThreadRun(config("v1"), received(), 0.0)
+        played = play(run.reschedule(MOMENT, None), *replies)
         assert isinstance(played.error, JobLostError)
-        assert run.lost is not None
-        assert not run.ended
+        assert run.lifecycle.lost_reason is not None
+        assert not run.lifecycle.is_ended
 
 
 def test_once_a_requeue_has_succeeded_the_next_attempt_succeeds_too() -> None:
-    run = Run(config(), received(), 0.0)
+    run = ThreadRun(config(), received(), 0.0)
     played = play(run.requeue([JOBS.job("y", 2)], "unique"), LOST_REPLY, reply(202))
     assert played.error is None
-    assert run.ended
+    assert run.lifecycle.is_ended
 
 
 def test_so_a_conflict_that_a_requeue_meets_is_never_its_own() -> None:
-    run = Run(config(), received(), 0.0)
+    run = ThreadRun(config(), received(), 0.0)
     played = play(run.requeue([JOBS.job("y", 2)], "unique"), LOST_REPLY, exists_already("y"))
     assert isinstance(played.error, JobExistsError)
-    assert not run.ended
+    assert not run.lifecycle.is_ended
 
 
 def test_a_conflict_leaves_the_run_ours() -> None:
-    run = Run(config(), received(), 0.0)
+    run = ThreadRun(config(), received(), 0.0)
     played = play(run.requeue([JOBS.job("y", 2)], "unique"), exists_already("y"))
     assert isinstance(played.error, JobExistsError)
-    assert not run.ended
+    assert not run.lifecycle.is_ended
 
 
 @pytest.mark.parametrize(
@@ -190,14 +190,14 @@ def test_a_conflict_leaves_the_run_ours() -> None:
 )
 def test_on_v1_a_job_is_deleted_again_only_while_it_is_there(failure: Any) -> None:
     for flow in (
-        Run(config("v1"), received(), 0.0).complete(),
+        ThreadRun(config("v1"), received(), 0.0).complete(),
         remove(config("v1"), "emails", "x"),
     ):
         played = play(flow, failure, *not_there("v1"))
         assert played.error is None
         assert [call.method for call in played.calls] == ["DELETE", "GET", "GET"]
     for flow in (
-        Run(config("v1"), received(), 0.0).complete(),
+        ThreadRun(config("v1"), received(), 0.0).complete(),
         remove(config("v1"), "emails", "x"),
     ):
         played = play(flow, failure, shown(), reply(200))
@@ -212,16 +212,18 @@ def test_on_v1_a_job_is_deleted_again_only_while_it_is_there(failure: Any) -> No
 )
 @pytest.mark.parametrize("end", ["complete", "remove"])
 def test_on_v1_a_new_job_of_that_id_is_left_alone(new: dict[str, Any], end: str) -> None:
-    run = Run(config("v1"), received(), 0.0)
+    run = ThreadRun(config("v1"), received(), 0.0)
     flow = run.complete() if end == "complete" else run.remove()
     played = play(flow, LOST_REPLY, shown(**new))
     assert played.error is None
-    assert run.ended
+    assert run.lifecycle.is_ended
 
 
 def test_a_heartbeat_in_between_makes_no_other_job() -> None:
     later = shown(state={"page": 1}, updated_at="2030-01-01T00:00:30Z")
-    played = play(Run(config("v1"), received(), 0.0).complete(), LOST_REPLY, later, reply(200))
+    played = play(
+        ThreadRun(config("v1"), received(), 0.0).complete(), LOST_REPLY, later, reply(200)
+    )
     assert [call.method for call in played.calls] == ["DELETE", "GET", "DELETE"]
 
 
@@ -229,7 +231,7 @@ def test_a_heartbeat_in_between_makes_no_other_job() -> None:
 def test_after_a_refusal_a_job_is_deleted_without_a_look(failure: Any) -> None:
     for version in ("v1", "v2"):
         for flow in (
-            Run(config(version), received(), 0.0).complete(),
+            ThreadRun(config(version), received(), 0.0).complete(),
             remove(config(version), "emails", "x"),
         ):
             played = play(flow, failure, reply(200))
@@ -239,24 +241,24 @@ def test_after_a_refusal_a_job_is_deleted_without_a_look(failure: Any) -> None:
 def test_a_look_before_a_deletion_that_fails_is_repeated() -> None:
     busy = reply(422, "Backend error: db error. Is retryable: false.")
     for failure in (LOST_REPLY, reply(503), busy):
-        flow = Run(config("v1"), received(), 0.0).complete()
+        flow = ThreadRun(config("v1"), received(), 0.0).complete()
         played = play(flow, LOST_REPLY, failure, shown(), reply(200))
         assert played.error is None
         assert [call.method for call in played.calls] == ["DELETE", "GET", "GET", "DELETE"]
 
 
 def test_a_deletion_that_was_lost_stays_unsure() -> None:
-    flow = Run(config("v1"), received(), 0.0).complete()
+    flow = ThreadRun(config("v1"), received(), 0.0).complete()
     played = play(flow, LOST_REPLY, shown(), REFUSED, shown(payload=2))
     assert played.error is None
     assert [call.method for call in played.calls] == ["DELETE", "GET", "DELETE", "GET"]
 
 
 def test_on_v2_a_run_ends_its_own_job_alone_and_needs_no_look() -> None:
-    run = Run(config("v2"), received(), 0.0)
+    run = ThreadRun(config("v2"), received(), 0.0)
     played = play(run.complete(), LOST_REPLY, reply(200))
     assert [call.method for call in played.calls] == ["DELETE", "DELETE"]
-    assert run.ended
+    assert run.lifecycle.is_ended
 
 
 def test_on_v2_a_removal_looks_too() -> None:
@@ -267,9 +269,13 @@ def test_on_v2_a_removal_looks_too() -> None:
 
 def test_a_run_of_v2_that_is_ended_in_v1_looks_first() -> None:
     shared = config("auto")
-    shared.versions.found = v2
+    shared.versions.negotiated = v2
     played = play(
-        Run(shared, received(), 0.0).complete(), LOST_REPLY, reply(404), SPOKEN, *not_there("v1")
+        ThreadRun(shared, received(), 0.0).complete(),
+        LOST_REPLY,
+        reply(404),
+        SPOKEN,
+        *not_there("v1"),
     )
     assert played.error is None
     assert [call.target[:3] for call in played.calls] == ["/v2", "/v2", "/v1", "/v1", "/v1"]

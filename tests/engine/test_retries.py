@@ -17,7 +17,7 @@ from relay_sdk._base.flow import Flow, Response
 from relay_sdk._engine.config import ClientConfig
 from relay_sdk._engine.operations import enqueue, exists, get, remove
 from relay_sdk._engine.polling import poll
-from relay_sdk._engine.run import Run
+from relay_sdk._engine.run import ThreadRun
 
 from ..support.flow_player import (
     JOBS,
@@ -41,10 +41,12 @@ OPERATIONS: dict[str, Operation] = {
     "get": lambda config: get(config, "emails", "x"),
     "exists": lambda config: exists(config, "emails", "x"),
     "remove": lambda config: remove(config, "emails", "x"),
-    "complete": lambda config: Run(config, received(), 0.0).complete(),
-    "heartbeat": lambda config: Run(config, received(), 0.0).heartbeat(None),
-    "reschedule": lambda config: Run(config, received(), 0.0).again(None, None),
-    "requeue": lambda config: Run(config, received(), 0.0).requeue([JOBS.job("y", 1)], "unique"),
+    "complete": lambda config: ThreadRun(config, received(), 0.0).complete(),
+    "heartbeat": lambda config: ThreadRun(config, received(), 0.0).heartbeat(None),
+    "reschedule": lambda config: ThreadRun(config, received(), 0.0).reschedule(None),
+    "requeue": lambda config: ThreadRun(config, received(), 0.0).requeue(
+        [JOBS.job("y", 1)], "unique"
+    ),
 }
 every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 every_version = pytest.mark.parametrize("version", ["v1", "v2"])

@@ -11,10 +11,19 @@ from relay_sdk import (
     UnexpectedStatusError,
 )
 from relay_sdk._base.flow import Request, Response, Sleep
-from relay_sdk._engine.run import SOON, Run, take_runs
+from relay_sdk._engine.run import OVERTAKEN_INTERVAL, ThreadRun, claim_runs
 from relay_sdk.testing import Clock
 
-from ..support.flow_player import LOST_REPLY, RUN_ID, config, handed_out, play, received, reply
+from ..support.flow_player import (
+    LOST_REPLY,
+    RUN_ID,
+    begin,
+    config,
+    handed_out,
+    play,
+    received,
+    reply,
+)
 
 DONE = reply(202)
 GONE = reply(404, f"job with id `x` not found in queue `emails` with {RUN_ID}.")
@@ -25,15 +34,15 @@ def clock() -> Clock:
     return Clock()
 
 
-def run(clock: Clock | None = None, **fields: object) -> Run:
-    return Run(config(clock=clock), received(**fields), 0.0)
+def run(clock: Clock | None = None, **fields: object) -> ThreadRun:
+    return ThreadRun(config(clock=clock), received(**fields), 0.0)
 
 
 def state(text: str) -> msgspec.Raw:
     return msgspec.Raw(text.encode())
 
 
-def body(*replies: Response, of: Run, new: str | None = None) -> bytes | None:
+def body(*replies: Response, of: ThreadRun, new: str | None = None) -> bytes | None:
     played = play(of.heartbeat(None if new is None else state(new)), *replies)
     assert played.error is None
     return played.calls[-1].content
@@ -109,7 +118,7 @@ def test_the_longest_state_the_server_takes_is_sent() -> None:
 def test_a_heartbeat_says_that_the_run_is_lost_and_nothing_is_sent_after_it() -> None:
     lost = run()
     assert isinstance(play(lost.heartbeat(None), GONE).error, JobLostError)
-    for flow in (lost.heartbeat(None), lost.complete(), lost.again(None, None)):
+    for flow in (lost.heartbeat(None), lost.complete(), lost.reschedule(None)):
         assert isinstance(play(flow).error, JobLostError)
     assert play(lost.keep_alive(None)).result is None
 
@@ -118,10 +127,10 @@ def test_a_404_that_does_not_name_the_job_tells_nothing() -> None:
     mine = run()
     played = play(mine.heartbeat(None), reply(404, "<html>"), DONE)
     assert played.error is None
-    assert mine.lost is None
+    assert mine.lifecycle.lost_reason is None
     played = play(mine.heartbeat(None), reply(404))
     assert isinstance(played.error, UnexpectedStatusError)
-    assert mine.lost is None
+    assert mine.lifecycle.lost_reason is None
 
 
 def test_nothing_is_sent_after_the_end() -> None:
@@ -153,10 +162,10 @@ def test_a_heartbeat_that_fails_is_repeated_sooner_and_sooner_than_the_job_is_lo
     assert waits == [0.1, 0.2, 0.4, 0.4]
     clock.advance(59.9)
     assert play(ours.keep_alive(None), LOST_REPLY).result == pytest.approx(0.1)
-    assert ours.lost is None
+    assert ours.lifecycle.lost_reason is None
     clock.advance(0.1)
     assert play(ours.keep_alive(None), reply(520)).result is None
-    assert ours.lost is not None
+    assert ours.lifecycle.lost_reason is not None
     assert isinstance(play(ours.complete()).error, JobLostError)
 
 
@@ -168,7 +177,7 @@ def test_a_heartbeat_that_arrives_gives_another_timeout_and_another_series() -> 
     assert play(ours.keep_alive(None), DONE).result == 20
     clock.advance(50)
     assert play(ours.keep_alive(None), reply(503)).result == 0.1
-    assert ours.lost is None
+    assert ours.lifecycle.lost_reason is None
 
 
 def test_a_heartbeat_of_ones_own_gives_another_timeout() -> None:
@@ -204,7 +213,7 @@ def test_a_later_attempt_has_less(clock: Clock) -> None:
 
 
 def test_a_lease_counts_from_when_the_job_was_asked_for(clock: Clock) -> None:
-    flow = take_runs(config(clock=clock), "emails", 1, None)
+    flow = claim_runs(ThreadRun, config(clock=clock), "emails", 1)
     next(flow)
     clock.advance(50)  # the reply takes that long
     with pytest.raises(StopIteration) as done:
@@ -214,14 +223,14 @@ def test_a_lease_counts_from_when_the_job_was_asked_for(clock: Clock) -> None:
     assert play(mine.keep_alive(None), LOST_REPLY).result > 0
     clock.advance(1)
     assert play(mine.keep_alive(None), LOST_REPLY).result is None
-    assert mine.lost == "no heartbeat arrived within its timeout of 60 s"
+    assert mine.lifecycle.lost_reason == "no heartbeat arrived within its timeout of 60 s"
 
 
 def test_a_lease_counts_from_when_its_heartbeat_was_sent(clock: Clock) -> None:
     mine = run(clock)
     clock.advance(20)
     flow = mine.keep_alive(None)
-    next(flow)
+    begin(flow)
     clock.advance(30)
     with pytest.raises(StopIteration):
         flow.send(DONE)
@@ -237,7 +246,7 @@ def test_a_heartbeat_that_meets_the_end_of_its_run_is_no_loss(automatic: bool, w
     mine = run()
     beat = mine.keep_alive(None) if automatic else mine.heartbeat(None)
     end = mine.complete()
-    next(beat)
+    begin(beat)
     next(end)
     if when == "once it has ended":
         with pytest.raises(StopIteration):
@@ -247,15 +256,15 @@ def test_a_heartbeat_that_meets_the_end_of_its_run_is_no_loss(automatic: bool, w
     if when == "while it ends":
         with pytest.raises(StopIteration):
             end.send(reply(200))
-    assert mine.lost is None
-    mine.check_kept()
+    assert mine.lifecycle.lost_reason is None
+    mine.check_not_lost()
 
 
 def test_after_an_end_that_failed_a_heartbeat_tells_the_loss() -> None:
     mine = run()
     assert isinstance(play(mine.complete(), *[reply(503)] * 4).error, ServerBusyError)
     assert isinstance(play(mine.heartbeat(None), GONE).error, JobLostError)
-    assert mine.lost is not None
+    assert mine.lifecycle.lost_reason is not None
 
 
 def test_a_short_interval_is_kept_while_an_older_state_may_arrive(clock: Clock) -> None:
@@ -263,13 +272,13 @@ def test_a_short_interval_is_kept_while_an_older_state_may_arrive(clock: Clock) 
     play(mine.heartbeat(state("1")), *[LOST_REPLY] * 4)
     mine.state = state("2")
     assert play(mine.keep_alive(0.3), DONE).result == 0.3
-    assert play(mine.keep_alive(None), DONE).result == SOON
+    assert play(mine.keep_alive(None), DONE).result == OVERTAKEN_INTERVAL
 
 
 def test_a_heartbeat_whose_run_has_ended_meanwhile_is_not_tried_again() -> None:
     mine = run()
     beat = mine.heartbeat(None)
-    next(beat)
+    begin(beat)
     assert isinstance(beat.send(reply(503)), Sleep)
     play(mine.complete(), reply(200))
     with pytest.raises(StopIteration):
@@ -286,7 +295,7 @@ def test_a_server_that_asks_for_a_pause_gets_one_that_the_lease_can_bear(clock: 
 
 @pytest.mark.parametrize("end", ["heartbeat", "keep_alive", "complete", "release"])
 def test_on_v1_a_lease_that_is_over_is_not_used(clock: Clock, end: str) -> None:
-    v1 = Run(config("v1", clock), received(run_id=None), 0.0)
+    v1 = ThreadRun(config("v1", clock), received(run_id=None), 0.0)
     clock.advance(60)
     flows = {
         "heartbeat": v1.heartbeat(None),
@@ -296,17 +305,17 @@ def test_on_v1_a_lease_that_is_over_is_not_used(clock: Clock, end: str) -> None:
     }
     played = play(flows[end])  # nothing is sent
     assert end == "keep_alive" or isinstance(played.error, JobLostError)
-    assert v1.lost is not None
+    assert v1.lifecycle.lost_reason is not None
 
 
 def test_on_v1_a_run_that_has_ended_in_time_is_not_lost_later(clock: Clock) -> None:
-    v1 = Run(config("v1", clock), received(run_id=None), 0.0)
+    v1 = ThreadRun(config("v1", clock), received(run_id=None), 0.0)
     assert play(v1.complete(), reply(200)).error is None
     clock.advance(60)
     assert play(v1.keep_alive(None)).result is None
-    assert v1.lost is None
+    assert v1.lifecycle.lost_reason is None
     with pytest.raises(JobLostError, match="this helper has ended its run"):
-        v1.check_ours()
+        v1.check_held()
 
 
 def test_on_v2_the_server_decides(clock: Clock) -> None:

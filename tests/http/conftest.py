@@ -1,4 +1,4 @@
-"""The fixtures of clients that need no network."""
+"""Fixtures for the tests of the transport."""
 
 from ..support.fixtures import anyio_backend, app, certificate, clock, connect, kind, relay
 

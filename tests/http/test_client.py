@@ -1,4 +1,4 @@
-"""Where requests go, what goes with them, and who closes the connections."""
+"""The address and headers of requests, and the closing of clients."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,12 +25,12 @@ YES = http("200 OK")
         "http://host?a=b", "http://host#a", "//host", "http://host:port",
     ],
 )  # fmt: skip
-async def test_what_is_no_address_is_refused(connect: Connect, url: str) -> None:
+async def test_an_invalid_url_is_refused(connect: Connect, url: str) -> None:
     with pytest.raises(ValueError, match="base_url"):
         connect(url)
 
 
-async def test_without_an_address_it_is_read_from_the_environment(
+async def test_the_url_is_read_from_the_environment_by_default(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELAY_URL", " ")
@@ -42,13 +42,13 @@ async def test_without_an_address_it_is_read_from_the_environment(
 
 
 @pytest.mark.parametrize("end", ["", "/", "//", " "])
-async def test_the_end_of_the_address_does_not_matter(connect: Connect, end: str) -> None:
+async def test_slashes_at_the_end_of_the_url_are_ignored(connect: Connect, end: str) -> None:
     with ScriptedServer(YES) as server:
         assert await do(connect(f"{server.url}/prefix{end}", api="v2").exists("emails", "x"))
     assert server.requests[0].startswith(b"HEAD /prefix/v2/queues/emails/jobs/x HTTP/1.1\r\n")
 
 
-async def test_headers_go_with_every_request(connect: Connect) -> None:
+async def test_headers_are_sent_with_every_request(connect: Connect) -> None:
     with ScriptedServer(http("404 Not Found"), http("204 No Content"), YES) as server:
         relay = connect(server.url, headers={"Authorization": "Bearer abc"})
         assert await do(relay.exists("emails", "x"))
@@ -57,7 +57,7 @@ async def test_headers_go_with_every_request(connect: Connect) -> None:
 
 
 def requested(kind: Kind, requests: list[httpx.Request]) -> httpx.Client | httpx.AsyncClient:
-    """A user's own client, with settings of its own, that notes its requests."""
+    """Return an httpx client that has its own settings and records its requests."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         requests.append(request)
@@ -71,7 +71,7 @@ def requested(kind: Kind, requests: list[httpx.Request]) -> httpx.Client | httpx
     )
 
 
-async def test_a_client_of_ones_own_is_used_and_not_closed(kind: Kind) -> None:
+async def test_an_own_http_client_is_used_and_not_closed(kind: Kind) -> None:
     requests: list[httpx.Request] = []
     own = requested(kind, requests)
     async with entered(own):
@@ -89,7 +89,7 @@ async def test_a_client_of_ones_own_is_used_and_not_closed(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("used", [True, False])
-async def test_after_close_every_call_is_refused_at_once(kind: Kind, used: bool) -> None:
+async def test_after_close_every_call_is_refused_without_retries(kind: Kind, used: bool) -> None:
     clock = Clock()
     with ScriptedServer(YES) as server:
         make = Client if kind == "sync" else AsyncClient
@@ -109,7 +109,7 @@ async def test_after_close_every_call_is_refused_at_once(kind: Kind, used: bool)
     assert clock.monotonic() == 0
 
 
-async def test_a_client_of_ones_own_that_is_closed_is_told(kind: Kind, connect: Connect) -> None:
+async def test_a_closed_http_client_is_reported_as_closed(kind: Kind, connect: Connect) -> None:
     own = requested(kind, [])
     await do(own.close() if isinstance(own, httpx.Client) else own.aclose())
     with pytest.raises(ClientStateError, match="closed"):
@@ -117,7 +117,7 @@ async def test_a_client_of_ones_own_that_is_closed_is_told(kind: Kind, connect: 
 
 
 @pytest.mark.parametrize("pace", [0.01, 60], ids=["trickles", "is silent"])
-async def test_close_ends_what_is_under_way(kind: Kind, pace: float) -> None:
+async def test_close_ends_calls_in_progress(kind: Kind, pace: float) -> None:
     with ScriptedServer(b"HTTP/1.1 200 OK\r\nx: " + b"a" * 50_000, pace=pace) as server:
         relay: AnyClient
         if kind == "sync":
@@ -144,7 +144,7 @@ async def test_close_ends_what_is_under_way(kind: Kind, pace: float) -> None:
 
 
 async def test_every_request_has_a_timeout(kind: Kind, connect: Connect) -> None:
-    """Also where the user's own client has none."""
+    """The user's own client may have none itself."""
     requests: list[httpx.Request] = []
     own = requested(kind, requests)
     for options, seconds in (({}, 15.0), ({"timeout": 3}, 3)):
@@ -158,7 +158,7 @@ async def test_every_request_has_a_timeout(kind: Kind, connect: Connect) -> None
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
-async def test_a_timeout_that_is_none_is_refused(connect: Connect, timeout: float) -> None:
+async def test_an_invalid_timeout_is_refused(connect: Connect, timeout: float) -> None:
     with pytest.raises(ValueError, match="timeout"):
         connect(timeout=timeout)
 

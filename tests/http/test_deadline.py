@@ -1,4 +1,4 @@
-"""An exchange has one bound for all of it, whatever the peer does."""
+"""One deadline holds for a whole exchange, whatever the server does."""
 
 import socket
 import threading
@@ -14,6 +14,7 @@ from relay_sdk import Backoff, Client, Queue, TransportError
 from relay_sdk._base.flow import Request
 from relay_sdk._http.address import Address
 from relay_sdk._http.client import AsyncHttp, Http
+from relay_sdk._http.errors import HttpError
 
 from ..support.fixtures import Connect, Kind
 from ..support.scripted_server import ScriptedServer, http
@@ -29,7 +30,7 @@ LONG = b"a" * 5000
 BODY = http("200 OK", LONG)
 HEAD = BODY.index(b"\r\n\r\n") + 4
 
-# A byte each 50 ms: each of them takes minutes.
+# At a byte each 50 ms, each of these takes minutes.
 TRICKLES = {
     "in the head": b"HTTP/1.1 200 OK\r\nx: " + LONG,
     "before the head": b"HTTP/1.1 100 Continue\r\n\r\n" * 200,
@@ -37,7 +38,7 @@ TRICKLES = {
 }
 
 
-async def is_late(connect: Connect, url: str, sent: bool, **options: object) -> None:
+async def times_out(connect: Connect, url: str, sent: bool, **options: object) -> None:
     relay = connect(url, api="v2", timeout=0.3, retry_backoff=ONCE, **options)
     with pytest.raises(
         TransportError, match=r"queue 'emails'.*no (whole|conn).* within 0.3 s"
@@ -48,38 +49,38 @@ async def is_late(connect: Connect, url: str, sent: bool, **options: object) -> 
 
 
 @pytest.mark.parametrize("answer", TRICKLES.values(), ids=TRICKLES)
-async def test_a_reply_that_trickles_is_late(connect: Connect, answer: bytes) -> None:
+async def test_a_reply_that_arrives_slowly_times_out(connect: Connect, answer: bytes) -> None:
     with ScriptedServer(answer, pace=0.05 if answer is not BODY else 0.003) as server:
-        await is_late(connect, server.url, sent=True)
+        await times_out(connect, server.url, sent=True)
 
 
-async def test_an_answer_that_comes_late_is_late(connect: Connect) -> None:
-    """The first byte comes in time, the next would after the bound."""
+async def test_a_reply_that_stops_after_its_first_byte_times_out(connect: Connect) -> None:
+    """The next byte would come after the deadline."""
     with ScriptedServer(BODY, pace=60) as server:
-        await is_late(connect, server.url, sent=True)
+        await times_out(connect, server.url, sent=True)
 
 
 @pytest.mark.parametrize(("scheme", "sent"), [("http", True), ("https", False)])
-async def test_a_peer_that_accepts_and_is_silent_is_late(
+async def test_a_server_that_accepts_and_sends_nothing_times_out(
     connect: Connect, scheme: str, sent: bool
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        await is_late(connect, f"{scheme}://127.0.0.1:{port}", sent)
+        await times_out(connect, f"{scheme}://127.0.0.1:{port}", sent)
 
 
-async def test_a_peer_that_does_not_accept_has_seen_nothing(connect: Connect) -> None:
+async def test_a_request_is_not_sent_while_the_server_does_not_accept(connect: Connect) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as stack:
         address = full.getsockname()
         for _ in range(4):
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(address)
-        await is_late(connect, f"http://127.0.0.1:{address[1]}", sent=False)
+        await times_out(connect, f"http://127.0.0.1:{address[1]}", sent=False)
 
 
 @pytest.mark.parametrize("piece", [0, 500], ids=["not at all", "slowly"])
-async def test_a_request_that_is_not_read_is_late(connect: Connect, piece: int) -> None:
+async def test_a_request_that_is_not_read_times_out(connect: Connect, piece: int) -> None:
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -112,21 +113,21 @@ async def own(kind: Kind, **options: object) -> AsyncIterator[httpx.Client | htt
 
 
 @pytest.mark.parametrize("answer", TRICKLES.values(), ids=TRICKLES)
-async def test_with_a_client_of_ones_own_a_trickle_is_late(
+async def test_a_slow_reply_to_an_own_http_client_times_out(
     kind: Kind, connect: Connect, answer: bytes
 ) -> None:
     if kind == "sync" and answer is not BODY:
-        pytest.skip("documented: httpx reads a head without asking what is left")
+        pytest.skip("documented: httpx reads a head without reading the timeouts again")
     async with own(kind) as client:
         with ScriptedServer(answer, pace=0.05 if answer is not BODY else 0.003) as server:
-            await is_late(connect, server.url, True, http_client=client)
+            await times_out(connect, server.url, True, http_client=client)
 
 
-async def test_a_call_brings_its_own_bound(kind: Kind) -> None:
+async def test_a_request_can_have_its_own_timeout(kind: Kind) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = Address(f"http://127.0.0.1:{silent.getsockname()[1]}", 3600, None)
         call = Request("GET", "/health", timeout=0.2)
-        with pytest.raises(TransportError, match=r"no whole reply within 0.2 s"):
+        with pytest.raises(HttpError, match=r"no whole reply within 0.2 s"):
             if kind == "sync":
                 client = Http(address, None)
                 try:
@@ -143,7 +144,7 @@ async def test_a_call_brings_its_own_bound(kind: Kind) -> None:
 
 @asynccontextmanager
 async def hanging(relay: AnyClient, server: ScriptedServer, calls: int) -> AsyncIterator[None]:
-    """Have calls under way that get no answer before the server ends."""
+    """Make calls that get no answer before the server ends."""
 
     async def hang() -> None:
         with pytest.raises(TransportError):
@@ -162,19 +163,19 @@ async def hanging(relay: AnyClient, server: ScriptedServer, calls: int) -> Async
             server.hang_up()
 
 
-async def test_who_waits_for_a_place_in_the_pool_has_sent_nothing(
+async def test_a_request_that_waits_for_a_place_in_the_pool_is_not_sent(
     kind: Kind, connect: Connect
 ) -> None:
-    """Only a client of one's own has so few."""
+    """Only an own http_client has a limit of connections."""
     async with own(kind, limits=httpx.Limits(max_connections=1)) as client:
         with ScriptedServer(None) as server:
             relay = connect(server.url, api="v2", http_client=client, retry_backoff=ONCE)
             async with hanging(relay, server, 1):
-                await is_late(connect, server.url, False, http_client=client)
+                await times_out(connect, server.url, False, http_client=client)
 
 
-async def test_calls_that_hang_leave_room_for_others(kind: Kind, connect: Connect) -> None:
-    """More than httpx's limit of 100."""
+async def test_calls_that_hang_do_not_block_others(kind: Kind, connect: Connect) -> None:
+    """There are more of them than httpx's limit of 100."""
     with ScriptedServer(*[None] * 120, http("200 OK")) as server:
         relay = connect(server.url, api="v2", timeout=20, retry_backoff=ONCE)
         async with hanging(relay, server, 120):

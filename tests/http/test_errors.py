@@ -1,4 +1,4 @@
-"""A server that cannot be reached: plain words about the user's call, and a short traceback."""
+"""Errors name the user's call, explain what happened, and have a short traceback."""
 
 import socket
 import subprocess
@@ -32,7 +32,7 @@ async def failure(relay: Client | AsyncClient, method: str = "exists") -> Transp
     return raised.value
 
 
-async def test_it_is_said_in_words_what_the_users_call_met(connect: Connect) -> None:
+async def test_an_error_names_the_call_and_explains_itself(connect: Connect) -> None:
     port = closed_port()
     error = await failure(connect(f"http://127.0.0.1:{port}", retry_backoff=ONCE))
     assert str(error) == (
@@ -41,7 +41,7 @@ async def test_it_is_said_in_words_what_the_users_call_met(connect: Connect) -> 
     )
 
 
-async def test_the_cause_is_kept_without_the_way_it_came(connect: Connect) -> None:
+async def test_the_cause_is_kept_without_the_frames_of_libraries(connect: Connect) -> None:
     url = f"http://127.0.0.1:{closed_port()}"
     error = await failure(connect(url, retry_backoff=ONCE))
     assert isinstance(error.__cause__, ConnectionRefusedError)
@@ -66,7 +66,7 @@ def test_a_plain_script_prints_few_lines() -> None:
     assert len(lines) <= 15
 
 
-async def test_a_cause_of_the_users_own_is_not_taken_for_ours(connect: Connect) -> None:
+async def test_an_exception_the_user_handles_is_not_the_cause(connect: Connect) -> None:
     relay = connect(f"http://127.0.0.1:{closed_port()}", retry_backoff=ONCE)
     try:
         raise KeyError("mine")
@@ -75,12 +75,12 @@ async def test_a_cause_of_the_users_own_is_not_taken_for_ours(connect: Connect) 
     assert isinstance(error.__cause__, ConnectionRefusedError)
 
 
-async def test_a_name_that_is_not_known(connect: Connect) -> None:
+async def test_an_unknown_host_name_is_explained(connect: Connect) -> None:
     error = await failure(connect("http://nowhere.invalid", retry_backoff=ONCE))
     assert "the name in nowhere.invalid port 80 is not known" in str(error)
 
 
-async def test_a_port_that_speaks_something_else(connect: Connect) -> None:
+async def test_a_port_of_another_protocol_is_explained(connect: Connect) -> None:
     with ScriptedServer(b"220 mail\r\n") as server:
         error = await failure(connect(server.url, retry_backoff=ONCE))
     assert "does not answer in HTTP" in str(error)
@@ -97,25 +97,25 @@ async def test_a_proxy_of_the_environment_is_named(
     assert str(error).endswith("Requests go through the proxy that HTTP_PROXY names")
 
 
-def nobody(request: httpx.Request) -> httpx.Response:
+def refuse(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("no", request=request) from ConnectionRefusedError(111, "refused")
 
 
-async def test_without_an_address_it_is_where_serve_listens_and_the_error_says_so(
+async def test_an_error_mentions_that_the_default_url_is_used(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RELAY_URL", raising=False)
-    error = await failure(connect(None, answer=nobody, retry_backoff=ONCE))
+    error = await failure(connect(None, answer=refuse, retry_backoff=ONCE))
     assert "nothing listens at 127.0.0.1 port 8080" in str(error)
     assert "RELAY_URL is not set, so this is the default, http://127.0.0.1:8080" in str(error)
-    error = await failure(connect("http://127.0.0.1:8080", answer=nobody, retry_backoff=ONCE))
+    error = await failure(connect("http://127.0.0.1:8080", answer=refuse, retry_backoff=ONCE))
     assert "RELAY_URL" not in str(error)
 
 
 @pytest.mark.parametrize("method", ["exists", "get", "remove"])
-async def test_each_call_is_named_and_not_the_question_before_it(
+async def test_an_error_names_the_call_and_not_the_negotiation_before_it(
     connect: Connect, method: str
 ) -> None:
-    error: Any = await failure(connect(answer=nobody, retry_backoff=ONCE), method)
+    error: Any = await failure(connect(answer=refuse, retry_backoff=ONCE), method)
     assert str(error).startswith("job 'x' in queue 'emails': nothing listens at server port 80")
     assert not error.sent

@@ -1,4 +1,4 @@
-"""What an exchange means is the same for threads, on asyncio and on trio."""
+"""One exchange behaves the same in threads, on asyncio and on trio."""
 
 import gzip
 import socket
@@ -11,14 +11,15 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from relay_sdk import Client, TransportError
+from relay_sdk import Client
 from relay_sdk._base.clock import Stopped
 from relay_sdk._base.flow import Request, Response
 from relay_sdk._http.address import Address
 from relay_sdk._http.client import AsyncHttp, Http
+from relay_sdk._http.errors import HttpError
 
 from ..support.fixtures import Kind
-from ..support.keep_alive_server import Keeping, opened
+from ..support.keep_alive_server import KeepAliveServer, opened
 from ..support.scripted_server import ScriptedServer, http
 from ..support.sync_async import do
 
@@ -33,9 +34,9 @@ EMPTY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
 async def ask(
     kind: Kind, *answers: bytes, call: Request = GET, times: int = 1
-) -> tuple[Response, Keeping]:
-    """Send a call some times, and give the last reply."""
-    with Keeping(*answers) as server:
+) -> tuple[Response, KeepAliveServer]:
+    """Send a request some times; return the last reply and the server."""
+    with KeepAliveServer(*answers) as server:
         async with opened(kind, server.url) as http:
             for _ in range(times):
                 reply = await do(http.send(call))
@@ -47,7 +48,7 @@ async def ask(
     ["/a%2Fb%25/%2E/..%2e//;x=1?a=%20&b=%F0%9F%92%A5", "/./../a/.?", "/~'()*!@:$,+"],
 )
 async def test_a_target_is_sent_byte_for_byte(kind: Kind, target: str) -> None:
-    with Keeping(EMPTY) as server:
+    with KeepAliveServer(EMPTY) as server:
         async with opened(kind, f"{server.url}/b%20se") as http:
             await do(http.send(Request("GET", target)))
     line, *lines = server.requests[0].split(b"\r\n")
@@ -74,7 +75,7 @@ async def test_a_body_has_its_length(kind: Kind, content: bytes | None) -> None:
     assert b"content-type: application/json" in head.split(b"\r\n")
 
 
-async def test_connections_are_used_again_and_no_cookies_are_kept(kind: Kind) -> None:
+async def test_connections_are_reused_and_no_cookies_are_kept(kind: Kind) -> None:
     answer = b"HTTP/1.1 200 OK\r\nset-cookie: a=b\r\ncontent-length: 2\r\n\r\n[]"
     reply, server = await ask(kind, answer, times=3)
     assert (reply.status, reply.content) == (200, b"[]")
@@ -101,9 +102,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("before", [b"", b"HTTP/1.1 103 Early Hints\r\nx-a: z\r\n\r\n"])
-async def test_content_is_read_in_each_of_its_forms(
-    kind: Kind, shape: bytes, before: bytes
-) -> None:
+async def test_content_is_read_in_each_encoding(kind: Kind, shape: bytes, before: bytes) -> None:
     answer = before + b"HTTP/1.1 520 What\r\nX-A: a\r\nx-a: b\r\n" + shape
     reply, server = await ask(kind, answer, times=2)
     assert (reply.status, reply.headers["x-a"], reply.content) == (520, "a, b", b"[1]")
@@ -125,7 +124,7 @@ async def test_a_reply_to_head_has_no_content(kind: Kind, end: bytes) -> None:
 
 
 @pytest.mark.parametrize("more", [b"x", EMPTY])
-async def test_what_comes_after_a_reply_is_no_reply_to_the_next_call(
+async def test_data_after_a_reply_is_not_a_reply_to_the_next_request(
     kind: Kind, more: bytes
 ) -> None:
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none"
@@ -134,22 +133,22 @@ async def test_what_comes_after_a_reply_is_no_reply_to_the_next_call(
     assert server.connections == 3
 
 
-async def test_a_connection_that_the_server_closed_meanwhile_is_no_error(kind: Kind) -> None:
-    with Keeping(EMPTY) as server:
+async def test_an_idle_connection_that_the_server_closed_is_replaced(kind: Kind) -> None:
+    with KeepAliveServer(EMPTY) as server:
         async with opened(kind, server.url) as http:
             for number in range(1, 4):
                 assert (await do(http.send(GET))).status == 200
-                server.hang_up()  # the client's loop has not seen it when it goes on
+                server.hang_up()  # the client's event loop does not notice it yet
                 assert server.connections == number
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_a_request_whose_connection_ends_is_not_sent_anew(kind: Kind, method: str) -> None:
-    """The server has read it, and may have acted, so that the SDK decides."""
-    with Keeping(EMPTY, None, EMPTY) as server:
+async def test_a_request_is_not_resent_when_its_connection_ends(kind: Kind, method: str) -> None:
+    """The server may have acted on it: only the retries of the SDK can decide."""
+    with KeepAliveServer(EMPTY, None, EMPTY) as server:
         async with opened(kind, server.url) as http:
             await do(http.send(GET))
-            with pytest.raises(TransportError) as got:
+            with pytest.raises(HttpError) as got:
                 await do(http.send(Request(method, "/")))
             assert got.value.sent
             assert len(server.requests) == 2
@@ -158,7 +157,7 @@ async def test_a_request_whose_connection_ends_is_not_sent_anew(kind: Kind, meth
 
 BAD = {
     "a head without an end": b"HTTP/1.1 200 OK\r\nx: " + b"a" * 200_000,
-    "a status that is none": b"HTTP/1.1 abc OK\r\n\r\n",
+    "an invalid status": b"HTTP/1.1 abc OK\r\n\r\n",
     "two lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
     "a header without a name": b"HTTP/1.1 200 OK\r\n: a\r\n\r\n",
     "an unknown coding": http("200 OK", b"x", "content-encoding: br"),
@@ -170,21 +169,19 @@ BAD = {
 
 
 @pytest.mark.parametrize("answer", BAD.values(), ids=BAD)
-async def test_a_reply_that_is_not_http_is_an_error(kind: Kind, answer: bytes) -> None:
+async def test_a_reply_that_is_not_http_raises_an_error(kind: Kind, answer: bytes) -> None:
     with ScriptedServer(answer) as server:
         async with opened(kind, server.url) as http:
-            with pytest.raises(
-                TransportError, match=f"port {server.url.rpartition(chr(58))[2]}"
-            ) as got:
+            with pytest.raises(HttpError, match=f"port {server.url.rpartition(chr(58))[2]}") as got:
                 await do(http.send(GET))
     assert got.value.sent
 
 
 @pytest.mark.parametrize("packed", [True, False])
-async def test_content_that_is_too_much_is_an_error(
+async def test_content_that_is_too_large_raises_an_error(
     kind: Kind, packed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk._http.base.LARGEST", 1000)
+    monkeypatch.setattr("relay_sdk._http.body.MAX_BODY_BYTES", 1000)
     content = bytes(1001)
     answer = (
         http("200 OK", gzip.compress(content), "content-encoding: gzip")
@@ -193,26 +190,26 @@ async def test_content_that_is_too_much_is_an_error(
     )
     with ScriptedServer(answer, http("200 OK", bytes(1000))) as server:
         async with opened(kind, server.url) as client:
-            with pytest.raises(TransportError, match="larger than"):
+            with pytest.raises(HttpError, match="larger than"):
                 await do(client.send(GET))
             assert len((await do(client.send(GET))).content) == 1000
 
 
-async def test_an_error_is_the_same_while_another_is_handled(
+async def test_an_error_is_the_same_while_another_exception_is_handled(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk._http.base.LARGEST", 1000)
+    monkeypatch.setattr("relay_sdk._http.body.MAX_BODY_BYTES", 1000)
     with ScriptedServer(http("200 OK", bytes(1001))) as server:
         async with opened(kind, server.url) as client:
             try:
                 raise KeyError
             except KeyError:
-                with pytest.raises(TransportError, match="larger than"):
+                with pytest.raises(HttpError, match="larger than"):
                     await do(client.send(GET))
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-async def test_a_server_is_trusted_by_its_certificate(
+async def test_a_server_needs_a_trusted_certificate(
     kind: Kind, trusted: bool, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -220,19 +217,19 @@ async def test_a_server_is_trusted_by_its_certificate(
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + bytes(100_000)
-    with Keeping(answer, tls=tls) as server:
+    with KeepAliveServer(answer, tls=tls) as server:
         port = server.url.rpartition(":")[2]
         async with opened(kind, f"https://localhost:{port}") as client:
             for _ in range(3):
                 if trusted:
                     assert len((await do(client.send(GET))).content) == 100_000
                 else:
-                    with pytest.raises(TransportError, match="certificate") as got:
+                    with pytest.raises(HttpError, match="certificate") as got:
                         await do(client.send(GET))
                     assert not got.value.sent
         assert len(server.requests) == (3 if trusted else 0)
         async with opened(kind, f"https://127.0.0.1:{port}") as client:  # not in the certificate
-            with pytest.raises(TransportError, match="certificate"):
+            with pytest.raises(HttpError, match="certificate"):
                 await do(client.send(GET))
     if trusted:
         assert server.connections == 2
@@ -244,8 +241,8 @@ ANYIO = tuple(map(int, version("anyio").split(".")[:2]))
 @pytest.mark.skipif(ANYIO < (4, 16), reason="anyio leaves the socket of a connect open")
 @pytest.mark.parametrize("moment", [0, 1, 2, 3, 5, 8, 13, 21])
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-async def test_a_call_that_is_cancelled_leaves_nothing_behind(kind: Kind, moment: int) -> None:
-    with Keeping(EMPTY) as server:
+async def test_a_cancelled_request_leaves_nothing_behind(kind: Kind, moment: int) -> None:
+    with KeepAliveServer(EMPTY) as server:
         async with opened(kind, server.url) as client:
             async with anyio.create_task_group() as tasks:
                 for _ in range(5):
@@ -257,7 +254,7 @@ async def test_a_call_that_is_cancelled_leaves_nothing_behind(kind: Kind, moment
 
 
 @pytest.mark.parametrize("kind", ["sync"])
-def test_a_wait_for_a_reply_ends_when_stop_is_set(kind: Kind) -> None:
+def test_stop_ends_the_wait_for_a_reply(kind: Kind) -> None:
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = Address(f"http://127.0.0.1:{silent.getsockname()[1]}", 3600, None)
@@ -276,7 +273,7 @@ def test_a_wait_for_a_reply_ends_when_stop_is_set(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sync"])
-def test_a_reply_that_has_begun_is_read_though_stop_is_set(kind: Kind) -> None:
+def test_stop_does_not_end_a_reply_that_has_begun(kind: Kind) -> None:
     stop = threading.Event()
     with ScriptedServer(http("200 OK", b"a" * 100), pace=0.003) as server:
         client = Http(Address(server.url, 20, None), None)
@@ -288,18 +285,18 @@ def test_a_reply_that_has_begun_is_read_though_stop_is_set(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sync"])
-def test_only_a_request_that_the_server_may_hold_is_stopped(kind: Kind) -> None:
+def test_stop_ends_only_requests_that_the_server_may_hold(kind: Kind) -> None:
     stop = threading.Event()
     stop.set()
     with ScriptedServer(http("200 OK")) as server, Client(server.url) as relay:
         session = relay._driver
-        assert isinstance(session.wait(GET, stop), Response)
+        assert isinstance(driver.perform(GET, stop), Response)
         with pytest.raises(Stopped):
-            session.wait(Request("GET", "/", wait=12), stop)
+            driver.perform(Request("GET", "/", wait=12), stop)
 
 
 @pytest.mark.parametrize("kind", ["sync", "asyncio"])
-async def test_a_client_of_httpx2_can_be_ones_own(kind: Kind) -> None:
+async def test_an_own_http_client_may_be_of_httpx2(kind: Kind) -> None:
     httpx2 = pytest.importorskip("httpx2")
     with ScriptedServer(http("200 OK"), b"") as server:
         if kind == "sync":
@@ -307,16 +304,16 @@ async def test_a_client_of_httpx2_can_be_ones_own(kind: Kind) -> None:
                 relay = Client(server.url, http_client=own, api="v2")
                 assert relay.exists("emails", "x")
                 http_ = Http(Address(server.url, 1, None), own)
-                with pytest.raises(TransportError) as got:
+                with pytest.raises(HttpError) as got:
                     http_.send(GET)
         else:
             async with httpx2.AsyncClient() as aown:
                 ahttp = AsyncHttp(Address(server.url, 1, None), aown)
                 assert (await ahttp.send(GET)).status == 200
-                with pytest.raises(TransportError) as got:
+                with pytest.raises(HttpError) as got:
                     await ahttp.send(GET)
     assert got.value.sent
-    with pytest.raises(TransportError) as refused:
+    with pytest.raises(HttpError) as refused:
         if kind == "sync":
             with httpx2.Client() as own:
                 Http(Address(server.url, 1, None), own).send(GET)

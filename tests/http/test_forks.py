@@ -1,4 +1,4 @@
-"""Forked processes and event loops have connections of their own."""
+"""Processes and event loops share no connections."""
 
 import asyncio
 import faulthandler
@@ -31,7 +31,7 @@ def server() -> Iterator[LocalServer]:
 
 
 def in_a_child(do: Callable[[], object]) -> int:
-    """Fork; the child ends with 0 when all went well."""
+    """Fork, and run the function in the child, whose exit code is 0 on success."""
     pid = os.fork()
     if pid:
         return pid
@@ -40,7 +40,7 @@ def in_a_child(do: Callable[[], object]) -> int:
     try:
         do()
         os._exit(0)
-    except BaseException as error:  # noqa: BLE001 pytest's failures are none of Exception
+    except BaseException as error:  # noqa: BLE001 pytest's failures are not of Exception
         os.write(2, f"{error!r}\n".encode())
     finally:
         os._exit(1)
@@ -51,45 +51,45 @@ def ended_well(*children: int) -> bool:
     return set(ends) == {0}
 
 
-def use(relay: Client, who: str) -> None:
-    """Enqueue a job of one's own; ask for it, and for nobody else's."""
-    number = int.from_bytes(who.encode())
-    relay.enqueue(JOBS.job(who, number))
+def use(relay: Client, id: str) -> None:
+    """Enqueue a job, and check that each reply is about it."""
+    number = int.from_bytes(id.encode())
+    relay.enqueue(JOBS.job(id, number))
     for _ in range(CALLS):
-        job = relay.get(JOBS, who)
-        assert (job.id, job.payload) == (who, number)
+        job = relay.get(JOBS, id)
+        assert (job.id, job.payload) == (id, number)
 
 
-def test_forked_processes_get_their_own_replies(server: LocalServer) -> None:
+def test_forked_processes_receive_only_their_own_replies(server: LocalServer) -> None:
     with Client(server.url) as relay:
         use(relay, "a")
-        children = [in_a_child(lambda who=str(n): use(relay, who)) for n in range(4)]
+        children = [in_a_child(lambda key=str(n): use(relay, key)) for n in range(4)]
         use(relay, "b")
         assert ended_well(*children)
-        for who in "a", "b", "0", "1", "2", "3":
-            assert relay.exists(JOBS, who)
+        for id in "a", "b", "0", "1", "2", "3":
+            assert relay.exists(JOBS, id)
 
 
-def test_a_fork_in_the_midst_of_calls_leaves_nothing_locked(server: LocalServer) -> None:
+def test_a_fork_during_calls_leaves_nothing_locked(server: LocalServer) -> None:
     over = threading.Event()
     with Client(server.url) as relay:
         use(relay, "busy")
 
-        def go_on() -> None:
+        def keep_calling() -> None:
             while not over.is_set():
                 assert relay.get(JOBS, "busy").id == "busy"
 
-        threads = [threading.Thread(target=go_on) for _ in range(4)]
+        threads = [threading.Thread(target=keep_calling) for _ in range(4)]
         for thread in threads:
             thread.start()
-        children = [in_a_child(lambda who=f"m{n}": use(relay, who)) for n in range(8)]
+        children = [in_a_child(lambda key=f"m{n}": use(relay, key)) for n in range(8)]
         assert ended_well(*children)
         over.set()
         for thread in threads:
             thread.join()
 
 
-def test_a_child_that_closes_its_client_closes_nothing_of_the_parents(server: LocalServer) -> None:
+def test_a_close_in_a_child_closes_no_connection_of_the_parent(server: LocalServer) -> None:
     with Client(server.url) as relay:
         use(relay, "open")
 
@@ -102,16 +102,16 @@ def test_a_child_that_closes_its_client_closes_nothing_of_the_parents(server: Lo
         assert relay.get(JOBS, "open").id == "open"
 
 
-def test_a_forked_process_has_event_loops_of_its_own(server: LocalServer) -> None:
+def test_a_forked_process_can_run_a_new_event_loop(server: LocalServer) -> None:
     relay = AsyncClient(server.url)
 
-    async def ask(who: str) -> None:
+    async def ask(id: str) -> None:
         for _ in range(CALLS):
-            assert (await relay.get(JOBS, who)).id == who
+            assert (await relay.get(JOBS, id)).id == id
 
     async def main() -> None:
-        for who in "x", "y":
-            await relay.enqueue(JOBS.job(who, 1))
+        for id in "x", "y":
+            await relay.enqueue(JOBS.job(id, 1))
         await ask("x")
         children = [in_a_child(lambda: trio.run(ask, "y")) for _ in range(3)]
         await ask("x")
@@ -121,7 +121,7 @@ def test_a_forked_process_has_event_loops_of_its_own(server: LocalServer) -> Non
     asyncio.run(main())
 
 
-def test_a_client_of_ones_own_is_refused_after_a_fork_if_it_was_used(server: LocalServer) -> None:
+def test_an_own_http_client_is_refused_after_a_fork_if_it_was_used(server: LocalServer) -> None:
     def refused() -> None:
         with pytest.raises(ClientStateError, match=r"'x' in queue 'numbers'.*forked"):
             relay.exists(JOBS, "x")
@@ -147,10 +147,10 @@ RUNS = {"asyncio": run_on_asyncio, "trio": run_on_trio}
 
 @pytest.mark.parametrize("first", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("second", RUNS.values(), ids=RUNS)
-def test_event_loops_one_after_another_can_use_one_client(
+def test_successive_event_loops_can_use_one_client(
     server: LocalServer, first: Callable[..., object], second: Callable[..., object]
 ) -> None:
-    """None leaves a connection open, also where the client is not closed."""
+    """No loop leaves a connection open, although the client is not closed."""
     relay = AsyncClient(server.url)
 
     async def main() -> None:
@@ -163,7 +163,7 @@ def test_event_loops_one_after_another_can_use_one_client(
 
 @pytest.mark.parametrize("first", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("second", RUNS.values(), ids=RUNS)
-def test_event_loops_in_threads_can_use_one_client(
+def test_event_loops_in_several_threads_can_use_one_client(
     server: LocalServer, first: Callable[..., object], second: Callable[..., object]
 ) -> None:
     relay = AsyncClient(server.url)
@@ -186,8 +186,8 @@ def test_event_loops_in_threads_can_use_one_client(
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_async_client_of_ones_own_in_a_second_event_loop_is_told(server: LocalServer) -> None:
-    """What httpx leaves open in the first is its own."""
+def test_an_own_http_client_in_a_second_event_loop_is_refused(server: LocalServer) -> None:
+    """httpx leaves a connection open in the first one."""
 
     def use_twice() -> None:
         relay = AsyncClient(server.url, http_client=httpx.AsyncClient())

@@ -1,6 +1,6 @@
-"""An exception that a signal's handler raises comes anywhere: a client loses nothing by it.
+"""A signal's handler may raise an exception at any line without harm to a client.
 
-It is raised here by a tracer, at each line, call and return of a call in turn.
+Here a tracer raises it, at each line, call and return of a call in turn.
 """
 
 import gc
@@ -16,10 +16,10 @@ import pytest
 from httptools import HttpParserCallbackError
 
 from relay_sdk import Client, Queue
-from relay_sdk._http.parser import Reading
+from relay_sdk._http.parser import ResponseParser
 from relay_sdk.local import LocalServer
 
-# Sockets that are left to the garbage collector are closed by it, which Python may warn of.
+# The garbage collector closes the sockets of interrupted calls, and Python may warn of it.
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="counts sockets in /proc"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -33,31 +33,31 @@ class Interrupt(BaseException):
     pass
 
 
-def interrupted(call: Callable[[], object], place: int) -> bool:
-    """Make a call, and interrupt it at a place; tell whether it came so far.
+def interrupted(call: Callable[[], object], event_number: int) -> bool:
+    """Interrupt a call at its nth trace event; return whether it had so many.
 
-    Each has a thread of its own: a tracer that raises in an `except` leaves Python's record of what
-    is being handled as it is then.
+    Each call has a new thread: a tracer that raises in an `except` leaves Python's record of the
+    handled exception as it is then.
     """
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(_interrupted, call, place).result()
+        return thread.submit(_interrupted, call, event_number).result()
 
 
-def _interrupted(call: Callable[[], object], place: int) -> bool:
+def _interrupted(call: Callable[[], object], event_number: int) -> bool:
     count, where = 0, ""
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         nonlocal count, where
         count += 1
-        if count >= place:
+        if count >= event_number:
             sys.settrace(None)
             where = f"{frame.f_code.co_filename}:{frame.f_lineno}, {event}"
             raise Interrupt
         return trace
 
     before, hook = sys.gettrace(), sys.unraisablehook
-    told: list[object] = []  # what Python can only tell, as while a generator is collected
-    sys.unraisablehook = told.append
+    unraisable: list[object] = []  # such as what is raised while a generator is collected
+    sys.unraisablehook = unraisable.append
     sys.settrace(trace)
     try:
         call()
@@ -66,26 +66,26 @@ def _interrupted(call: Callable[[], object], place: int) -> bool:
     finally:
         sys.settrace(before)
         sys.unraisablehook = hook
-    if told:
+    if unraisable:
         return True
     assert not where, f"what was raised at {where} was swallowed"
     return False
 
 
-class Unremembered(Reading):
-    """As when a signal comes before the first line of a callback."""
+class Unremembered(ResponseParser):
+    """Raises as a signal does that arrives before the first line of a callback."""
 
     def on_body(self, data: bytes) -> None:
         raise Interrupt
 
 
-def test_what_comes_before_a_callback_has_begun_is_not_swallowed() -> None:
+def test_an_exception_before_the_first_line_of_a_callback_is_not_swallowed() -> None:
     with pytest.raises(Interrupt):
         Unremembered("GET").feed(REPLY)
     try:
         raise KeyError
     except KeyError:
-        with pytest.raises(HttpParserCallbackError):  # what came cannot be known then
+        with pytest.raises(HttpParserCallbackError):  # the parser has hidden the cause
             Unremembered("GET").feed(REPLY)
 
 
@@ -108,9 +108,7 @@ def relay() -> Iterator[Client]:
 
 
 @pytest.mark.parametrize("what", ["exists", "enqueue", "heartbeat"])
-def test_wherever_a_call_is_interrupted_the_next_one_works_and_nothing_is_left(
-    relay: Client, what: str
-) -> None:
+def test_an_interrupt_at_any_line_leaves_a_client_that_works(relay: Client, what: str) -> None:
     queue = Queue("q", int, state=int)
     relay.enqueue(queue.job("a", 1))
     (helper,) = relay.next(queue)
@@ -122,10 +120,10 @@ def test_wherever_a_call_is_interrupted_the_next_one_works_and_nothing_is_left(
     call = calls[what]
     call()
     before = sockets()
-    place = 1
-    while interrupted(call, place):
-        place += 1
-    assert place > 300
+    event_number = 1
+    while interrupted(call, event_number):
+        event_number += 1
+    assert event_number > 300
     call()
     most = before + 2  # a connection has two ends in this process
     until = time.monotonic() + 5

@@ -1,4 +1,4 @@
-"""Replies that mean harm: each is our error within its time, and takes no memory to speak of."""
+"""Hostile replies raise an error within the timeout, and use little memory."""
 
 import gzip
 import socketserver
@@ -51,7 +51,7 @@ class Server(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def answering(head: bytes, rest: Iterable[bytes]) -> Iterator[str]:
-    """Send this to whoever asks, and then nothing, until the client hangs up."""
+    """Send this to each client, and then nothing until the client closes the connection."""
     over = threading.Event()
 
     class Handler(socketserver.BaseRequestHandler):
@@ -77,9 +77,9 @@ def answering(head: bytes, rest: Iterable[bytes]) -> Iterator[str]:
             thread.join()
 
 
-@pytest.fixture(params=["ours", "a client of httpx", "a client of httpx2"])
+@pytest.fixture(params=["the SDK", "a client of httpx", "a client of httpx2"])
 def way(request: pytest.FixtureRequest) -> str:
-    """What carries the calls."""
+    """Return the name of the library that sends the requests."""
     way: str = request.param
     return way
 
@@ -97,7 +97,7 @@ async def connected(way: str, kind: Kind, connect: Connect, url: str) -> AsyncIt
 
 
 @pytest.mark.parametrize(("head", "rest"), ANSWERS.values(), ids=ANSWERS)
-async def test_a_reply_that_means_harm_is_an_error(
+async def test_a_hostile_reply_raises_an_error(
     head: bytes,
     rest: Iterable[bytes],
     way: str,
@@ -108,8 +108,8 @@ async def test_a_reply_that_means_harm_is_an_error(
     if kind == "trio" and way == "a client of httpx2":
         pytest.skip("httpx again")
     if not head and kind == "sync" and way.startswith("a client"):
-        pytest.skip("documented: httpx reads a head without asking what is left")
-    monkeypatch.setattr("relay_sdk._http.base.LARGEST", LARGEST)
+        pytest.skip("documented: httpx reads a head without reading the timeouts again")
+    monkeypatch.setattr("relay_sdk._http.body.MAX_BODY_BYTES", LARGEST)
     with answering(head, rest) as url:
         async with connected(way, kind, connect, url) as relay:
             with pytest.raises(TransportError, match="queue 'emails'") as raised:

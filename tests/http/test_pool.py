@@ -1,13 +1,13 @@
-"""Connections are reused, and not kept for ever."""
+"""Connections are reused, and closed when they were idle for too long."""
 
 import pytest
 
 from relay_sdk._http import pool
-from relay_sdk._http.pool import IDLE, Pool
+from relay_sdk._http.pool import MAX_IDLE_TIME, Pool
 
 
 class Made:
-    """What a pool makes."""
+    """Takes the place of a connection."""
 
 
 class Time:
@@ -24,40 +24,40 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     return time
 
 
-def test_what_is_given_back_is_taken_first() -> None:
+def test_the_connection_released_last_is_acquired_first() -> None:
     pool = Pool(Made)
-    a, b = pool.take(), pool.take()
+    a, b = pool.acquire(), pool.acquire()
     assert a is not b
-    assert pool.give(a) is None
-    assert pool.give(b) is None
-    assert pool.take() is b
-    assert pool.take() is a
+    assert pool.release(a) is None
+    assert pool.release(b) is None
+    assert pool.acquire() is b
+    assert pool.acquire() is a
 
 
-def test_what_was_unused_for_long_is_to_be_closed(time: Time) -> None:
+def test_a_connection_idle_for_too_long_is_returned_to_be_closed(time: Time) -> None:
     pool = Pool(Made)
-    a, b, c = pool.take(), pool.take(), pool.take()
-    pool.give(a)
+    a, b, c = pool.acquire(), pool.acquire(), pool.acquire()
+    pool.release(a)
     time.now = 1
-    assert pool.give(b) is None
-    time.now = IDLE
-    assert pool.give(c) is a
+    assert pool.release(b) is None
+    time.now = MAX_IDLE_TIME
+    assert pool.release(c) is a
     del a
     assert set(pool.all()) == {b, c}
-    assert pool.give(pool.take()) is None
+    assert pool.release(pool.acquire()) is None
 
 
-def test_what_alone_was_unused_for_long_is_taken(time: Time) -> None:
+def test_the_only_idle_connection_is_acquired_however_old(time: Time) -> None:
     pool = Pool(Made)
-    a = pool.take()
-    pool.give(a)
-    time.now = 2 * IDLE
-    assert pool.take() is a
+    a = pool.acquire()
+    pool.release(a)
+    time.now = 2 * MAX_IDLE_TIME
+    assert pool.acquire() is a
 
 
-def test_one_client_for_all_exchanges_is_remembered_once() -> None:
-    own = Made()
-    pool = Pool(lambda: own)
-    lent = [pool.take() for _ in range(3)]
-    assert pool.all() == [own]
-    assert all(client is own for client in lent)
+def test_one_connection_for_all_exchanges_is_listed_once() -> None:
+    only = Made()
+    pool = Pool(lambda: only)
+    lent = [pool.acquire() for _ in range(3)]
+    assert pool.all() == [only]
+    assert all(client is only for client in lent)

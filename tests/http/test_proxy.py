@@ -1,4 +1,4 @@
-"""The proxy that the environment names is used for what is not exempt, and never told a secret."""
+"""The proxy of the environment is used unless the server is exempt, and receives no secret."""
 
 import socket
 import ssl
@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from relay_sdk import Client, TransportError
+from relay_sdk import Client
 from relay_sdk._base.flow import Request
 from relay_sdk._http.address import Address
+from relay_sdk._http.errors import HttpError
 
 from ..support.fixtures import Kind
-from ..support.keep_alive_server import Keeping, opened
+from ..support.keep_alive_server import KeepAliveServer, opened
 from ..support.scripted_server import ScriptedServer, http
 from ..support.sync_async import do
 
@@ -25,7 +26,7 @@ EMPTY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
 
 class Tunnels:
-    """A proxy that answers CONNECT as it is told, and then passes on what comes."""
+    """A proxy that sends this answer to CONNECT, then forwards data in both directions."""
 
     def __init__(self, answer: bytes) -> None:
         self._answer = answer
@@ -33,7 +34,7 @@ class Tunnels:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads = [threading.Thread(target=self._accept)]
         self._open = [self._listener]
-        self.place = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.authority = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._threads[0].start()
 
     def _accept(self) -> None:
@@ -89,7 +90,7 @@ def proxy() -> Iterator[ScriptedServer]:
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-async def test_a_proxy_is_asked_with_the_whole_url(
+async def test_a_proxy_receives_the_whole_url(
     kind: Kind, name: str, proxy: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, proxy.url)
@@ -101,7 +102,7 @@ async def test_a_proxy_is_asked_with_the_whole_url(
     assert b"Proxy-Authorization" not in request
 
 
-async def test_a_proxy_may_want_a_login_and_be_named_without_its_scheme(
+async def test_a_proxy_may_have_a_login_and_no_scheme(
     kind: Kind, proxy: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("http://", "me:s3cret@"))
@@ -111,11 +112,11 @@ async def test_a_proxy_may_want_a_login_and_be_named_without_its_scheme(
 
 
 @pytest.mark.parametrize("exempt", ["127.0.0.1", "*", "127.0.0.1:{port}", "a.b, 127.0.0.1"])
-async def test_no_proxy_is_used_for_what_is_exempt(
+async def test_no_proxy_is_used_for_an_exempt_server(
     kind: Kind, exempt: str, proxy: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
-    with Keeping(EMPTY) as server:
+    with KeepAliveServer(EMPTY) as server:
         monkeypatch.setenv("NO_PROXY", exempt.format(port=server.url.rpartition(":")[2]))
         async with opened(kind, server.url) as client:
             assert (await do(client.send(GET))).content == b""
@@ -132,7 +133,7 @@ async def test_no_proxy_is_used_for_what_is_exempt(
         ("http://relay.example.com", "ample.com", True),
     ],
 )
-def test_exempt_are_addresses_and_all_below_a_name(
+def test_addresses_and_subdomains_can_be_exempt(
     url: str, exempt: str, used: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
@@ -142,16 +143,16 @@ def test_exempt_are_addresses_and_all_below_a_name(
     assert (address.proxy is not None) is used
 
 
-async def test_tls_goes_through_a_proxy_that_sees_nothing_of_it(
+async def test_tls_is_tunnelled_through_a_proxy(
     kind: Kind, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     tunnels = Tunnels(b"HTTP/1.1 200 Here\r\nx: y\r\n\r\n")
-    monkeypatch.setenv("HTTPS_PROXY", f"http://me:s3cret@{tunnels.place}")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:s3cret@{tunnels.authority}")
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + bytes(100_000)
-    with Keeping(answer, tls=tls) as server:
+    with KeepAliveServer(answer, tls=tls) as server:
         port = server.url.rpartition(":")[2]
         async with opened(kind, f"https://localhost:{port}") as client:
             for _ in range(3):
@@ -159,10 +160,10 @@ async def test_tls_goes_through_a_proxy_that_sees_nothing_of_it(
         assert (server.connections, len(server.requests)) == (1, 3)
     tunnels.close()
     (request,) = tunnels.requests
-    place = f"localhost:{port}".encode()
+    authority = f"localhost:{port}".encode()
     assert request == (
         b"CONNECT %b HTTP/1.1\r\nHost: %b\r\nProxy-Authorization: Basic bWU6czNjcmV0\r\n\r\n"
-        % (place, place)
+        % (authority, authority)
     )
 
 
@@ -175,13 +176,13 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("answer", REFUSALS.values(), ids=REFUSALS)
-async def test_a_proxy_that_gives_no_connection_is_an_error_and_nothing_was_sent(
+async def test_a_refusal_of_a_proxy_raises_an_error_that_is_not_sent(
     kind: Kind, answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ScriptedServer(answer) as server:
         monkeypatch.setenv("HTTPS_PROXY", server.url)
         async with opened(kind, "https://relay.invalid") as client:
-            with pytest.raises(TransportError, match="the proxy that HTTPS_PROXY names") as got:
+            with pytest.raises(HttpError, match="the proxy that HTTPS_PROXY names") as got:
                 await do(client.send(GET))
     assert not got.value.sent
     if b"HTTP" in answer[:4]:
@@ -192,13 +193,11 @@ async def test_a_proxy_that_gives_no_connection_is_an_error_and_nothing_was_sent
         )
 
 
-async def test_a_proxy_that_says_nothing_costs_the_time_of_the_exchange(
-    kind: Kind, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_silent_proxy_times_out(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{silent.getsockname()[1]}")
         async with opened(kind, "https://relay.invalid", timeout=0.2) as client:
-            with pytest.raises(TransportError, match=r"no connection to .* within 0.2 s") as got:
+            with pytest.raises(HttpError, match=r"no connection to .* within 0.2 s") as got:
                 await do(client.send(GET))
     assert not got.value.sent
 
@@ -206,7 +205,7 @@ async def test_a_proxy_that_says_nothing_costs_the_time_of_the_exchange(
 @pytest.mark.parametrize(
     "given", ["socks5://me:s3cret@a:1", "https://me:s3cret@a", "http://me:s3cret@:x"]
 )
-def test_a_proxy_of_another_kind_is_refused_without_its_password(
+def test_an_unsupported_proxy_is_refused_without_showing_its_password(
     given: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", given)

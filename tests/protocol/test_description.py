@@ -1,7 +1,8 @@
-"""The SDK reads what the description has: each field of a job, each status of an operation.
+"""The SDK handles everything in the description: each field of a job, each status of an operation.
 
-Replies with jobs are read from bytes, not by the generated models, and statuses get their meaning
-by hand. So this names what openapi/relay.yaml and `relay_sdk/_protocol` do not have in common.
+Replies with jobs are read from bytes, not by the generated models, and the handlers of
+statuses are written by hand. So these tests find differences between openapi/relay.yaml and
+`relay_sdk/_protocol`.
 """
 
 import datetime
@@ -25,13 +26,13 @@ from relay_sdk.job import RawJob
 
 from ..test_description import OPERATIONS, examples
 
-OURS = get_type_hints(RawJob)
+READ = get_type_hints(RawJob)
 READ_AS = {Any: msgspec.Raw, datetime.datetime: datetime.datetime | None}
-"""How a described type is read: JSON stays text, and a year above 9999 is no moment to Python."""
+"""The types of RawJob: JSON stays text, and a date that Python cannot represent is `None`."""
 
 
 def bare(hint: Any) -> Any:
-    """A type without its bounds: `Int32 | None` is `int | None`."""
+    """Return a type without its bounds: `Int32 | None` is `int | None`."""
     if hint is Unset:
         return None
     if get_origin(hint) is Annotated:
@@ -45,25 +46,23 @@ def bare(hint: Any) -> Any:
 
 
 def fields(model: type) -> dict[str, Any]:
-    """The fields of a generated model, and how each is to be read; an absent one is `None`."""
+    """Return the fields of a generated model with the types that RawJob must have."""
     hints = get_type_hints(model).items()
     return {name: READ_AS.get(hint, bare(hint)) for name, hint in hints}
 
 
-@pytest.mark.parametrize("name", sorted({*OURS, *fields(JobV2), *fields(JobV1)}))
-def test_a_field_of_a_job_is_read_as_it_is_described(name: str) -> None:
+@pytest.mark.parametrize("name", sorted({*READ, *fields(JobV2), *fields(JobV1)}))
+def test_raw_job_fields_match_the_description(name: str) -> None:
     on_v1, on_v2 = (fields(model).get(name, "not described") for model in (JobV1, JobV2))
-    ours = bare(OURS[name]) if name in OURS else "not read"
+    read = bare(READ[name]) if name in READ else "not read"
 
-    assert ours == on_v2, (
-        f"{name}: RawJob in relay_sdk/_protocol/models.py, and JobV2 in openapi/relay.yaml"
-    )
+    assert read == on_v2, f"{name}: RawJob in relay_sdk/job.py, and JobV2 in openapi/relay.yaml"
     if on_v1 == "not described":
         optional = name in RawJob.__struct_fields__[-len(RawJob.__struct_defaults__) :]
         assert optional, f"{name}: JobV1 does not have it, so it needs a default in RawJob"
     else:
         # A number that is negative without limit on v1, and null on v2.
-        assert on_v1 in (ours, *get_args(ours)), f"{name}: RawJob, and JobV1 in openapi/relay.yaml"
+        assert on_v1 in (read, *get_args(read)), f"{name}: RawJob, and JobV1 in openapi/relay.yaml"
 
 
 RUN = RawJob(
@@ -78,7 +77,7 @@ RUN = RawJob(
 )
 KEY = ("emails", "welcome-1")
 
-ASKED: dict[str, ApiRequest[Any]] = {
+REQUESTS: dict[str, ApiRequest[Any]] = {
     "enqueue_v1": v1.enqueue([RUN], "unique"),
     "reschedule_v1": v1.requeue(RUN, [RUN], "replace"),
     "next_v1": v1.next_jobs("emails", 10),
@@ -97,7 +96,7 @@ ASKED: dict[str, ApiRequest[Any]] = {
 }
 
 REFUSED = {400, 413, 415, 422, 429, 500, 503}
-"""The statuses that mean the same everywhere: the request is refused, or the server is busy."""
+"""The statuses that mean the same everywhere: the request is rejected, or the server is busy."""
 
 REFUSALS: dict[str, set[int]] = {
     "enqueue_v1": {400, 413, 415, 422, 429},
@@ -122,28 +121,26 @@ def endpoint(name: str) -> ModuleType:
     return importlib.import_module(f"relay_api.api.{name[-2:]}.{name}")
 
 
-def test_every_operation_on_jobs_has_its_request() -> None:
+def test_every_described_operation_has_a_request() -> None:
     described = {name for name, (_, path, _) in OPERATIONS.items() if path != "/health"}
-    assert described == ASKED.keys(), (
+    assert described == REQUESTS.keys(), (
         "an operation without a function in relay_sdk/_protocol, or twice"
     )
 
 
-@pytest.mark.parametrize("name", ASKED)
-def test_each_documented_status_has_its_meaning(name: str) -> None:
-    meant = ASKED[name].handlers.keys() | REFUSALS[name]
+@pytest.mark.parametrize("name", REQUESTS)
+def test_every_documented_status_has_a_handler(name: str) -> None:
+    meant = REQUESTS[name].handlers.keys() | REFUSALS[name]
     documented = endpoint(name).REPLIES.keys()
     assert meant - documented == set(), f"{name}: statuses that relay.yaml does not have there"
-    assert documented - meant == set(), (
-        f"{name}: statuses that relay_sdk/_protocol does not know there"
-    )
+    assert documented - meant == set(), f"{name}: statuses without a handler in relay_sdk/_protocol"
 
 
 def documented() -> list[Any]:
-    """Every example of a reply, and an empty one where there is no content."""
+    """Return every example of a reply, or an empty one for a status without content."""
     return [
         pytest.param(name, int(status), example, id=f"{name}-{status}-{number}")
-        for name in ASKED
+        for name in REQUESTS
         for status, reply in OPERATIONS[name][2]["responses"].items()
         for number, example in enumerate(
             [
@@ -157,14 +154,14 @@ def documented() -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "status", "content"), documented())
-def test_each_documented_reply_is_understood(name: str, status: int, content: bytes) -> None:
+def test_every_documented_reply_is_handled(name: str, status: int, content: bytes) -> None:
     of_run = content.replace(b'"reports"', b'"emails"').replace(b'"report-7"', b'"welcome-1"')
-    outcome = ask(ASKED[name], Response(status, {}, of_run))
+    outcome = ask(REQUESTS[name], Response(status, {}, of_run))
 
     if status in REFUSED:
         assert isinstance(outcome, RequestRejectedError | ServerBusyError)
     elif isinstance(outcome, RelayError):
-        # One of the handlers: a job that is there, is not there, or is lost.
+        # The job exists, does not exist, or is lost.
         assert type(outcome).__name__ in ("JobExistsError", "JobNotFoundError", "JobLostError")
     else:
         assert status < 300

@@ -1,4 +1,4 @@
-"""A reply that no Relay sends is our error about that one reply, and costs no other job."""
+"""A reply that Relay cannot have sent raises an error, and does not affect other jobs."""
 
 import json
 import logging
@@ -63,7 +63,7 @@ ONE: dict[str, tuple[bytes, str]] = {
         "utf-8",
     ),
 }
-"""Jobs that cannot be read, and what is said of them."""
+"""Invalid jobs, and the error of each."""
 
 WHOLE: dict[str, tuple[bytes, str]] = {
     "a job of another queue": (b"[%s]" % STRANGE.replace(b"emails", b"letters"), "letters"),
@@ -86,7 +86,7 @@ WHOLE: dict[str, tuple[bytes, str]] = {
     "another encoding": (b"[%s]".decode().encode("utf-16"), ""),
     "bytes that are no text": (b"\xff\xfe\x00", ""),
 }  # fmt: skip
-"""Replies to `next` of which nothing can be taken."""
+"""Replies to `next` without any usable job, and the error of each."""
 
 
 @pytest.fixture(params=["v1", "v2"])
@@ -97,7 +97,7 @@ def api(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def answering(connect: Connect, api: str) -> Callable[..., AnyClient]:
-    """Make a client that gets these bytes with a 200, again and again."""
+    """Return a factory of clients that get these bytes with every reply."""
 
     def make(content: bytes, api: str = api) -> AnyClient:
         def answer(_: httpx.Request) -> httpx.Response:
@@ -111,12 +111,12 @@ def answering(connect: Connect, api: str) -> Callable[..., AnyClient]:
 def check(error: TransportError, told: str) -> None:
     assert error.sent
     assert "emails" in str(error)
-    assert "the reply with status 200 is not Relay's: " in str(error)
+    assert "invalid reply with status 200: " in str(error)
     assert told in str(error)
 
 
 @pytest.mark.parametrize(("content", "told"), WHOLE.values(), ids=WHOLE)
-async def test_a_reply_to_next_that_is_not_relays_is_an_error(
+async def test_an_invalid_reply_to_next_raises(
     answering: Callable[..., AnyClient], content: bytes, told: str
 ) -> None:
     with pytest.raises(TransportError) as raised:
@@ -125,16 +125,16 @@ async def test_a_reply_to_next_that_is_not_relays_is_an_error(
 
 
 @pytest.mark.parametrize(("content", "told"), ONE.values(), ids=ONE)
-async def test_a_strange_job_alone_is_an_error(
+async def test_a_single_invalid_job_raises(
     answering: Callable[..., AnyClient], content: bytes, told: str
 ) -> None:
     with pytest.raises(TransportError, match=told) as raised:
         await do(answering(b"[%s]" % content).next("emails", 2))
-    check(raised.value, "come back after their timeout")
+    check(raised.value, "queued again after their timeout")
 
 
 @pytest.mark.parametrize(("content", "told"), ONE.values(), ids=ONE)
-async def test_a_strange_job_costs_no_other(
+async def test_an_invalid_job_does_not_affect_others(
     answering: Callable[..., AnyClient],
     content: bytes,
     told: str,
@@ -147,7 +147,7 @@ async def test_a_strange_job_costs_no_other(
         (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
         assert record.name == "relay_sdk"
         assert "next of queue 'emails': left out" in record.getMessage()
-        assert "come back after their timeout" in record.getMessage()
+        assert "queued again after their timeout" in record.getMessage()
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ async def test_a_job_without_a_run_id_on_v2_is_left_out(
     b"", b" ", b"null", b"[]", b"[%s]" % GOOD, b"{}", b'"x"', GOOD + b"," + GOOD, GOOD + b"x",
     b"],[", b"\xff", GOOD[:-1], JOB % b"other", GOOD.replace(b"emails", b"letters"),
 ])  # fmt: skip
-async def test_a_reply_to_get_that_is_not_that_job_is_an_error(
+async def test_a_reply_to_get_with_another_job_raises(
     answering: Callable[..., AnyClient], content: bytes
 ) -> None:
     with pytest.raises(TransportError) as raised:
@@ -180,7 +180,7 @@ async def test_a_reply_to_get_that_is_not_that_job_is_an_error(
 
 
 @pytest.mark.parametrize(("content", "told"), ONE.values(), ids=ONE)
-async def test_a_strange_job_shown_by_get_is_an_error(
+async def test_an_invalid_job_in_a_reply_to_get_raises(
     answering: Callable[..., AnyClient], content: bytes, told: str
 ) -> None:
     with pytest.raises(TransportError, match=told) as raised:
@@ -189,8 +189,8 @@ async def test_a_strange_job_shown_by_get_is_an_error(
 
 
 @pytest.mark.parametrize("api", ["v1"])
-async def test_what_v1_may_show_is_no_fault(answering: Callable[..., AnyClient]) -> None:
-    """A negative timeout, any negative max_retries, a year above 9999, fields of the future."""
+async def test_every_job_that_v1_may_return_is_valid(answering: Callable[..., AnyClient]) -> None:
+    """A negative timeout, any negative max_retries, a year above 9999, and unknown fields."""
     job = json.loads(GOOD) | {"timeout": -5, "max_retries": -7, "new": {"queue": [HUGE.decode()]}}
     for name in ("run_id", "created_at", "retries_remaining"):
         del job[name]
@@ -199,7 +199,7 @@ async def test_what_v1_may_show_is_no_fault(answering: Callable[..., AnyClient])
     assert (helper.job.timeout, helper.job.max_retries, helper.job.run_at) == (-5, None, None)
 
 
-async def test_a_payload_that_is_no_text_is_that_jobs_fault(
+async def test_an_undecodable_payload_affects_only_its_job(
     answering: Callable[..., AnyClient],
 ) -> None:
     content = b"[%s,%s]" % (STRANGE.replace(b":1,", b':"\xff",'), GOOD)
@@ -209,7 +209,7 @@ async def test_a_payload_that_is_no_text_is_that_jobs_fault(
         _: Any = strange.job
 
 
-async def test_the_next_reply_is_read_as_ever(connect: Connect, api: str) -> None:
+async def test_the_reply_after_an_invalid_one_is_parsed(connect: Connect, api: str) -> None:
     answers = [b"[%s]" % JOB % b"\xff", b"", b"[%s]" % GOOD]
 
     def answer(_: httpx.Request) -> httpx.Response:
@@ -220,7 +220,7 @@ async def test_the_next_reply_is_read_as_ever(connect: Connect, api: str) -> Non
     assert helper.job.id == "good"
 
 
-async def test_a_worker_goes_on_after_strange_replies(connect: Connect, api: str) -> None:
+async def test_a_worker_continues_after_invalid_replies(connect: Connect, api: str) -> None:
     strange = [content for content, _ in WHOLE.values()]
     strange += [b"[%s]" % content for content, _ in ONE.values()]
     answers = [*strange, b"[%s]" % GOOD]

@@ -1,4 +1,4 @@
-"""Which version of the API is spoken: believed on evidence, forgotten when that turns."""
+"""The API version is detected on evidence, and forgotten when a route of it is missing."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ from relay_sdk._engine.config import ClientConfig
 from relay_sdk._engine.operations import enqueue, exists, get, remove
 from relay_sdk._engine.polling import poll
 from relay_sdk._engine.retries import with_api_version, with_retries
-from relay_sdk._engine.run import Run
+from relay_sdk._engine.run import ThreadRun
 from relay_sdk._protocol import v1, v2
 from relay_sdk.local import App
 from relay_sdk.testing import Clock, transport
@@ -52,7 +52,7 @@ LOST = "job with id `x` not found in queue `emails`."
 
 
 def targets(played: Play) -> list[str]:
-    """The calls of a flow, in short."""
+    """Return the requests of a flow in short form."""
     return [_short(call) for call in played.calls]
 
 
@@ -61,41 +61,41 @@ def _short(call: Request) -> str:
     return f"{'probe' if probe else call.method} {call.target[1:3]}"
 
 
-def spoken(config: ClientConfig) -> Any:
-    return config.versions.found
+def version(config: ClientConfig) -> Any:
+    return config.versions.negotiated
 
 
-def find(config: ClientConfig) -> Flow[Any]:
-    return with_retries(config, lambda: config.versions.find("queue 'emails'"))
+def negotiate(config: ClientConfig) -> Flow[Any]:
+    return with_retries(config, lambda: config.versions.negotiate("queue 'emails'"))
 
 
-def invalidate(*versions: str) -> ClientConfig:
-    """What a client knows that has found these versions, one after another."""
+def negotiated(*versions: str) -> ClientConfig:
+    """Return the config of a client that detected these versions, one after another."""
     shared = config("auto")
-    shared.versions.found = v2 if versions[-1] == "v2" else v1
+    shared.versions.negotiated = v2 if versions[-1] == "v2" else v1
     shared.versions.v2_missing = versions == ("v2", "v1")
     return shared
 
 
-def test_a_server_that_refuses_to_hand_out_no_jobs_speaks_v2() -> None:
-    played = play(find(config("auto")), SPOKEN)
+def test_v2_is_detected_by_its_refusal_of_zero_jobs() -> None:
+    played = play(negotiate(config("auto")), SPOKEN)
     assert played.result is v2
     (call,) = played.calls
     assert (call.method, call.target) == ("GET", "/v2/queues/relay_sdk/jobs?num_jobs=0")
 
 
 @pytest.mark.parametrize("answer", [NONE_WANTED, SPOKEN], ids=["relay-rs", "relay"])
-def test_a_server_without_that_route_speaks_v1_when_it_answers_in_v1(answer: Response) -> None:
-    played = play(find(config("auto")), NO_ROUTE, answer)
+def test_v1_is_detected_after_a_missing_v2_route(answer: Response) -> None:
+    played = play(negotiate(config("auto")), NO_ROUTE, answer)
     assert played.result is v1
-    assert played.calls[1].method == "GET"  # HEAD would take a job
+    assert played.calls[1].method == "GET"  # HEAD would claim a job
     assert played.calls[1].target == "/v1/queues/relay_sdk/jobs?num_jobs=0"
 
 
 @pytest.mark.parametrize(
     ("answers", "version"), [([NO_ROUTE, NONE_WANTED], "v1"), ([SPOKEN], "v2")]
 )
-def test_a_client_asks_once(answers: list[Response], version: str) -> None:
+def test_a_client_negotiates_once(answers: list[Response], version: str) -> None:
     shared = config("auto")
     assert play(exists(shared, "emails", "x"), *answers, reply(200)).result is True
     later = play(poll(shared, "emails", 1, 0), reply(204))
@@ -103,8 +103,8 @@ def test_a_client_asks_once(answers: list[Response], version: str) -> None:
 
 
 @pytest.mark.parametrize("choice", ["v1", "v2"])
-def test_a_client_that_was_told_does_not_ask(choice: Any) -> None:
-    assert play(find(config(choice))).result.__name__.endswith(choice)
+def test_a_chosen_version_is_not_probed(choice: Any) -> None:
+    assert play(negotiate(config(choice))).result.__name__.endswith(choice)
 
 
 @pytest.mark.parametrize(
@@ -114,22 +114,24 @@ def test_a_client_that_was_told_does_not_ask(choice: Any) -> None:
      [NO_ROUTE, reply(200, [])], [NO_ROUTE, reply(400, "<html>")], [reply(204)], [reply(405)]],
     ids=str,
 )  # fmt: skip
-def test_what_is_no_answer_of_relay_decides_nothing(answers: list[Response]) -> None:
+def test_an_invalid_reply_to_a_probe_is_not_evidence(answers: list[Response]) -> None:
     shared = config("auto", retries=0)
-    assert isinstance(play(find(shared), *answers).error, TransportError | UnexpectedStatusError)
-    assert spoken(shared) is None
-    assert play(find(shared), SPOKEN).result is v2
+    assert isinstance(
+        play(negotiate(shared), *answers).error, TransportError | UnexpectedStatusError
+    )
+    assert version(shared) is None
+    assert play(negotiate(shared), SPOKEN).result is v2
 
 
 @pytest.mark.parametrize("busy", [reply(503), reply(429), reply(500, DOWN), LOST_REPLY, REFUSED])
-def test_a_server_that_cannot_tell_now_is_asked_again(busy: Any) -> None:
-    played = play(find(config("auto")), busy, busy, SPOKEN)
+def test_a_probe_is_retried_while_the_server_is_busy(busy: Any) -> None:
+    played = play(negotiate(config("auto")), busy, busy, SPOKEN)
     assert played.result is v2
     assert played.waits == [0.1, 0.2]
 
 
 @pytest.mark.parametrize("failure", [LOST_REPLY, reply(504)])
-def test_a_question_that_is_lost_leaves_no_doubt_about_what_it_was_for(failure: Any) -> None:
+def test_a_lost_probe_does_not_make_the_request_ambiguous(failure: Any) -> None:
     played = play(remove(config("auto", retries=0), "emails", "x"), failure)
     assert isinstance(played.error, TransportError | ServerBusyError)
     assert not played.error.sent
@@ -139,7 +141,7 @@ def test_a_question_that_is_lost_leaves_no_doubt_about_what_it_was_for(failure: 
     assert isinstance(played.error, RelayError)
 
 
-def test_a_failure_names_what_the_question_was_for() -> None:
+def test_an_error_of_a_probe_names_the_job_of_the_request() -> None:
     for answers, kind in (
         ([reply(520)] * 4, ServerBusyError),
         ([reply(204)] * 4, TransportError),
@@ -152,50 +154,50 @@ def test_a_failure_names_what_the_question_was_for() -> None:
         assert "job 'x' in queue 'emails'" in str(played.error)
 
 
-# What a look-up is told
+# Replies to look-ups
 
 
-def test_a_job_that_is_there_takes_one_request() -> None:
-    assert targets(play(get(invalidate("v2"), "emails", "x"), shown())) == ["GET v2"]
-    assert targets(play(exists(invalidate("v1"), "emails", "x"), reply(200))) == ["HEAD v1"]
+def test_an_existing_job_takes_one_request() -> None:
+    assert targets(play(get(negotiated("v2"), "emails", "x"), shown())) == ["GET v2"]
+    assert targets(play(exists(negotiated("v1"), "emails", "x"), reply(200))) == ["HEAD v1"]
 
 
 @pytest.mark.parametrize("choice", ["auto", "v2"])
-def test_not_there_in_v2_is_confirmed_by_v1_and_then_by_the_route(choice: Any) -> None:
+def test_a_404_in_v2_is_confirmed_by_v1_and_then_by_a_probe(choice: Any) -> None:
     shared = config(choice)
-    shared.versions.found = v2
+    shared.versions.negotiated = v2
     played = play(get(shared, "emails", "x"), NO_ROUTE, NO_ROUTE, SPOKEN)
     assert isinstance(played.error, JobNotFoundError)
     assert targets(played) == ["GET v2", "GET v1", "probe v2"]
     played = play(exists(shared, "emails", "x"), NO_ROUTE, NO_ROUTE, SPOKEN)
     assert played.result is False
     assert targets(played) == ["HEAD v2", "HEAD v1", "probe v2"]
-    assert spoken(shared) is v2
+    assert version(shared) is v2
 
 
 @pytest.mark.parametrize("choice", ["auto", "v1"])
-def test_not_there_in_v1_is_confirmed_by_the_route(choice: Any) -> None:
+def test_a_404_in_v1_is_confirmed_by_a_probe(choice: Any) -> None:
     for answer in (SPOKEN, NONE_WANTED):
         shared = config(choice)
-        shared.versions.found = v1
+        shared.versions.negotiated = v1
         played = play(exists(shared, "emails", "x"), NO_ROUTE, answer)
         assert played.result is False
         assert targets(played) == ["HEAD v1", "probe v1"]
 
 
 @pytest.mark.parametrize("choice", ["auto", "v2"])
-def test_a_job_that_v1_finds_is_there(choice: Any) -> None:
+def test_a_job_that_only_v1_finds_exists(choice: Any) -> None:
     shared = config(choice)
-    shared.versions.found = v2
+    shared.versions.negotiated = v2
     assert play(exists(shared, "emails", "x"), NO_ROUTE, reply(200)).result is True
     assert play(get(shared, "emails", "x"), NO_ROUTE, shown()).result.id == "x"
 
 
-def test_a_look_up_that_finds_v2_gone_answers_from_v1() -> None:
-    shared = invalidate("v2")
+def test_a_look_up_falls_back_to_v1_when_v2_is_missing() -> None:
+    shared = negotiated("v2")
     replies = [NO_ROUTE, NO_ROUTE, NO_ROUTE, NONE_WANTED, NO_ROUTE, NONE_WANTED]
     assert play(exists(shared, "emails", "x"), *replies).result is False
-    assert spoken(shared) is v1
+    assert version(shared) is v1
 
 
 @pytest.mark.parametrize("look", [get, exists])
@@ -207,7 +209,7 @@ def test_a_look_up_that_finds_v2_gone_answers_from_v1() -> None:
         ("v2", [NO_ROUTE, NO_ROUTE, NO_ROUTE]),
     ],
 )
-def test_where_no_relay_is_there_is_no_answer(
+def test_a_look_up_without_a_relay_server_raises(
     look: Callable[..., Flow[Any]], choice: Any, answers: list[Response]
 ) -> None:
     played = play(look(config(choice), "emails", "x"), *answers)
@@ -216,16 +218,16 @@ def test_where_no_relay_is_there_is_no_answer(
     assert "job 'x' in queue 'emails'" in str(played.error)
 
 
-# What the other operations are told
+# Replies to other operations
 
 OPERATIONS: dict[str, tuple[Callable[[ClientConfig], Flow[Any]], Response]] = {
     "enqueue": (lambda config: enqueue(config, [JOBS.job("x", 1)], "unique"), reply(202)),
     "next": (lambda config: poll(config, "emails", 1, 0), handed_out("x")),
     "remove": (lambda config: remove(config, "emails", "x"), reply(200)),
-    "complete": (lambda config: Run(config, received(), 0.0).complete(), reply(200)),
-    "heartbeat": (lambda config: Run(config, received(), 0.0).heartbeat(None), reply(202)),
-    "keep_alive": (lambda config: Run(config, received(), 0.0).keep_alive(None), reply(202)),
-    "reschedule": (lambda config: Run(config, received(), 0.0).again(None, None), reply(202)),
+    "complete": (lambda config: ThreadRun(config, received(), 0.0).complete(), reply(200)),
+    "heartbeat": (lambda config: ThreadRun(config, received(), 0.0).heartbeat(None), reply(202)),
+    "keep_alive": (lambda config: ThreadRun(config, received(), 0.0).keep_alive(None), reply(202)),
+    "reschedule": (lambda config: ThreadRun(config, received(), 0.0).reschedule(None), reply(202)),
 }
 every_operation = pytest.mark.parametrize(
     ("operation", "done"), OPERATIONS.values(), ids=OPERATIONS.keys()
@@ -234,45 +236,45 @@ every_operation = pytest.mark.parametrize(
 
 @every_operation
 @pytest.mark.parametrize("answer", [NONE_WANTED, SPOKEN], ids=["relay-rs", "relay"])
-def test_where_v2_has_gone_everything_is_done_in_v1(
+def test_operations_fall_back_to_v1_when_v2_is_missing(
     operation: Callable[[ClientConfig], Flow[Any]],
     done: Response,
     answer: Response,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    shared = invalidate("v2")
+    shared = negotiated("v2")
     played = play(operation(shared), NO_ROUTE, answer, done)
     assert played.error is None
     assert [target[-2:] for target in targets(played)] == ["v2", "v1", "v1"]
     assert targets(played)[1] == "probe v1"
-    assert spoken(shared) is v1
-    # Once for all: v2 is not believed again, though some server may still speak it.
+    assert version(shared) is v1
+    # v2 is not used again, although another server may have it.
     assert targets(play(operation(shared), done))[0][-2:] == "v1"
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "404" in caplog.text
 
 
 @every_operation
-def test_where_v1_has_gone_v2_is_looked_for(
+def test_v2_is_detected_when_v1_is_missing(
     operation: Callable[[ClientConfig], Flow[Any]], done: Response
 ) -> None:
-    played = play(operation(invalidate("v1")), NO_ROUTE, SPOKEN, done)
+    played = play(operation(negotiated("v1")), NO_ROUTE, SPOKEN, done)
     assert played.error is None
     assert [target[-2:] for target in targets(played)] == ["v1", "v2", "v2"]
 
 
 @every_operation
-def test_after_both_were_seen_only_v1_is_believed(
+def test_only_v1_is_used_after_v2_was_missing_once(
     operation: Callable[[ClientConfig], Flow[Any]], done: Response
 ) -> None:
-    played = play(operation(invalidate("v2", "v1")), NO_ROUTE, NONE_WANTED, done)
+    played = play(operation(negotiated("v2", "v1")), NO_ROUTE, NONE_WANTED, done)
     assert targets(played)[1] == "probe v1"
     assert played.error is None
 
 
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "keep_alive"])
 @pytest.mark.parametrize("choice", ["v1", "v2"])
-def test_a_client_that_was_told_never_switches(name: str, choice: Any) -> None:
+def test_a_chosen_version_is_never_changed(name: str, choice: Any) -> None:
     played = play(OPERATIONS[name][0](config(choice)), NO_ROUTE)
     assert isinstance(played.error, UnexpectedStatusError)
     assert "is base_url right" in str(played.error)
@@ -280,62 +282,62 @@ def test_a_client_that_was_told_never_switches(name: str, choice: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "keep_alive"])
-def test_looking_again_is_not_repeated_for_ever(name: str) -> None:
-    played = play(OPERATIONS[name][0](invalidate("v2")), NO_ROUTE, NONE_WANTED, NO_ROUTE)
+def test_a_request_negotiates_again_only_once(name: str) -> None:
+    played = play(OPERATIONS[name][0](negotiated("v2")), NO_ROUTE, NONE_WANTED, NO_ROUTE)
     assert isinstance(played.error, UnexpectedStatusError)
-    played = play(OPERATIONS[name][0](invalidate("v2")), NO_ROUTE, NO_ROUTE)
+    played = play(OPERATIONS[name][0](negotiated("v2")), NO_ROUTE, NO_ROUTE)
     assert isinstance(played.error, UnexpectedStatusError)
 
 
 @pytest.mark.parametrize("name", ["enqueue", "next", "remove", "complete", "reschedule"])
-def test_a_404_with_a_text_is_a_proxys_and_no_evidence(name: str) -> None:
-    shared = invalidate("v2")
+def test_a_404_with_a_body_comes_from_a_proxy_and_is_not_evidence(name: str) -> None:
+    shared = negotiated("v2")
     played = play(OPERATIONS[name][0](shared), reply(404, "no backend"))
     assert isinstance(played.error, UnexpectedStatusError)
-    assert spoken(shared) is v2
+    assert version(shared) is v2
 
 
-def test_a_heartbeat_that_names_the_job_is_about_the_job() -> None:
-    run = Run(invalidate("v2"), received(), 0.0)
+def test_a_404_to_a_heartbeat_that_names_the_job_means_it_is_lost() -> None:
+    run = ThreadRun(negotiated("v2"), received(), 0.0)
     assert play(run.heartbeat(None), reply(404, LOST)).error is not None
-    assert run.lost is not None
+    assert run.lifecycle.lost_reason is not None
 
 
 def test_a_requeue_of_other_jobs_needs_v2() -> None:
-    run = Run(invalidate("v2"), received(), 0.0)
+    run = ThreadRun(negotiated("v2"), received(), 0.0)
     played = play(run.requeue([JOBS.job("y", 1)], "unique"), NO_ROUTE, NONE_WANTED)
     assert isinstance(played.error, UnsupportedError)
-    assert not run.ended
+    assert not run.lifecycle.is_ended
 
 
 def test_a_lost_reply_is_remembered_across_versions() -> None:
     conflict = reply(409, "job with id `x` already exists in queue `emails`.")
-    flow = enqueue(invalidate("v2"), [JOBS.job("x", 1)], "unique")
+    flow = enqueue(negotiated("v2"), [JOBS.job("x", 1)], "unique")
     played = play(flow, LOST_REPLY, NO_ROUTE, NONE_WANTED, conflict, shown())
     assert played.error is None
     assert targets(played) == ["POST v2", "POST v2", "probe v1", "POST v1", "GET v1"]
 
 
-def test_what_another_thread_found_meanwhile_is_taken() -> None:
-    shared = invalidate("v2")
+def test_a_version_that_another_thread_negotiated_is_used() -> None:
+    shared = negotiated("v2")
 
     def ask(api: Any) -> Flow[Any]:
         if api is v2:
-            shared.versions.found = v1
+            shared.versions.negotiated = v1
         return (yield from api.remove("emails", "x").send())
 
     played = play(with_api_version(shared, "emails", "x", ask), NO_ROUTE, reply(200))
     assert targets(played) == ["DELETE v2", "DELETE v1"]
-    assert spoken(shared) is v1
+    assert version(shared) is v1
 
 
-# Whole clients, and servers of one kind and another over the same jobs
+# Complete clients, with servers of both kinds over the same jobs
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
 def only_v1(answer: Answer) -> Answer:
-    """Make `relay-rs` of the bundled server, as far as routes go."""
+    """Limit the bundled server to the routes of `relay-rs`."""
 
     def answer_v1(request: httpx.Request) -> httpx.Response:
         if not request.url.path.startswith("/v1/"):
@@ -348,7 +350,7 @@ def only_v1(answer: Answer) -> Answer:
 
 
 def in_turn(*answers: Answer) -> Answer:
-    """A balancer, in strict round robin."""
+    """Return a load balancer with strict round robin."""
     turns: Iterator[Answer] = cycle(answers)
     return lambda request: next(turns)(request)
 
@@ -362,7 +364,7 @@ def job(id: str) -> Job[Any, Any]:
 
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("choice", ["auto", "v1"])
-async def test_behind_a_mixed_balancer_every_answer_is_right(
+async def test_results_are_correct_behind_a_mixed_load_balancer(
     connect: Connect, app: App, clock: Clock, first: int, choice: str
 ) -> None:
     both = transport(app).handler
@@ -372,7 +374,7 @@ async def test_behind_a_mixed_balancer_every_answer_is_right(
 
 
 @pytest.mark.parametrize("first", [0, 1])
-async def test_look_ups_of_a_client_of_v2_are_right_behind_a_mixed_balancer(
+async def test_look_ups_in_v2_are_correct_behind_a_mixed_load_balancer(
     connect: Connect, app: App, clock: Clock, first: int
 ) -> None:
     both = transport(app).handler
@@ -384,7 +386,9 @@ async def test_look_ups_of_a_client_of_v2_are_right_behind_a_mixed_balancer(
         assert (await do(relay.get("emails", "x"))).id == "x"
 
 
-async def test_a_rollback_is_survived(connect: Connect, app: App, clock: Clock) -> None:
+async def test_a_client_survives_a_rollback_of_the_server(
+    connect: Connect, app: App, clock: Clock
+) -> None:
     both = transport(app).handler
     servers = [both]
     relay = connect(answer=lambda request: servers[0](request), clock=clock)
@@ -399,7 +403,7 @@ async def test_a_rollback_is_survived(connect: Connect, app: App, clock: Clock) 
 
 
 async def whole_life(relay: AnyClient) -> None:
-    """Go through the operations, each of them twice, and believe none of them."""
+    """Call each operation at least twice, and check its effect with another one."""
     for id in ("a", "b", "c"):
         assert not await do(relay.exists("emails", id))
         with pytest.raises(JobNotFoundError):
@@ -424,7 +428,7 @@ async def whole_life(relay: AnyClient) -> None:
 
 @pytest.mark.parametrize("choice", ["auto", "v1", "v2"])
 @pytest.mark.parametrize("body", [b"", b"<html>not found</html>"])
-async def test_a_wrong_path_is_an_error_of_every_call(
+async def test_every_operation_raises_for_a_wrong_path(
     connect: Connect, clock: Clock, choice: str, body: bytes
 ) -> None:
     def elsewhere(request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Jobs are read straight from bytes; the generated models read them to the same values."""
+"""Parsed jobs equal those that the generated models parse."""
 
 import json
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from relay_api.models.job_v1 import JobV1
 from relay_api.models.job_v2 import JobV2
 
 from relay_sdk._base.flow import Response
-from relay_sdk._protocol.replies import parse_claimed, shown
+from relay_sdk._protocol.replies import parse_claimed, parse_job
 from relay_sdk.job import Job, RawJob
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -30,7 +30,7 @@ values = st.recursive(
 
 
 def written(moment: datetime) -> str:
-    """A date as the server writes it: as few groups of three digits as hold the fraction."""
+    """Format a date like the server: the fraction has 0, 3 or 6 digits."""
     text = moment.isoformat(timespec="microseconds").removesuffix("+00:00")
     while text.endswith("000"):
         text = text[:-3]
@@ -58,7 +58,7 @@ rows_v2 = st.fixed_dictionaries(
 
 
 def plain(job: RawJob) -> dict[str, Any]:
-    """The fields of a job, with payload and state decoded."""
+    """Return the fields of a job, with payload and state decoded."""
     fields = {name: getattr(job, name) for name in RawJob.__struct_fields__}
     return fields | {name: msgspec.json.decode(fields[name]) for name in ("payload", "state")}
 
@@ -68,34 +68,34 @@ def reply(value: object) -> Response:
 
 
 @given(st.lists(rows_v2, max_size=3))
-def test_both_readers_of_v2_agree_on_every_field(rows: list[dict[str, Any]]) -> None:
+def test_v2_jobs_equal_those_of_the_generated_models(rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        job = shown("q", row["id"])(reply(row))
+        job = parse_job("q", row["id"])(reply(row))
         assert plain(job) == vars_of(JobV2.from_dict(row))
 
 
 @given(st.lists(rows_v1, max_size=3))
-def test_both_readers_of_v1_agree_on_every_field(rows: list[dict[str, Any]]) -> None:
+def test_v1_jobs_equal_those_of_the_generated_models(rows: list[dict[str, Any]]) -> None:
     jobs = parse_claimed("q", 3, fenced=False)(reply(rows)).jobs
     for job, row in zip(jobs, rows, strict=True):
         expected = vars_of(JobV1.from_dict(row))
         if expected["max_retries"] < 0:
             expected["max_retries"] = None
-        ours = plain(job)
-        assert {name: ours.pop(name) for name in expected} == expected
-        assert set(ours.values()) == {None}
+        job_fields = plain(job)
+        assert {name: job_fields.pop(name) for name in expected} == expected
+        assert set(job_fields.values()) == {None}
 
 
 @given(rows_v2)
-def test_one_job_is_read_like_several(row: dict[str, Any]) -> None:
+def test_get_and_next_parse_a_job_to_the_same_value(row: dict[str, Any]) -> None:
     row["run_id"] = row["run_id"] or str(UUID(int=0))
     jobs = parse_claimed("q", 1, fenced=True)(reply([row])).jobs
-    assert [shown("q", row["id"])(reply(row))] == jobs
+    assert [parse_job("q", row["id"])(reply(row))] == jobs
 
 
 @pytest.mark.timeout(20)
-def test_a_reply_that_is_cut_inside_a_text_is_refused_in_one_pass() -> None:
-    """Each quote in it could be the beginning of another text."""
+def test_a_reply_that_ends_inside_a_string_is_refused_in_linear_time() -> None:
+    """Each quote in it could be the start of another string."""
     cut = Response(200, {}, b'[{"payload":"' + rb"\"" * 200_000)
     with pytest.raises(msgspec.DecodeError):
         parse_claimed("q", 1, fenced=True)(cut)

@@ -1,4 +1,4 @@
-"""Jobs are written straight to bytes; the generated models write them to the same values."""
+"""The bodies of requests equal those that the generated models write."""
 
 import json
 import re
@@ -37,10 +37,10 @@ jobs = st.builds(
 
 
 def sent(request: ApiRequest[None]) -> Any:
-    assert request.call.headers["Content-Type"] == "application/json"
-    body = json.loads(request.call.content or b"")
+    assert request.request.headers["Content-Type"] == "application/json"
+    body = json.loads(request.request.content or b"")
     for job in body:
-        # One moment has several forms: this one is the generated code's.
+        # The generated code writes UTC as an offset.
         job["run_at"] = job["run_at"] and re.sub("Z$", "+00:00", job["run_at"])
     return body
 
@@ -52,7 +52,7 @@ def fields(job: Job, **changed: Any) -> dict[str, Any]:
 
 
 @given(st.lists(jobs, min_size=1, max_size=3))
-def test_both_writers_of_v2_agree(jobs: list[Job]) -> None:
+def test_v2_bodies_equal_those_of_the_generated_models(jobs: list[Job]) -> None:
     raws = [to_raw(job) for job in jobs]
     expected = [NewJobV2(**fields(job)).to_dict() for job in jobs]
     assert sent(v2.enqueue(raws, "replace")) == expected
@@ -60,7 +60,7 @@ def test_both_writers_of_v2_agree(jobs: list[Job]) -> None:
 
 
 @given(st.lists(jobs, min_size=1, max_size=3))
-def test_both_writers_of_v1_agree(jobs: list[Job]) -> None:
+def test_v1_bodies_equal_those_of_the_generated_models(jobs: list[Job]) -> None:
     expected = [
         NewJobV1(
             **fields(job, max_retries=-1 if job.max_retries is None else job.max_retries)
@@ -71,7 +71,7 @@ def test_both_writers_of_v1_agree(jobs: list[Job]) -> None:
 
 
 @pytest.mark.parametrize("surrogates", [range(0xD800, 0xDC00), range(0xDC00, 0xE000)])
-def test_no_key_with_half_a_surrogate_pair_or_nul_passes(surrogates: range) -> None:
+def test_keys_with_half_a_surrogate_pair_or_nul_are_refused(surrogates: range) -> None:
     for code in (0, *surrogates):
         for key in (chr(code), f"a{chr(code)}", f"{chr(code)}🦆"):
             for queue, id in ((key, "x"), ("emails", key)):
@@ -80,6 +80,6 @@ def test_no_key_with_half_a_surrogate_pair_or_nul_passes(surrogates: range) -> N
 
 
 @given(st.text(min_size=1, max_size=8))
-def test_every_other_text_is_a_key(text: str) -> None:
+def test_every_other_text_is_a_valid_key(text: str) -> None:
     if not re.search("[\0\ud800-\udfff]", text):
         check_key(text, text)

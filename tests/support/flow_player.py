@@ -8,16 +8,17 @@ from typing import Any
 import msgspec
 from attrs import field, mutable
 
-from relay_sdk import Backoff, Queue, RelayError, TransportError
-from relay_sdk._base.flow import Flow, Request, Response, Sleep
+from relay_sdk import Backoff, Queue, RelayError
+from relay_sdk._base.flow import Flow, Invoke, Request, Response, Sleep
 from relay_sdk._engine.config import ApiChoice, ClientConfig
-from relay_sdk._protocol.negotiation import Versions
+from relay_sdk._http.errors import ConnectError, HttpError, ReadError
+from relay_sdk._protocol.negotiation import VersionNegotiator
 from relay_sdk.job import RawJob, to_raw
 from relay_sdk.testing import Clock
 
 RUN_ID = "0b5cd4d2-9d4f-4f0e-9c1e-0f0f0f0f0f0f"
-LOST_REPLY = TransportError("the reply was lost", sent=True)
-REFUSED = TransportError("connection refused", sent=False)
+LOST_REPLY = ReadError("the reply was lost")
+REFUSED = ConnectError("connection refused")
 
 JOBS = Queue("emails")
 
@@ -39,7 +40,7 @@ def config(
         next_backoff=Backoff(1, maximum=8, factor=2, jitter=0),
         retry_backoff=Backoff(0.1, maximum=0.4, factor=2, jitter=0, retries=retries),
         clock=clock or Clock(),
-        versions=Versions(choice),
+        versions=VersionNegotiator(choice),
     )
 
 
@@ -103,7 +104,16 @@ class Play:
     error: Exception | None = None
 
 
-def play(flow: Flow[Any], *replies: Response | TransportError, clock: Clock | None = None) -> Play:
+def begin(flow: Flow[Any]) -> Request:
+    """Start a flow and return its first request."""
+    step = next(flow)
+    while isinstance(step, Invoke):
+        step = flow.send(step.function())
+    assert isinstance(step, Request)
+    return step
+
+
+def play(flow: Flow[Any], *replies: Response | HttpError, clock: Clock | None = None) -> Play:
     """Give a flow these replies, one a call; all of them must be used."""
     played = Play()
     left = list(replies)
@@ -116,6 +126,9 @@ def play(flow: Flow[Any], *replies: Response | TransportError, clock: Clock | No
                 if clock is not None:
                     clock.advance(step.seconds)
                 step = flow.send(None)
+                continue
+            if isinstance(step, Invoke):
+                step = flow.send(step.function())
                 continue
             assert isinstance(step, Request)
             played.calls.append(step)
@@ -140,8 +153,8 @@ class Slow:
         self.clock = clock
         self.bounds: list[float | None] = []
 
-    def play(self, flow: Flow[Any], *answers: tuple[float, Response | TransportError]) -> Play:
-        """Let time pass, as far as an exchange is bounded, and answer if that was enough."""
+    def play(self, flow: Flow[Any], *answers: tuple[float, Response | HttpError]) -> Play:
+        """Let time pass, as far as an exchange is with_timeout, and answer if that was enough."""
         played, left = Play(), list(answers)
         try:
             step = next(flow)

@@ -1,4 +1,4 @@
-"""A server that keeps its connections, and what sends calls to it."""
+"""A server that keeps its connections open, and the transport of each kind for it."""
 
 import socket
 import ssl
@@ -16,8 +16,11 @@ from .fixtures import Kind
 AnyHttp = Http | AsyncHttp
 
 
-class Keeping:
-    """A server on loopback that keeps its connections; with `None` for an answer it closes one."""
+class KeepAliveServer:
+    """A server on loopback that keeps its connections open.
+
+    It answers each request with the next of the answers, and with the last one from then on. For
+    `None` it closes the connection."""
 
     def __init__(self, *answers: bytes | None, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls

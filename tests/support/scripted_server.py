@@ -1,4 +1,4 @@
-"""A server on loopback that answers with prepared bytes, whatever is asked."""
+"""A server on loopback that answers every request with prepared bytes."""
 
 import socketserver
 import threading
@@ -12,10 +12,12 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 class ScriptedServer:
-    """Answers each request with the next of the answers, the last for ever, and hangs up.
+    """Answers each request with the next of the answers, then always with the last.
 
-    With a `pace`, in seconds, each byte is followed by a wait, until the client hangs up. `None` is
-    no answer, before the server ends.
+    It closes each connection after its answer.
+
+    With a `pace`, the server waits so many seconds after each byte, until the client closes the
+    connection. For `None` it sends nothing.
     """
 
     def __init__(self, *answers: bytes | None, pace: float = 0) -> None:
@@ -54,7 +56,7 @@ class ScriptedServer:
         return self
 
     def hang_up(self) -> None:
-        """End the answers that are under way."""
+        """End the answers in progress."""
         self._over.set()
 
     def __exit__(
@@ -70,7 +72,7 @@ class ScriptedServer:
 
 
 def http(status: str, body: bytes = b"", *headers: str, length: int | None = None) -> bytes:
-    """The bytes of an answer; `length` is what it claims to be."""
+    """Return the bytes of an answer; `length` is the content-length that it claims."""
     lines = [f"HTTP/1.1 {status}", "connection: close", *headers]
     lines.append(f"content-length: {len(body) if length is None else length}")
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -15,7 +15,19 @@ UNION = Queue("emails", traced(Email | None))
 def count(event: Event) -> None:
     if isinstance(event, JobEvent):
         assert_type(
-            event.kind, Literal["started", "ended", "failed", "lost", "retried", "released"]
+            event.kind,
+            Literal[
+                "started",
+                "completed",
+                "rescheduled",
+                "requeued",
+                "removed",
+                "released",
+                "retried",
+                "interrupted",
+                "failed",
+                "lost",
+            ],
         )
         assert_type((event.queue, event.id, event.attempt), tuple[str, str, int])
         assert_type(event.seconds, float)

@@ -49,8 +49,8 @@ async def release(helper: Helper) -> None:
 @pytest.mark.parametrize(
     ("handle", "options", "expected"),
     [
-        (end, {}, "ended"),
-        (reschedule, {}, "ended"),
+        (end, {}, "completed"),
+        (reschedule, {}, "rescheduled"),
         (release, {}, "released"),
         (fail, {}, "failed"),
         (fail, {"retry": Backoff(1000, maximum=1000, retries=3)}, "retried"),
@@ -103,7 +103,7 @@ async def test_a_lost_job_is_told(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-async def test_a_job_that_a_worker_puts_back_as_it_stops_is_released(rig: Rig) -> None:
+async def test_a_job_that_a_stopping_worker_puts_back_is_interrupted(rig: Rig) -> None:
     async def handle(helper: Helper) -> None:
         await anyio.sleep_forever()
 
@@ -113,12 +113,12 @@ async def test_a_job_that_a_worker_puts_back_as_it_stops_is_released(rig: Rig) -
     async with rig.running(worker):
         await rig.until(lambda: told.jobs)
         worker.stop()
-    assert told.kinds() == ["started", "released"]
+    assert told.kinds() == ["started", "interrupted"]
     assert rig.jobs("q", "a") == ["a"]
 
 
 @pytest.mark.parametrize("kind", ["sync"])
-async def test_a_thread_that_outlives_its_worker_has_released_its_job(rig: Rig) -> None:
+async def test_the_job_of_a_thread_that_outlives_its_worker_is_interrupted(rig: Rig) -> None:
     async def handle(helper: Helper) -> None:
         await gate.passed()
 
@@ -132,7 +132,7 @@ async def test_a_thread_that_outlives_its_worker_has_released_its_job(rig: Rig) 
     await rig.until(lambda: not thread.is_alive(), tick=0.5)
     gate.open()
     await rig.until(lambda: len(told.jobs) == 2)
-    assert told.kinds() == ["started", "released"]
+    assert told.kinds() == ["started", "interrupted"]
 
 
 async def test_what_on_event_raises_is_logged_and_the_job_is_done(

@@ -141,7 +141,9 @@ async def test_a_report_that_fails_is_logged_and_stops_nothing(
 
     rig.producer.enqueue(Queue("q").job("bad", 1))
     async with rig.running(rig.worker("q", handle, on_error=report, concurrency=1)):
-        await rig.until(lambda: "the report about job 'bad' in queue 'q' failed" in caplog.text)
+        await rig.until(
+            lambda: "the error handler for job 'bad' in queue 'q' failed" in caplog.text
+        )
         rig.producer.enqueue(Queue("q").job("good", 1))
         await rig.until(lambda: not rig.jobs("q", "good"), tick=0.1)
     assert rig.jobs("q", "bad") == ["bad"]

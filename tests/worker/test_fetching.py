@@ -8,7 +8,7 @@ import pytest
 
 from relay_sdk import Backoff, ServerBusyError
 from relay_sdk.testing import Clock
-from relay_sdk.worker.fetching import MOST_AT_ONCE, Ask, Slots
+from relay_sdk.worker.fetching import MAX_JOBS_PER_FETCH, Fetch, Slots
 
 IDLE = Backoff(0.1, maximum=1, factor=2, jitter=0)
 
@@ -23,33 +23,33 @@ def make(clock: Clock) -> Callable[..., Slots]:
     return lambda number, *queues: Slots(number, list(queues or "q"), IDLE, clock)
 
 
-def ask(slots: Slots) -> Ask:
-    asked = slots.ask()
+def ask(slots: Slots) -> Fetch:
+    asked = slots.reserve()
     assert asked
     return asked
 
 
-def answer(slots: Slots, asked: Ask, jobs: int) -> None:
-    slots.free(asked, jobs)
-    slots.answered(asked, jobs)
+def answer(slots: Slots, asked: Fetch, jobs: int) -> None:
+    slots.free_unused(asked, jobs)
+    slots.succeeded(asked, jobs)
 
 
 def test_all_free_slots_are_asked_for_at_once(make: Callable[..., Slots]) -> None:
     slots = make(8)
     first = ask(slots)
-    assert (first.jobs, first.hold) == (8, False)
-    assert slots.ask() is None
+    assert (first.jobs, first.long_poll) == (8, False)
+    assert slots.reserve() is None
 
 
 def test_one_request_asks_for_so_many_jobs_at_most(make: Callable[..., Slots]) -> None:
-    slots = make(10 * MOST_AT_ONCE)
-    assert ask(slots).jobs == MOST_AT_ONCE
+    slots = make(10 * MAX_JOBS_PER_FETCH)
+    assert ask(slots).jobs == MAX_JOBS_PER_FETCH
 
 
 def test_a_slot_is_free_when_its_handler_has_returned(make: Callable[..., Slots]) -> None:
     slots = make(2)
     answer(slots, ask(slots), 2)
-    assert slots.returned()
+    assert slots.free_early()
     assert ask(slots).jobs == 1
 
 
@@ -58,13 +58,13 @@ def test_no_more_jobs_wait_for_their_completion_than_there_are_slots(
 ) -> None:
     slots = make(2)
     answer(slots, ask(slots), 2)
-    assert slots.returned()
-    assert slots.returned()
+    assert slots.free_early()
+    assert slots.free_early()
     answer(slots, ask(slots), 2)
-    assert not slots.returned()
-    slots.ended(returned=True)
-    assert slots.ask() is None
-    assert slots.returned()
+    assert not slots.free_early()
+    slots.free(freed_early=True)
+    assert slots.reserve() is None
+    assert slots.free_early()
     assert ask(slots).jobs == 1
 
 
@@ -73,16 +73,16 @@ def test_a_second_request_goes_while_there_are_more_jobs_and_half_of_the_slots_a
 ) -> None:
     slots = make(8)
     answer(slots, ask(slots), 8)
-    slots.ended()
+    slots.free()
     assert ask(slots).jobs == 1
     for _ in range(3):
-        slots.ended()
-        assert slots.ask() is None
-    slots.ended()
+        slots.free()
+        assert slots.reserve() is None
+    slots.free()
     assert ask(slots).jobs == 4
     for _ in range(3):
-        slots.ended()
-    assert slots.ask() is None
+        slots.free()
+    assert slots.reserve() is None
 
 
 def test_a_queue_that_had_fewer_jobs_has_one_request_which_the_server_may_hold(
@@ -91,12 +91,12 @@ def test_a_queue_that_had_fewer_jobs_has_one_request_which_the_server_may_hold(
     slots = make(8)
     answer(slots, ask(slots), 3)
     held = ask(slots)
-    assert (held.jobs, held.hold) == (5, True)
+    assert (held.jobs, held.long_poll) == (5, True)
     for _ in range(3):
-        slots.ended()
-    assert slots.ask() is None
+        slots.free()
+    assert slots.reserve() is None
     answer(slots, held, 1)
-    assert (ask(slots).jobs, slots.ask()) == (7, None)
+    assert (ask(slots).jobs, slots.reserve()) == (7, None)
 
 
 def test_an_empty_queue_is_left_alone_for_a_growing_wait_from_when_it_was_asked(
@@ -107,12 +107,12 @@ def test_an_empty_queue_is_left_alone_for_a_growing_wait_from_when_it_was_asked(
         asked = ask(slots)
         clock.advance(0.05)
         answer(slots, asked, 0)
-        assert slots.ask() is None
-        assert slots.wait() == pytest.approx(wait - 0.05)
-        clock.advance(slots.wait() + 0.001)
+        assert slots.reserve() is None
+        assert slots.until_due() == pytest.approx(wait - 0.05)
+        clock.advance(slots.until_due() + 0.001)
     answer(slots, ask(slots), 1)
     answer(slots, ask(slots), 0)
-    assert slots.wait() == pytest.approx(0.1)
+    assert slots.until_due() == pytest.approx(0.1)
 
 
 def test_a_request_that_was_held_is_followed_by_the_next_at_once(
@@ -124,7 +124,7 @@ def test_a_request_that_was_held_is_followed_by_the_next_at_once(
     held = ask(slots)
     clock.advance(12)
     answer(slots, held, 0)
-    assert ask(slots).hold
+    assert ask(slots).long_poll
 
 
 def test_of_several_queues_each_that_is_empty_has_one_slot_held(
@@ -135,15 +135,15 @@ def test_of_several_queues_each_that_is_empty_has_one_slot_held(
         answer(slots, ask(slots), 0)
     clock.advance(1)
     held = {asked.queue.name: asked for asked in (ask(slots), ask(slots))}
-    assert {name: (asked.jobs, asked.hold) for name, asked in held.items()} == {
+    assert {name: (asked.jobs, asked.long_poll) for name, asked in held.items()} == {
         "a": (1, True),
         "b": (1, True),
     }
-    assert slots.ask() is None
+    assert slots.reserve() is None
     # Jobs have come to one: it fills all slots but the other's.
     answer(slots, held["a"], 1)
     more = ask(slots)
-    assert (more.queue.name, more.jobs, more.hold) == ("a", 6, False)
+    assert (more.queue.name, more.jobs, more.long_poll) == ("a", 6, False)
 
 
 def test_nothing_is_held_while_another_queue_has_more_jobs(
@@ -151,14 +151,14 @@ def test_nothing_is_held_while_another_queue_has_more_jobs(
 ) -> None:
     slots = make(8, "full", "empty")
     answer(slots, ask(slots), 8)
-    slots.ended()
+    slots.free()
     answer(slots, ask(slots), 0)
     clock.advance(1)
     for _ in range(3):
         asked = ask(slots)
-        assert not asked.hold
+        assert not asked.long_poll
         answer(slots, asked, asked.jobs if asked.queue.name == "full" else 0)
-        slots.ended()
+        slots.free()
 
 
 @pytest.mark.parametrize(("number", "held"), [(1, False), (3, False), (4, True)])
@@ -169,7 +169,7 @@ def test_nothing_is_held_for_several_queues_when_slots_are_short(
     for _ in "ab":
         answer(slots, ask(slots), 0)
     clock.advance(1)
-    assert ask(slots).hold is held
+    assert ask(slots).long_poll is held
 
 
 def test_a_server_is_left_alone_for_as_long_as_it_wants(
@@ -178,7 +178,7 @@ def test_a_server_is_left_alone_for_as_long_as_it_wants(
     monkeypatch.setattr("random.random", lambda: 0.0)
     slots = make(8, "busy", "other")
     busy = ask(slots)
-    slots.free(busy)
+    slots.free_unused(busy)
     slots.failed(busy, ServerBusyError("next", 429, "", 30))
     for _ in range(29):
         answer(slots, other := ask(slots), 0)
@@ -192,11 +192,11 @@ def test_one_is_called_at_a_time_and_only_for_what_may_be_asked(
     make: Callable[..., Slots],
 ) -> None:
     slots = make(8)
-    assert slots.call()
-    assert not slots.call()
+    assert slots.needs_fetcher()
+    assert not slots.needs_fetcher()
     answer(slots, ask(slots), 0)
-    assert not slots.call()
-    assert slots.ask() is None
+    assert not slots.needs_fetcher()
+    assert slots.reserve() is None
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -208,9 +208,9 @@ def test_slots_are_never_promised_twice_and_none_is_forgotten(
     slots, running = make(number, *queues), 0
     for _ in range(2000):
         do = random.choice(["ask", "answer", "fail", "end", "wait"])
-        asks = sorted(slots.asks, key=lambda asked: asked.queue.name)
+        asks = sorted(slots.fetches, key=lambda asked: asked.queue.name)
         if do == "ask":
-            slots.ask()
+            slots.reserve()
         elif do == "answer" and asks:
             asked = random.choice(asks)
             jobs = random.choice([0, random.randint(0, asked.jobs), asked.jobs])
@@ -218,22 +218,22 @@ def test_slots_are_never_promised_twice_and_none_is_forgotten(
             running += jobs
         elif do == "fail" and asks:
             asked = random.choice(asks)
-            slots.free(asked)
+            slots.free_unused(asked)
             slots.failed(asked, ServerBusyError("next", 503, "", 0))
         elif do == "end" and running:
-            slots.ended()
+            slots.free()
             running -= 1
         elif do == "wait":
             clock.advance(random.choice([0.01, 1, 20]))
-        assert running + sum(asked.jobs for asked in slots.asks) <= number
-    for asked in list(slots.asks):
-        slots.free(asked)
+        assert running + sum(asked.jobs for asked in slots.fetches) <= number
+    for asked in list(slots.fetches):
+        slots.free_unused(asked)
     for _ in range(running):
-        slots.ended()
+        slots.free()
     clock.advance(100)
     answer(slots, asked := ask(slots), asked.jobs)
     for _ in range(asked.jobs):
-        slots.ended()
+        slots.free()
     assert ask(slots).jobs == number
 
 
@@ -243,9 +243,9 @@ def test_who_calls_looks_again_at_once_when_something_may_be_asked(
     slots = make(8)
     answer(slots, ask(slots), 0)
     clock.advance(1)
-    assert slots.wait() == 0
-    assert slots.call()
-    assert slots.wait() == inf
+    assert slots.until_due() == 0
+    assert slots.needs_fetcher()
+    assert slots.until_due() == inf
 
 
 def test_time_that_was_waited_has_passed_though_the_clock_stands_still(
@@ -253,8 +253,8 @@ def test_time_that_was_waited_has_passed_though_the_clock_stands_still(
 ) -> None:
     slots = make(2)
     answer(slots, ask(slots), 0)
-    assert not slots.call()
+    assert not slots.needs_fetcher()
 
-    slots.waited(slots.wait())
+    slots.waited(slots.until_due())
 
-    assert slots.call()
+    assert slots.needs_fetcher()

@@ -128,7 +128,7 @@ async def test_each_operation_has_a_span_by_the_conventions(
             | {
                 "messaging.operation.type": "process",
                 "messaging.relay.attempt": 1,
-                "messaging.relay.outcome": "ended",
+                "messaging.relay.outcome": "completed",
             },
         ),
         ("heartbeat", SpanKind.CLIENT, one),
@@ -249,7 +249,7 @@ async def test_metrics_count_and_time_by_the_conventions(
     assert set(data["messaging.client.operation.duration"]) == {"enqueue", "next", "complete"}
     run = data["messaging.process.duration"]["run"]
     assert (run.count, run.explicit_bounds[0]) == (3, 0.005)
-    assert run.attributes["messaging.relay.outcome"] == "ended"
+    assert run.attributes["messaging.relay.outcome"] == "completed"
     assert not {"messaging.message.id"} & set(run.attributes)
 
 

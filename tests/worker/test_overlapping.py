@@ -12,8 +12,8 @@ from relay_sdk import AsyncWorker, Queue
 from relay_sdk._base.clock import Stopped
 from relay_sdk._base.flow import Request, Response, Step
 from relay_sdk._engine.driver import AsyncDriver
-from relay_sdk._engine.limiter import AT_ONCE
-from relay_sdk.worker.lanes import Lanes
+from relay_sdk._engine.limiter import MAX_IN_FLIGHT, InFlightLimiter
+from relay_sdk.worker.limited_driver import LimitedDriver
 
 from .harness import PATIENCE, Gate, Helper, Rig
 
@@ -106,7 +106,7 @@ async def test_a_stop_ends_a_next_that_the_server_holds(
     if isinstance(worker, AsyncWorker):
         rig.server.delay = lambda _: held if len(rig.server.polls()) == 2 else None
     else:
-        wait = worker._driver.wait
+        wait = worker._driver.perform
 
         def wait_or_stop(step: Step, stop: threading.Event | None = None) -> object:
             if not isinstance(step, Request) or len(rig.server.polls()) < 1:
@@ -116,7 +116,7 @@ async def test_a_stop_ends_a_next_that_the_server_holds(
             assert stop.wait(PATIENCE)
             raise Stopped
 
-        monkeypatch.setattr(worker._driver, "wait", wait_or_stop)
+        monkeypatch.setattr(worker._driver, "perform", wait_or_stop)
     async with rig.running(worker):
         await rig.until(lambda: held.waiting, tick=0.1)
         rig.clock.advance(1)
@@ -130,15 +130,15 @@ async def test_few_of_many_jobs_that_end_together_are_completed_at_once(rig: Rig
         await gate.passed()
 
     gate, slow = rig.gate(), rig.gate()
-    ids = [str(number) for number in range(3 * AT_ONCE)]
+    ids = [str(number) for number in range(3 * MAX_IN_FLIGHT)]
     rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
     rig.server.delay = lambda request: slow if request.method == "DELETE" else None
     async with rig.running(rig.worker("q", handle, concurrency=len(ids))):
         await rig.until(lambda: gate.waiting == len(ids))
         gate.open()
-        await rig.until(lambda: slow.waiting == AT_ONCE)
+        await rig.until(lambda: slow.waiting == MAX_IN_FLIGHT)
         await anyio.wait_all_tasks_blocked()
-        assert slow.waiting == AT_ONCE
+        assert slow.waiting == MAX_IN_FLIGHT
         slow.open()
         await rig.until(lambda: not rig.jobs("q", *ids), tick=0.1)
 
@@ -149,7 +149,7 @@ async def test_heartbeats_wait_for_no_ends_and_ends_not_for_those_that_hang(rig:
         await (ill if helper.raw.id in sick else gate).passed()
 
     ill, gate, hung = rig.gate(), rig.gate(), rig.gate()
-    sick = [f"sick{number}" for number in range(2 * AT_ONCE)]
+    sick = [f"sick{number}" for number in range(2 * MAX_IN_FLIGHT)]
     well = [f"well{number}" for number in range(5)]
     jobs = [Queue("q").job(id, 1, timeout=30) for id in [*sick, *well]]
     rig.producer.enqueue_batch(jobs)
@@ -159,9 +159,9 @@ async def test_heartbeats_wait_for_no_ends_and_ends_not_for_those_that_hang(rig:
     async with rig.running(rig.worker("q", handle, concurrency=len(jobs))):
         await rig.until(lambda: ill.waiting + gate.waiting == len(jobs))
         ill.open()
-        await rig.until(lambda: hung.waiting == AT_ONCE)
+        await rig.until(lambda: hung.waiting == MAX_IN_FLIGHT)
         rig.clock.advance(10)
-        await rig.until(lambda: rig.server.count("PATCH") >= len(jobs) - AT_ONCE)
+        await rig.until(lambda: rig.server.count("PATCH") >= len(jobs) - MAX_IN_FLIGHT)
         gate.open()
         await rig.until(lambda: not rig.jobs("q", *well), tick=0.2)
         hung.open()
@@ -181,15 +181,15 @@ class Unanswered:
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
 async def test_one_task_looks_after_requests_that_hang_however_often_others_wait(rig: Rig) -> None:
     http, started = Unanswered(), list[object]()
-    lanes = Lanes(AsyncDriver(rig.client()._driver.config, http))  # type: ignore[arg-type]
-    lanes.open(started.append)
+    limited = LimitedDriver(AsyncDriver(rig.client()._driver.config, http), InFlightLimiter())  # type: ignore[arg-type]
+    limited.open(started.append)
     async with anyio.create_task_group() as group:
-        for number in range(AT_ONCE + 10):
-            group.start_soon(lanes.send, Request("DELETE", str(number)))
+        for number in range(MAX_IN_FLIGHT + 10):
+            group.start_soon(limited.send, Request("DELETE", str(number)))
             await anyio.wait_all_tasks_blocked()
-            if number >= AT_ONCE:
+            if number >= MAX_IN_FLIGHT:
                 assert len(http.answers) == number
-                http.answers[str(number - AT_ONCE)].set()
+                http.answers[str(number - MAX_IN_FLIGHT)].set()
                 await anyio.wait_all_tasks_blocked()
         assert len(started) == 1
         group.cancel_scope.cancel()
@@ -201,7 +201,7 @@ async def test_a_job_that_waits_for_its_turn_can_be_cancelled(rig: Rig) -> None:
         await gate.passed()
 
     gate, hung = rig.gate(), rig.gate()
-    ids = [str(number) for number in range(AT_ONCE + 5)]
+    ids = [str(number) for number in range(MAX_IN_FLIGHT + 5)]
     rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
     rig.server.delay = lambda request: hung if request.method == "DELETE" else None
     before = len(anyio.get_running_tasks())
@@ -209,7 +209,7 @@ async def test_a_job_that_waits_for_its_turn_can_be_cancelled(rig: Rig) -> None:
         group.start_soon(rig.worker("q", handle, concurrency=len(ids)).run)
         await rig.until(lambda: gate.waiting == len(ids))
         gate.open()
-        await rig.until(lambda: hung.waiting == AT_ONCE)
+        await rig.until(lambda: hung.waiting == MAX_IN_FLIGHT)
         rig.server.delay = lambda _: None
         group.cancel_scope.cancel()
     assert len(anyio.get_running_tasks()) == before

@@ -160,7 +160,7 @@ async def test_without_on_give_up_it_is_removed_and_logged(
     errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert errors == [
         "the handler of job 'a' in queue 'q' failed",
-        "job 'a' in queue 'q' is given up",
+        "job 'a' in queue 'q' has used up its retries",
     ]
 
 

@@ -10,7 +10,7 @@ from .harness import Helper, Rig, do
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", ["sync"])]
 
-LAST_CALL = 5
+CANCEL_GRACE = 5
 
 
 async def test_after_the_grace_a_handler_in_a_thread_is_told_and_may_save_its_state(
@@ -53,7 +53,7 @@ async def test_what_still_runs_in_threads_is_named_and_put_back(
     await rig.until(lambda: gate.waiting == 2)
     worker.stop()
     await rig.until(lambda: not thread.is_alive(), tick=0.5)
-    assert rig.clock.monotonic() >= 30 + LAST_CALL
+    assert rig.clock.monotonic() >= 30 + CANCEL_GRACE
     for id in "ab":
         assert f"job '{id}' in queue 'q' still runs; it is put back" in caplog.text
 

@@ -1,0 +1,147 @@
+"""The states of a run, and the transitions between them."""
+
+import threading
+from collections.abc import Callable
+from enum import Enum
+from typing import Literal, TypeAlias
+
+from relay_sdk._base.flow import Flow
+
+End: TypeAlias = Callable[[], Flow[None]]
+"""A way to end a run, such as `run.complete`."""
+
+RunOutcome: TypeAlias = Literal[
+    "completed", "rescheduled", "requeued", "removed", "released", "retried", "interrupted",
+    "failed", "lost",
+]  # fmt: skip
+
+
+class RunState(Enum):
+    """What has become of a run. The states after ENDING are final."""
+
+    RUNNING = "running"
+    ENDING = "ending"
+    """A request that ends the run is under way; if it fails, the run is RUNNING again."""
+    COMPLETED = "completed"
+    RESCHEDULED = "rescheduled"
+    REQUEUED = "requeued"
+    REMOVED = "removed"
+    RELEASED = "released"
+    """The handler has put the job back into its queue."""
+    RETRIED = "retried"
+    """The worker has put the job back into its queue, because its handler failed."""
+    INTERRUPTED = "interrupted"
+    """The worker has put the job back into its queue, because it stops."""
+    FAILED = "failed"
+    """The job has used up its retries and was removed."""
+    LOST = "lost"
+    """The server has given the job to another run, or may have."""
+    ABANDONED = "abandoned"
+    """The worker has done with the run, which is left to the job's timeout."""
+
+
+_UNFINISHED = (RunState.RUNNING, RunState.ENDING)
+
+_OUTCOMES: dict[RunState, RunOutcome] = {
+    RunState.COMPLETED: "completed",
+    RunState.RESCHEDULED: "rescheduled",
+    RunState.REQUEUED: "requeued",
+    RunState.REMOVED: "removed",
+    RunState.RELEASED: "released",
+    RunState.RETRIED: "retried",
+    RunState.INTERRUPTED: "interrupted",
+    RunState.FAILED: "failed",
+    RunState.LOST: "lost",
+}
+
+
+class RunLifecycle:
+    """The state of one run. Its transitions are methods; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._state = RunState.RUNNING
+        self._ends_under_way = 0
+        self._lock = threading.Lock()
+        self._lost_reason: str | None = None
+        self._pending_end: End | None = None
+        self._stop_requested = False
+
+    @property
+    def state(self) -> RunState:
+        return self._state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be done with the job any more."""
+        return self._state not in _UNFINISHED or self._lost_reason is not None
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the server has ended the run, as this process asked."""
+        return self._state not in (*_UNFINISHED, RunState.LOST, RunState.ABANDONED)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether a request that ends the run is under way."""
+        return self._ends_under_way > 0
+
+    @property
+    def lost_reason(self) -> str | None:
+        """Why the job counts as lost. It may have been lost while a request to end it was sent."""
+        return self._lost_reason
+
+    @property
+    def pending_end(self) -> End | None:
+        """How the worker is about to end the run, once its handler has finished."""
+        return self._pending_end
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the worker asks the handler to stop."""
+        return self._stop_requested
+
+    def begin_end(self) -> None:
+        """Note that a request to end the run is about to be sent."""
+        with self._lock:
+            self._ends_under_way += 1
+            if self._state is RunState.RUNNING:
+                self._state = RunState.ENDING
+
+    def finish_end(self, state: RunState | None) -> None:
+        """Note the final state that a request to end the run has reached, `None` if it failed."""
+        with self._lock:
+            self._ends_under_way -= 1
+            if state is not None:
+                self._state = state
+            elif self._state is RunState.ENDING and not self._ends_under_way:
+                self._state = RunState.RUNNING
+
+    def lose(self, reason: str) -> None:
+        """Count the job as lost, unless its run is over."""
+        with self._lock:
+            if not self.is_over:
+                self._lost_reason = reason
+                self._state = RunState.LOST
+
+    def abandon(self) -> None:
+        """Leave a run that is not over to the job's timeout."""
+        with self._lock:
+            if self._state in _UNFINISHED:
+                self._state = RunState.ABANDONED
+
+    def plan_end(self, end: End) -> None:
+        """Set how the worker ends the run, now that its handler has finished."""
+        self._pending_end = end
+
+    def request_stop(self) -> None:
+        """Ask the handler to stop."""
+        self._stop_requested = True
+
+    def outcome(self, *, failed: bool) -> RunOutcome:
+        """Return what has become of the run; `failed` says that its handler did not succeed.
+
+        A run whose handler was cancelled is not over yet: the worker puts its job back.
+        """
+        if self._lost_reason is not None:
+            return "lost"
+        return _OUTCOMES.get(self._state) or ("failed" if failed else "interrupted")
