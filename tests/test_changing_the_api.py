@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "changing-the-api.md").read_text(encoding="utf-8")
 NEEDED = ["openapi", "generated", "relay_sdk", "pyproject.toml"]
-TESTS = ["test_description.py", "test_wire.py"]
+TESTS = ["test_description.py", "protocol/test_description.py"]
 
 WALKS = {
     title: blocks
@@ -54,7 +54,7 @@ def copy(tmp_path: Path) -> Path:
             shutil.copytree(ROOT / name, tmp_path / name, ignore=unwanted)
         else:
             shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "protocol").mkdir(parents=True)
     for name in TESTS:
         shutil.copy(ROOT / "tests" / name, tmp_path / "tests" / name)
     settings = tmp_path / "pyproject.toml"
