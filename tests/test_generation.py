@@ -68,7 +68,7 @@ def test_a_stale_file_is_found_and_goes(copy: Path) -> None:
     generate(copy)
 
     assert found.returncode == 1
-    assert found.stderr.startswith("stale: generated/relay_api/old.py\n\ngenerated/ is not")
+    assert found.stderr.startswith("stale: generated/relay_api/old.py\n\ngenerated/ does not")
     assert tree(copy) == tree(ROOT)
 
 
