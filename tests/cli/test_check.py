@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay_sdk.cli.compare import Finding, compare
-from relay_sdk.cli.schemas import Schema
+from relay_sdk.cli.compatibility import Finding, compare
+from relay_sdk.cli.json_schema import Schema
 
 from .conftest import Run
 

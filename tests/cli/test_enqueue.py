@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from relay_sdk import Client
-from relay_sdk.cli.sending import Sender
+from relay_sdk.cli.batch_sender import Sender
 from relay_sdk.job import Queue
 from relay_sdk.local import LocalServer
 

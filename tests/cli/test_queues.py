@@ -213,7 +213,7 @@ def test_a_server_that_does_not_tell_is_named_in_one_line(
 def test_a_server_that_does_not_end_its_answer_is_given_up(
     offline: Run, monkeypatch: pytest.MonkeyPatch, trickles: bool
 ) -> None:
-    monkeypatch.setattr("relay_sdk.cli.local.TIMEOUT", 0.3)
+    monkeypatch.setattr("relay_sdk.cli.local_api.TIMEOUT", 0.3)
     over = threading.Event()
 
     def talk(connection: socket.socket) -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay_sdk.cli.outcome import Mistake
-from relay_sdk.cli.records import LONGEST, read_records
+from relay_sdk.cli.errors import UsageError
+from relay_sdk.cli.input_reader import MAX_RECORD_BYTES, read_records
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -108,12 +108,16 @@ def test_records_come_while_the_input_is_still_read(head: bytes) -> None:
         (b'["\xff"]', None, "the input is not UTF-8"),
         (b'["\xc3', None, "the input is not UTF-8"),
         (b'1\n"\xff"\n', None, "line 2 is not UTF-8"),
-        (b"1\n" + b"x" * (LONGEST + 1), None, "line 2 is longer than 4 MiB"),
-        (b'["' + b"x" * (LONGEST + 1), None, "element 1 of the array is longer than 4 MiB"),
+        (b"1\n" + b"x" * (MAX_RECORD_BYTES + 1), None, "line 2 is longer than 4 MiB"),
+        (
+            b'["' + b"x" * (MAX_RECORD_BYTES + 1),
+            None,
+            "element 1 of the array is longer than 4 MiB",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(data: bytes, form: str | None, message: str) -> None:
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(UsageError) as caught:
         texts(data, form)
 
     assert message in str(caught.value)
@@ -122,5 +126,5 @@ def test_what_is_wrong_is_said_with_its_place(data: bytes, form: str | None, mes
 def test_a_record_without_an_end_is_not_read_whole() -> None:
     for head in (b"1\n", b"["):
         stream = io.BufferedReader(Endless(head, b'"xxxxxxxx' if head == b"[" else b"x" * 9))
-        with pytest.raises(Mistake):
+        with pytest.raises(UsageError):
             list(read_records(stream, None))
