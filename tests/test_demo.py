@@ -107,7 +107,7 @@ def test_the_demo_counts_a_folder_and_resumes_the_job_of_a_killed_worker(full: P
     assert resumed[2] == "199,993"
     assert "job 'below/large' already exists in queue 'files'" in out
     assert re.search("reschedules itself.*completes, after [2-9] runs", out, re.DOTALL)
-    assert "20 files were read again: SHA-256, lines and bytes are as the workers found" in out
+    assert "20 files were read again: SHA-256, lines and bytes match the results" in out
 
 
 def test_ctrl_c_leaves_no_process_and_no_file(full: Place) -> None:

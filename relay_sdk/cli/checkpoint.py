@@ -92,7 +92,7 @@ class Checkpoint:
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"cannot read {self._file}, the progress of an interrupted run: {error}. "
-                "Delete it to enqueue the whole input; jobs that are completed already then run again"
+                "Delete it to enqueue the whole input; jobs that are already completed run again"
             ) from error
 
     def _count(self, record: Record) -> None:

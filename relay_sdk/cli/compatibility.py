@@ -107,7 +107,7 @@ class _Comparison:
                 yield Finding(at, "no alternative certainly accepts what was allowed", None)
 
     def _branches(self, schema: Any, shared: Schemas) -> list[Schema] | None:
-        # Cached, so that a recursive type gives the same objects: `_findings` is keyed by their ids.
+        # Cached: `_findings` is keyed by ids, and a recursive type must give the same objects.
         if id(schema) not in self._alternatives:
             self._alternatives[id(schema)] = schema, _branches(schema, shared)
         return self._alternatives[id(schema)][1]

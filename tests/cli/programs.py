@@ -53,12 +53,12 @@ def line_with(stream: IO[str] | None, text: str) -> str:
 
 
 def read_terminal(terminal: int) -> str:
-    """Read what a pseudo terminal shows until nobody writes there any more."""
+    """Read what a pseudo terminal shows until its other end is closed."""
     parts: list[bytes] = []
     while True:
         try:
             part = os.read(terminal, 65536)
-        except OSError:  # how Linux tells that nobody holds the other end
+        except OSError:  # Linux reports EIO when the other end is closed
             part = b""
         if not part:
             return b"".join(parts).decode()

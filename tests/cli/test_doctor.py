@@ -31,7 +31,7 @@ HEALTHY = {"/health": (200, {}, ""), "/v2/queues/relay_sdk/jobs?num_jobs=0": REF
 def answering(
     answers: Mapping[str, Answer], date: datetime | None = None
 ) -> Iterator[tuple[str, list[str]]]:
-    """Serve fixed answers; anything else is 404. Give the URL and what was asked."""
+    """Serve fixed answers; anything else is 404. Yield the URL and the requests."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -66,7 +66,7 @@ def answering(
 
 @contextmanager
 def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Accept connections on a port, and talk as told."""
+    """Accept connections on a port, and call `talk` with each."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def accept() -> None:
@@ -83,7 +83,7 @@ def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
         try:
             yield listener.getsockname()[1]
         finally:
-            # Closing alone would not wake who waits for the next connection.
+            # Closing alone would not end `accept` in the other thread.
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
 
@@ -189,20 +189,18 @@ PAGE = "<html><head><title>Sign in</title></head></html>"
             },
             "its database does not answer",
         ),
-        ({"*": (200, {"content-type": "text/html"}, PAGE)}, "with a web page, 'Sign in', so that"),
-        ({"*": (404, {"content-type": "text/html"}, PAGE)}, "with a web page, 'Sign in', so that"),
+        ({"*": (200, {"content-type": "text/html"}, PAGE)}, "with a web page, 'Sign in', so it"),
+        ({"*": (404, {"content-type": "text/html"}, PAGE)}, "with a web page, 'Sign in', so it"),
         ({"*": (308, {"location": "https://x/health"}, "")}, "a redirect to https://x/health: use"),
-        ({"*": (401, {}, "")}, "a proxy wants a login"),
-        ({"*": (502, {}, "")}, "a proxy is there, but Relay behind it is not"),
+        ({"*": (401, {}, "")}, "a proxy requires a login"),
+        ({"*": (502, {}, "")}, "a proxy answers, but not Relay behind it"),
         ({}, "an HTTP server, but not Relay. Are host, port and path right?"),
-        ({"/health": (200, {}, "")}, "it answers /health, but speaks neither API v1 nor v2"),
+        ({"/health": (200, {}, "")}, "it answers /health, but has neither API v1 nor v2"),
         ({"/health": (200, {}, ""), "*": (418, {}, "tea")}, "answered 418: tea. Relay does not"),
-        ({"/health": (200, {}, "OK")}, "answered 200: OK. Relay does not say that"),
+        ({"/health": (200, {}, "OK")}, "answered 200: OK. Relay does not reply that"),
     ],
 )
-def test_what_is_wrong_is_said_in_words(
-    offline: Run, answers: Mapping[str, Answer], words: str
-) -> None:
+def test_problems_are_explained(offline: Run, answers: Mapping[str, Answer], words: str) -> None:
     with answering(answers) as (url, _):
         result = offline("doctor", "--url", url)
         machine = json.loads(offline("doctor", "--url", url, "--json").stdout)

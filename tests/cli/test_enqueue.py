@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from relay_sdk import Client
-from relay_sdk.cli.batch_sender import Sender
+from relay_sdk.cli.batch_sender import BatchSender
 from relay_sdk.job import Queue
 from relay_sdk.local import LocalServer
 
@@ -102,7 +102,7 @@ def test_without_counting_the_summary_claims_nothing(run: Run, relay: Client) ->
 
 def test_api_v1_cannot_tell_and_the_summary_says_so(server: LocalServer) -> None:
     queue = Queue("q")
-    with Client(server.url, api="v1") as relay, Sender(relay, "q", count=True) as sender:
+    with Client(server.url, api="v1") as relay, BatchSender(relay, "q", count=True) as sender:
         sender.send([queue.job(id, 1) for id in "abc"])
         summary = sender.summary()
 

@@ -64,7 +64,7 @@ def test_lines_are_cut_at_line_ends(values: list[object]) -> None:
     records = list(read_records(io.BytesIO(data), "lines"))
 
     assert [json.loads(record.text) for record in records] == values
-    assert [record.where for record in records] == [
+    assert [record.position for record in records] == [
         f"line {2 * number + 1}" for number in range(len(values))
     ]
 
@@ -95,14 +95,14 @@ def test_records_come_while_the_input_is_still_read(head: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "form", "message"),
     [
-        (b"[1", None, "element 1 of the array is not JSON: it is cut off"),
+        (b"[1", None, "element 1 of the array is not JSON: it is incomplete"),
         (b"[1,", None, "element 2 of the array is not JSON: Expecting value"),
         (b"[1,]", None, "element 2 of the array is not JSON: Expecting value"),
         (b"[1 2]", None, "after element 1 of the array there should be , or ], not '2'"),
-        (b"[1", "array", "element 1 of the array is not JSON: it is cut off"),
+        (b"[1", "array", "element 1 of the array is not JSON: it is incomplete"),
         (b"[NaN]", None, "element 1 of the array is not JSON: NaN is not a JSON number"),
         (b"[" * 100_000, None, "element 1 of the array is nested too deep"),
-        (b"[1]\n[2]", None, "If each line is a payload of its own: --format lines"),
+        (b"[1]\n[2]", None, "If each line is a separate record, pass --format lines"),
         (b"{}", "array", "the input is not an array"),
         (b"", "array", "the input is not an array"),
         (b'["\xff"]', None, "the input is not UTF-8"),

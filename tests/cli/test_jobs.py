@@ -28,7 +28,7 @@ def test_next_prints_jobs_as_lines_and_leaves_them_claimed(run: Run, relay: Clie
         ("q", "b", {"n": "b"}, ["b"]),
     ]
     assert all(job["run_id"] for job in jobs)
-    assert "2 claimed; the server queues them again after their timeout" in result.stderr
+    assert "claimed 2; the server queues each again after its timeout" in result.stderr
     assert relay.exists("q", "a")
     assert [helper.job.id for helper in relay.next("q", 9)] == ["c"]
 
@@ -60,13 +60,13 @@ def test_next_does_not_complete_and_put_back(offline: Run) -> None:
 
 
 def test_many_jobs_are_taken_a_thousand_at_a_time(run: Run, relay: Client) -> None:
-    """One reply with all of them may come too late, and its jobs would stay claimed unseen."""
+    """A single large reply may time out, and its jobs would stay claimed."""
     relay.enqueue_batch([QUEUE.job(str(number), number) for number in range(2300)])
 
     result = run("next", "q", "-n", "800000")
 
     assert len(result.stdout.splitlines()) == 2300
-    assert "2,300 claimed" in result.stderr
+    assert "claimed 2,300" in result.stderr
 
 
 def test_next_without_a_job_is_status_1(run: Run) -> None:
@@ -254,7 +254,7 @@ def test_a_server_that_takes_nothing_back_does_not_hold_the_command(
         assert (process.returncode, errors) == (130, "relay-sdk: interrupted\n")
     else:
         assert process.returncode == 1
-        assert errors.count("come again after their timeout") == 1
+        assert errors.count("are queued again after their timeout") == 1
         assert "cannot write the output" in errors
 
 

@@ -1,4 +1,4 @@
-"""What comes from elsewhere does not steer the terminal, and no password is shown."""
+"""Output has no control characters of servers and files, and no passwords."""
 
 import json
 import logging
@@ -220,6 +220,6 @@ def test_a_worker_waits_without_the_password(tmp_path: Path) -> None:
 def test_a_person_who_cannot_be_told_anything_stops_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sys.stderr", None)  # as Python has it where it was closed: `2>&-`
+    monkeypatch.setattr("sys.stderr", None)  # as Python sets it if stderr is closed: `2>&-`
 
-    output.say("a process has ended")
+    output.print_message("a process has ended")

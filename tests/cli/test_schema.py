@@ -149,18 +149,18 @@ def test_it_is_valid_openapi_of_one_version(offline: Run, api: str) -> None:
         ("import nowhere", "cannot import 'wrong': ModuleNotFoundError"),
         (
             "from relay_sdk import Queue\na = Queue('q', payload=int)\nb = Queue('q', payload=str)",
-            "'wrong' declares two queues that are called 'q'",
+            "'wrong' declares two different queues named 'q'",
         ),
         (
             "from dataclasses import dataclass\nfrom relay_sdk import Queue\n"
             "@dataclass\nclass QJob:\n    a: int\nq = Queue('q', payload=QJob)",
-            "'QJob' is a name that the document needs itself",
+            "the document has another schema that is named 'QJob'",
         ),
         (
             "from pydantic import create_model\nfrom relay_sdk import Queue\n"
             "a = Queue('a', payload=create_model('M', x=(int, ...)))\n"
             "b = Queue('b', payload=create_model('M', y=(int, ...)))",
-            "two types are called 'M'",
+            "two different types are named 'M'",
         ),
     ],
 )

@@ -65,9 +65,7 @@ def test_doctor_says_in_one_line_that_a_token_is_wanted(guarded: LocalServer, of
     result = offline("doctor")
     assert result.exit_code == 1
     (problem,) = [line for line in result.output.splitlines() if line.startswith("problem")]
-    assert problem == (
-        f"problem: {guarded.url} wants a token: set RELAY_TOKEN to it, or pass --token"
-    )
+    assert problem == (f"problem: {guarded.url} requires a token: set RELAY_TOKEN, or pass --token")
     result = offline("doctor", "--token", "other")
     assert result.exit_code == 1
     assert f"problem: {guarded.url} refuses this token" in result.output
@@ -78,7 +76,7 @@ def test_a_proxy_that_wants_another_login_is_told_as_such(offline: Run) -> None:
     answers = {"/health": (200, {}, ""), "*": (401, wants, "")}
     with answering(answers) as (url, _):
         result = offline("doctor", "--url", url)
-    assert "a proxy wants a login" in result.output
+    assert "a proxy requires a login" in result.output
 
 
 def test_commands_say_what_is_missing(guarded: LocalServer, offline: Run) -> None:

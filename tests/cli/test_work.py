@@ -86,7 +86,7 @@ def fast() -> Iterator[LocalServer]:
 
 @pytest.fixture
 def imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Undo what the command does to this process when it imports."""
+    """Undo the changes of the command to `sys.path` and `sys.modules`."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield
     for name in ("jobs", "wrong", "faulty", "failing", "leaving"):
@@ -94,7 +94,7 @@ def imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def done(folder: Path) -> list[str]:
-    """What the handlers noted: a job's payload and the process."""
+    """Return the notes of the handlers: the payload of a job, and the process."""
     file = folder / "done.txt"
     return file.read_text().splitlines() if file.exists() else []
 
@@ -108,7 +108,7 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # A process without a parent may stay as a zombie for as long as nobody takes its status.
+    # An orphan may remain a zombie until its status is collected.
     status = Path(f"/proc/{pid}/stat")
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
@@ -146,15 +146,15 @@ def test_concurrency_is_overridden(folder: Path, server: LocalServer, relay: Cli
 
 
 def test_a_killed_process_is_replaced_and_no_job_is_lost(folder: Path, fast: LocalServer) -> None:
-    """The killed process holds jobs; they come again when their timeout has passed."""
+    """The jobs of the killed process are run again after their timeout."""
     with Client(fast.url) as relay:
         relay.enqueue_batch([QUEUE.job(str(n), n, timeout=1) for n in range(24)])
         with program(folder, "work", "jobs:holding", "--processes", "3", url=fast.url) as process:
             pids = [int(line_with(process.stderr, "process").split()[-1]) for _ in range(3)]
             wait_until(lambda: len({*payloads(folder)}) == 24, "all are running")
             os.kill(pids[0], signal.SIGKILL)
-            line_with(process.stderr, "process 1 was ended by SIGKILL; starting it again in")
-            new = int(line_with(process.stderr, "process 1 is").split()[-1])
+            line_with(process.stderr, "process 1 was killed by SIGKILL; restarting it in")
+            new = int(line_with(process.stderr, "process 1 has pid").split()[-1])
             (folder / "go").touch()
             wait_until(
                 lambda: not any(relay.exists("q", str(n)) for n in range(24)), "all are done"
@@ -165,7 +165,7 @@ def test_a_killed_process_is_replaced_and_no_job_is_lost(folder: Path, fast: Loc
     assert (process.returncode, new in pids) == (0, False)
     assert "SIGTERM: stopping" in errors
     assert payloads(folder).keys() == {*map(str, range(24))}
-    # What the killed process ran, it ran in vain.
+    # The killed process did not complete its jobs.
     assert sum(count > 1 for count in payloads(folder).values()) >= 1
     assert not any(alive(pid) for pid in [*pids, new])
 
@@ -228,7 +228,7 @@ def test_a_signal_ends_the_wait_for_a_restart(
     relay.enqueue(QUEUE.job("a", 1))
 
     with program(folder, "work", "jobs:dying", "--processes", "1", url=server.url) as process:
-        line_with(process.stderr, "ended with status 3; starting it again in")
+        line_with(process.stderr, "ended with status 3; restarting it in")
         process.send_signal(signal.SIGTERM)
         errors = process.communicate(timeout=60)[1]
 
@@ -243,7 +243,7 @@ def test_a_second_signal_ends_processes_whose_server_says_nothing(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with program(folder, "work", target, "--processes", "1", url=url) as process:
-            pid = int(line_with(process.stderr, "process 1 is").split()[-1])
+            pid = int(line_with(process.stderr, "process 1 has pid").split()[-1])
             connection, _ = listener.accept()
             with connection:
                 connection.recv(1)  # it asks
@@ -258,7 +258,7 @@ def test_a_second_signal_ends_processes_whose_server_says_nothing(
 
 def test_a_second_signal_ends_processes_that_are_held(folder: Path, server: LocalServer) -> None:
     with program(folder, "work", "jobs:worker", "--processes", "1", url=server.url) as process:
-        pid = int(line_with(process.stderr, "process 1 is").split()[-1])
+        pid = int(line_with(process.stderr, "process 1 has pid").split()[-1])
         os.kill(pid, signal.SIGSTOP)
         process.send_signal(signal.SIGINT)
         line_with(process.stderr, "SIGINT: stopping")
@@ -307,10 +307,13 @@ def test_processes_stop_when_their_supervisor_is_killed(
         ("jobs", "'jobs' should look like module:worker"),
         ("jobs:", "'jobs:' should look like module:worker"),
         ("nowhere:worker", "cannot import 'nowhere': ModuleNotFoundError: No module named"),
-        ("jobs:nobody", "'jobs:nobody': module 'jobs' has no attribute 'nobody'"),
-        ("jobs:note", "'jobs:note' is no Worker or AsyncWorker, nor a function without arguments"),
-        ("jobs:make_none", "'jobs:make_none' is no Worker or .* but of type NoneType"),
-        ("jobs:make_later", "'jobs:make_later' is no Worker or .* but of type function"),
+        ("jobs:missing", "'jobs:missing': module 'jobs' has no attribute 'missing'"),
+        (
+            "jobs:note",
+            "'jobs:note' must be a Worker, an AsyncWorker, or a function without arguments",
+        ),
+        ("jobs:make_none", "'jobs:make_none' must be a Worker, .* not of type NoneType"),
+        ("jobs:make_later", "'jobs:make_later' must be a Worker, .* not of type function"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -404,7 +407,7 @@ worker = Worker(Client(), "q", handle)
 
 
 @pytest.mark.skipif(find_spec("watchfiles") is None, reason="needs watchfiles")
-def test_a_worker_starts_anew_when_its_file_changes(
+def test_a_worker_is_restarted_when_its_file_changes(
     tmp_path: Path, server: LocalServer, relay: Client
 ) -> None:
     module = tmp_path / "jobs.py"
@@ -414,9 +417,9 @@ def test_a_worker_starts_anew_when_its_file_changes(
         wait_until(lambda: done(tmp_path) == ["1 old"], "the first version runs")
 
         module.write_text("def = 1")
-        line_with(process.stderr, "jobs.py has changed: starting anew")
+        line_with(process.stderr, "jobs.py has changed: restarting")
         line_with(process.stderr, "cannot import 'jobs': SyntaxError")
-        line_with(process.stderr, "has no worker; it starts again with the next change")
+        line_with(process.stderr, "could not load the worker; restarting it after the next change")
 
         module.write_text(RELOADED.replace("VERSION", "new"))
         relay.enqueue(QUEUE.job("b", 2))
@@ -435,8 +438,8 @@ def test_a_mistake_ends_all_processes_and_starts_no_other(folder: Path) -> None:
         errors = process.communicate(timeout=60)[1]
 
     assert process.returncode == 2
-    assert "is no Worker or AsyncWorker, nor a function" in errors
-    assert "again" not in errors
+    assert "must be a Worker, an AsyncWorker, or a function" in errors
+    assert "restarting" not in errors
 
 
 def test_a_module_of_the_user_does_not_stand_in_for_one_of_python(
@@ -479,7 +482,7 @@ def test_a_process_that_dies_with_any_status_after_it_has_worked_is_replaced(
     relay.enqueue(QUEUE.job("a", 1, timeout=600))
 
     with program(folder, "work", "dying:dying", "--processes", "1", url=server.url) as process:
-        line_with(process.stderr, "ended with status 2; starting it again in")
+        line_with(process.stderr, "ended with status 2; restarting it in")
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
 
