@@ -1,4 +1,4 @@
-"""What pages name is there: pages and their headings, pictures, commands, `make` targets."""
+"""The pages, headings, pictures, commands and `make` targets that pages name exist."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ LONGEST = 300  # lines; a longer page is two subjects
 
 
 def anchors(page: Path) -> set[str]:
-    """Give the names under which a Git host and the site know the headings."""
+    """Return the anchors that a Git host and the site give to the headings."""
     names = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(prose(page))]
     return {name.replace(" ", "-") for name in names}
 
