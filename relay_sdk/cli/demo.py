@@ -34,9 +34,10 @@ If something does not work: relay-sdk doctor\
 
 
 def demo() -> None:
-    """Show a tour of Relay: server, producer, worker and a retry, in a few seconds.
+    """Show a tour of Relay in a few seconds.
 
-    The server keeps its jobs in memory. No file is written, and nothing is left running.
+    It runs a server, a producer and a worker that retries a failed job. The server keeps its jobs
+    in memory. No file is written, and nothing is left running.
     """
     from relay_sdk.local import LocalServer
 

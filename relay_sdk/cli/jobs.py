@@ -118,7 +118,10 @@ def get(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show a job, waiting or running, without claiming it. Exit status 1 if it does not exist."""
+    """Show a job without claiming it.
+
+    The job may be waiting or running. Exit status 1 if it does not exist.
+    """
     start_log(verbose)
     with connect(url, token) as relay, usage_errors():
         job = relay.get(raw_queue(queue), id)
@@ -137,7 +140,10 @@ def exists(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Check whether a job exists, waiting or running: exit status 0 for yes, 1 for no."""
+    """Check whether a job exists, waiting or running.
+
+    Exit status 0 for yes, 1 for no.
+    """
     start_log(verbose)
     with connect(url, token) as relay, usage_errors():
         found = relay.exists(queue, id)

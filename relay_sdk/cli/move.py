@@ -14,10 +14,11 @@ Database = Annotated[str, typer.Argument(metavar="PLACE", help="sqlite:FILE or p
 
 
 def move(source: Database, target: Database) -> None:
-    """Move all jobs from one database to another, including those that run.
+    """Move all jobs to another database.
 
-    Stop the servers of the source first. Workers keep running: they retry until a server of the
-    target is up. Run the same command again to resume an interrupted move.
+    This includes running jobs. Stop the servers of the source first. Workers keep running: they
+    retry until a server of the target is up. Run the same command again to resume an interrupted
+    move.
     """
     import sqlite3
 

@@ -27,7 +27,7 @@ Token: TypeAlias = Annotated[
     ),
 ]
 Verbose: TypeAlias = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Log each step to stderr, not only warnings.")
+    bool, typer.Option("--verbose", "-v", help="Log more than warnings to stderr.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 QueueName: TypeAlias = Annotated[

@@ -31,9 +31,10 @@ def queues(
     ] = 2.0,
     json: Json = False,
 ) -> None:
-    """Show the queues of a bundled server: numbers of jobs, longest wait and throughput.
+    """Show the queues of a bundled server.
 
-    The throughput is that of the server at --url. --watch with --json prints a line per update.
+    The table has the numbers of jobs, the longest wait and the throughput, which is that of the
+    server at --url. --watch with --json prints a line per update.
     """
     with local_api(url, token) as api:
         if not watch:
@@ -53,7 +54,10 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     json: Json = False,
 ) -> None:
-    """Delete all jobs of a queue of a bundled server, including those that run."""
+    """Delete all jobs of a queue of a bundled server.
+
+    This includes running jobs.
+    """
     from relay_sdk.local.dashboard.shapes import Jobs
 
     with local_api(url, token) as api:

@@ -49,10 +49,11 @@ def schema(
     ] = "-",
     api: Annotated[Api, typer.Option(help="The version of Relay's API.")] = "v2",
 ) -> None:
-    """Write an OpenAPI document of Relay with the types of a module's queues.
+    """Write an OpenAPI document of typed queues.
 
-    Use it to generate a typed client in another language. The payloads and states are JSON Schemas
-    in components/schemas. Commit the document beside the module: see relay-sdk check.
+    It is the description of Relay with the types of the queues in a module. Use it to generate a
+    typed client in another language. The payloads and states are JSON Schemas in
+    components/schemas. Commit the document beside the module: see relay-sdk check.
     """
     queues = _queues(module)
     types, shared = schemas_of(queues)
@@ -76,10 +77,11 @@ def check(
     ],
     json: Json = False,
 ) -> None:
-    """Compare the types of a module's queues with those of an earlier document.
+    """Find breaking changes of the types of queues.
 
-    Report each change that breaks jobs enqueued, or states saved, by the earlier version, such as a
-    new required field. Exit status 1 if there is one. Uncertain changes are reported with status 0.
+    Compare the queues of a module with those in an earlier document. Report each change that breaks
+    jobs enqueued, or states saved, by the earlier version, such as a new required field. Exit
+    status 1 if there is one. Uncertain changes are reported with status 0.
     """
     old = _read(file)
     types, shared = schemas_of(_queues(module))

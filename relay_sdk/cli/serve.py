@@ -31,7 +31,7 @@ def _help() -> str:
 
 
 def serve(context: typer.Context) -> None:
-    """Serve Relay's API, with an SQLite file or a PostgreSQL database that servers may share."""
+    """Serve Relay's API from SQLite or PostgreSQL."""
     from relay_sdk.local.__main__ import main
 
     with catch_write_errors():

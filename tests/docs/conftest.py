@@ -26,7 +26,7 @@ def database(postgres_url: str, worker_id: str) -> Iterator[tuple[str, str]]:
         drop()
         connection.execute(f"CREATE DATABASE {name}".encode())
         try:
-            # The last `options` in a URL counts: this database does not have the schema of the tests.
+            # The last `options` in a URL counts: here, it removes the schema of the tests.
             url = f"{postgres_url}{'&' if '?' in postgres_url else '?'}dbname={name}&options="
             with LocalServer(url):
                 pass

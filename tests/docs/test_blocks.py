@@ -8,8 +8,8 @@ file and is run as a program with those arguments; files of tests are run by pyt
 `<!-- name.py -->` is saved under that name, for the blocks that follow to import. Workers run what
 is due and return, instead of waiting for more.
 
-The sh blocks are run by bash, where program.py replaces the programs that they call. Its `relay-sdk`
-is the real one, but commands that run forever are interrupted once they are up. The sql blocks, and
+The sh blocks are run by bash, where program.py replaces the programs that they call. It runs the
+real `relay-sdk`, but interrupts commands that run forever once they are up. The sql blocks, and
 those with the address of PostgreSQL, have a separate database; without PostgreSQL the page is
 skipped.
 
