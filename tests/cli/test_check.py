@@ -1,4 +1,4 @@
-"""`relay-sdk check`: which change of a type breaks jobs that are waiting."""
+"""`relay-sdk check` finds changes of types that break waiting jobs."""
 
 import json
 import sys
@@ -80,7 +80,7 @@ def test_an_optional_field_that_is_added_is_fine(check: Check) -> None:
     assert check(old, old.replace("to: str", "to: str\n    subject: str = ''")) == FINE
 
 
-def test_a_queue_that_is_gone_breaks_and_a_new_one_is_fine(check: Check) -> None:
+def test_a_removed_queue_breaks_and_a_new_one_is_fine(check: Check) -> None:
     one, two = "A = Queue('a')\n", "B = Queue('b')\n"
 
     assert check(one, one + two) == FINE
@@ -94,7 +94,7 @@ def test_a_codec_cannot_be_compared(check: Check) -> None:
     assert check(old, "Q = Queue('q')") == FINE
 
 
-def test_a_type_that_holds_itself_is_compared(check: Check) -> None:
+def test_a_recursive_type_is_compared(check: Check) -> None:
     old = "@dataclass\nclass T:\n    x: int\n    below: 'list[T]' = field(default_factory=list)\n"
     old += "Q = Queue('q', payload=T)"
 
@@ -103,7 +103,7 @@ def test_a_type_that_holds_itself_is_compared(check: Check) -> None:
     assert line == "breaks: q payload $.x: it could be integer, and now must be string"
 
 
-def test_a_model_of_pydantics_is_compared(check: Check) -> None:
+def test_a_pydantic_model_is_compared(check: Check) -> None:
     old = "class M(pydantic.BaseModel):\n    a: int\n    b: int | None = None\n"
     old += "Q = Queue('q', payload=M)"
 
@@ -226,12 +226,12 @@ def schemas() -> st.SearchStrategy[Schema]:
 
 
 @given(schemas(), schemas(), JSON)
-def test_what_is_said_to_fit_fits(old: Schema, new: Schema, value: object) -> None:
-    """Held against a validator: a value that the old form declares is taken by the new one."""
+def test_compatible_schemas_accept_all_old_values(old: Schema, new: Schema, value: object) -> None:
+    """According to a validator, the new schema accepts all values of the old one."""
     jsonschema = pytest.importorskip("jsonschema")
     if compare(old, {}, new, {}):
         return
-    # What was not declared is taken for not sent.
+    # `compare` assumes that no job has undeclared fields.
     closed = json.loads(json.dumps(old), object_hook=_closed)
 
     if jsonschema.Draft202012Validator(closed).is_valid(value):
@@ -243,11 +243,11 @@ def _closed(node: dict[str, object]) -> dict[str, object]:
 
 
 @given(schemas())
-def test_what_is_the_same_fits(schema: Schema) -> None:
+def test_a_schema_is_compatible_with_itself(schema: Schema) -> None:
     assert compare(schema, {}, schema, {}) == []
 
 
-def test_what_it_does_not_know_it_cannot_tell() -> None:
+def test_unknown_keywords_cannot_be_compared() -> None:
     old, new = {"type": "string"}, {"type": "string", "x-new": 1}
 
     assert compare(old, {}, new, {}) == [
@@ -264,7 +264,7 @@ def test_what_it_does_not_know_it_cannot_tell() -> None:
         ("{}", "mails.json is not a document of relay-sdk schema: "),
     ],
 )
-def test_a_file_that_is_none_is_a_mistake(
+def test_an_invalid_file_is_a_usage_error(
     offline: Run, tmp_path: Path, text: str | None, message: str
 ) -> None:
     if text is not None:

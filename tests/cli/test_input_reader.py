@@ -18,7 +18,7 @@ VALUES = st.recursive(
 
 
 class Trickle(io.BytesIO):
-    """A stream that gives a few bytes at a time."""
+    """A stream that returns a few bytes per read."""
 
     def read(self, size: int | None = -1) -> bytes:
         return super().read(min(7, size or 7))
@@ -47,7 +47,7 @@ def texts(data: bytes, form: str | None = None) -> list[bytes]:
 
 
 @given(st.lists(VALUES), st.sampled_from([None, 0, 2]), st.booleans())
-def test_an_array_is_cut_where_its_elements_end(
+def test_an_array_is_split_at_its_elements(
     values: list[object], indent: int | None, ascii: bool
 ) -> None:
     data = json.dumps(values, indent=indent, ensure_ascii=ascii).encode()
@@ -58,7 +58,7 @@ def test_an_array_is_cut_where_its_elements_end(
 
 
 @given(st.lists(VALUES))
-def test_lines_are_cut_at_line_ends(values: list[object]) -> None:
+def test_lines_are_split_at_line_ends(values: list[object]) -> None:
     data = "".join(f"{json.dumps(value)}\r\n\n" for value in values).encode()
 
     records = list(read_records(io.BytesIO(data), "lines"))
@@ -75,7 +75,7 @@ def test_numbers_keep_their_digits() -> None:
     assert texts(data) == [b"1.50", b"1E400", b"-0", b"9" * 5000]
 
 
-def test_the_first_character_tells_the_form() -> None:
+def test_the_first_character_decides_the_format() -> None:
     assert texts(b"\xef\xbb\xbf\n \n [1, 2]\n") == [b"1", b"2"]
     assert texts(b"\xef\xbb\xbf\n{}\n[1]\n") == [b"{}", b"[1]"]
     assert texts(b"[1]\n[2]\n", "lines") == [b"[1]", b"[2]"]
@@ -83,7 +83,7 @@ def test_the_first_character_tells_the_form() -> None:
 
 
 @pytest.mark.parametrize("head", [b'{"n": 1}\n', b'[{"n": 1},'])
-def test_records_come_while_the_input_is_still_read(head: bytes) -> None:
+def test_records_are_yielded_while_the_input_is_read(head: bytes) -> None:
     part = head.lstrip(b"[")
     stream = io.BufferedReader(Endless(head, part))
 
@@ -116,7 +116,7 @@ def test_records_come_while_the_input_is_still_read(head: bytes) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(data: bytes, form: str | None, message: str) -> None:
+def test_errors_have_a_position(data: bytes, form: str | None, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         texts(data, form)
 

@@ -55,7 +55,7 @@ def test_all_pages_of_queues_are_read(
     assert len(json.loads(run("queues", "--json").stdout)["queues"]) == 5
 
 
-def test_a_number_that_is_not_counted_to_its_end_says_so(
+def test_a_number_that_is_not_fully_counted_is_marked(
     run: Run, relay: Client, monkeypatch: pytest.MonkeyPatch, server: LocalServer
 ) -> None:
     relay.enqueue_batch([QUEUE.job(str(number), 1) for number in range(10_001)])
@@ -63,7 +63,7 @@ def test_a_number_that_is_not_counted_to_its_end_says_so(
     assert "10,000+" in run("queues").stdout
 
 
-def test_no_queues_are_said_to_a_person(run: Run) -> None:
+def test_no_queues_are_reported_on_stderr(run: Run) -> None:
     result = run("queues")
 
     assert (result.exit_code, result.stdout, result.stderr) == (
@@ -116,7 +116,7 @@ def test_watching_redraws_a_terminal(server: LocalServer, relay: Client, tmp_pat
         process.communicate(timeout=60)
     os.close(ours)
 
-    assert b"\x1b[?1049h" in seen  # the screen beside the one with the commands
+    assert b"\x1b[?1049h" in seen  # the alternate screen
 
 
 def test_a_queue_is_purged_when_the_answer_is_yes(run: Run, relay: Client) -> None:
@@ -134,7 +134,7 @@ def test_a_queue_is_purged_when_the_answer_is_yes(run: Run, relay: Client) -> No
     assert not relay.exists("emails", "7")
 
 
-def test_with_yes_nobody_is_asked(run: Run, relay: Client) -> None:
+def test_yes_skips_the_confirmation(run: Run, relay: Client) -> None:
     relay.enqueue(QUEUE.job("1", 1))
 
     unasked = run("purge", "emails", input="")
@@ -146,7 +146,7 @@ def test_with_yes_nobody_is_asked(run: Run, relay: Client) -> None:
     assert (again.exit_code, again.stdout) == (0, "removed 0 from queue 'emails'\n")
 
 
-def test_a_token_is_sent_to_a_server_that_wants_one(
+def test_a_token_is_sent_to_a_server_that_requires_one(
     offline: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with LocalServer(token="secret") as server:
@@ -166,7 +166,7 @@ def test_a_token_is_sent_to_a_server_that_wants_one(
 
 
 @pytest.mark.parametrize("command", [["queues"], ["purge", "emails", "--yes"]])
-def test_a_server_without_a_dashboard_says_why_not(offline: Run, command: list[str]) -> None:
+def test_a_server_without_a_dashboard_is_explained(offline: Run, command: list[str]) -> None:
     with LocalServer(dashboard=False) as server:
         result = offline(*command, "--url", server.url)
 
@@ -195,7 +195,7 @@ def answering(text: bytes) -> Callable[[socket.socket], None]:
         (b"", 3, "relay-sdk doctor"),
     ],
 )
-def test_a_server_that_does_not_tell_is_named_in_one_line(
+def test_a_server_without_the_local_api_is_reported_in_one_line(
     offline: Run, answer: bytes, status: int, said: str
 ) -> None:
     def hang_up(connection: socket.socket) -> None:
@@ -210,7 +210,7 @@ def test_a_server_that_does_not_tell_is_named_in_one_line(
 
 
 @pytest.mark.parametrize("trickles", [False, True])
-def test_a_server_that_does_not_end_its_answer_is_given_up(
+def test_an_endless_reply_times_out(
     offline: Run, monkeypatch: pytest.MonkeyPatch, trickles: bool
 ) -> None:
     monkeypatch.setattr("relay_sdk.cli.local_api.TIMEOUT", 0.3)

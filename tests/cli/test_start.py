@@ -65,7 +65,7 @@ def test_there_is_completion(offline: Run, monkeypatch: pytest.MonkeyPatch, shel
 
 
 @pytest.mark.parametrize("version", [("--version",), ("--version", "get")])
-def test_it_tells_its_version(offline: Run, version: tuple[str, ...]) -> None:
+def test_it_prints_its_version(offline: Run, version: tuple[str, ...]) -> None:
     result = offline(*version)
 
     assert (result.exit_code, result.stderr) == (0, "")
@@ -109,7 +109,7 @@ def test_the_command_line_loads_no_server() -> None:
     assert python(script) == "set()\n"
 
 
-def test_without_typer_it_says_what_to_install() -> None:
+def test_without_typer_it_prints_what_to_install() -> None:
     done = subprocess.run(
         [
             sys.executable,
@@ -139,7 +139,7 @@ def test_serve_is_the_local_server(tmp_path: Path) -> None:
     assert (tmp_path / "jobs.db").exists()
 
 
-def test_a_mistake_in_serve_is_one_line_of_its_own(offline: Run) -> None:
+def test_a_usage_error_of_serve_is_one_line(offline: Run) -> None:
     result = offline("serve", "--port", "many")
 
     assert (result.exit_code, result.stdout) == (2, "")

@@ -180,7 +180,7 @@ def test_a_signal_lets_the_jobs_of_all_processes_end(
         folder, "work", "jobs:holding", "--processes", "2", url=server.url, start_new_session=True
     ) as process:
         wait_until(lambda: len(done(folder)) == 16, "all are running")
-        # As a terminal does with Ctrl-C, to all of the group.
+        # A terminal sends the signal of Ctrl-C to the whole group.
         os.killpg(process.pid, signal.Signals[name])
         line_with(process.stderr, f"{name}: stopping when the running jobs have ended")
         (folder / "go").touch()
@@ -237,16 +237,14 @@ def test_a_signal_ends_the_wait_for_a_restart(
 
 
 @pytest.mark.parametrize("target", ["jobs:worker", "jobs:tasks"])
-def test_a_second_signal_ends_processes_whose_server_says_nothing(
-    folder: Path, target: str
-) -> None:
+def test_a_second_signal_ends_processes_whose_server_is_silent(folder: Path, target: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with program(folder, "work", target, "--processes", "1", url=url) as process:
             pid = int(line_with(process.stderr, "process 1 has pid").split()[-1])
             connection, _ = listener.accept()
             with connection:
-                connection.recv(1)  # it asks
+                connection.recv(1)  # a request has arrived
                 process.send_signal(signal.SIGTERM)
                 line_with(process.stderr, "SIGTERM: stopping")
                 process.send_signal(signal.SIGTERM)
@@ -269,8 +267,8 @@ def test_a_second_signal_ends_processes_that_are_held(folder: Path, server: Loca
     assert not alive(pid)
 
 
-def test_a_signal_that_does_not_wake_the_supervisor_is_seen(tmp_path: Path) -> None:
-    """So it is with one that comes just as its wait begins, or to another thread."""
+def test_a_signal_that_does_not_wake_the_supervisor_is_handled(tmp_path: Path) -> None:
+    """A signal may arrive just before the wait begins, or in another thread."""
     child = "import sys; open('started', 'w'); sys.stdin.read()"
 
     def signal_this_thread() -> None:
@@ -316,7 +314,7 @@ def test_processes_stop_when_their_supervisor_is_killed(
         ("jobs:make_later", "'jobs:make_later' must be a Worker, .* not of type function"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_a_usage_error_is_one_line(
     folder: Path, offline: Run, imports: None, target: str, message: str
 ) -> None:
     result = offline("work", target)
@@ -351,7 +349,7 @@ def test_a_mistake_is_one_line(
         ),
     ],
 )
-def test_what_the_users_code_raises_is_shown_with_their_lines_alone(
+def test_an_error_of_user_code_is_shown_with_its_lines_only(
     folder: Path, offline: Run, imports: None, target: str, trace: list[str], message: str
 ) -> None:
     (folder / "wrong.py").write_text("def = 1")
@@ -382,7 +380,7 @@ def test_a_module_with_a_factory_needs_no_server_to_be_imported(
     assert offline("schema", "jobs").exit_code == 0
 
 
-def test_reloading_without_watchfiles_says_what_to_install(
+def test_reload_without_watchfiles_prints_what_to_install(
     folder: Path, offline: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "watchfiles", None)
@@ -431,7 +429,7 @@ def test_a_worker_is_restarted_when_its_file_changes(
     assert "stopping when the running jobs have ended" in errors
 
 
-def test_a_mistake_ends_all_processes_and_starts_no_other(folder: Path) -> None:
+def test_a_usage_error_ends_all_processes(folder: Path) -> None:
     with program(
         folder, "work", "jobs:note", "--processes", "2", url="http://127.0.0.1:1"
     ) as process:
@@ -442,7 +440,7 @@ def test_a_mistake_ends_all_processes_and_starts_no_other(folder: Path) -> None:
     assert "restarting" not in errors
 
 
-def test_a_module_of_the_user_does_not_stand_in_for_one_of_python(
+def test_a_module_of_the_user_does_not_shadow_the_standard_library(
     folder: Path, server: LocalServer
 ) -> None:
     (folder / "queue.py").write_text("raise RuntimeError('not me')")
@@ -458,7 +456,7 @@ def test_a_module_of_the_user_does_not_stand_in_for_one_of_python(
 
 
 @pytest.mark.parametrize("options", [[], ["--processes", "1"]])
-def test_what_a_handler_starts_finds_an_empty_stdin(
+def test_the_subprocess_of_a_handler_has_an_empty_stdin(
     folder: Path, server: LocalServer, relay: Client, options: list[str]
 ) -> None:
     (folder / "reading.py").write_text(
@@ -493,7 +491,7 @@ def test_a_process_that_dies_with_any_status_after_it_has_worked_is_replaced(
 def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
     folder: Path, server: LocalServer, relay: Client, options: list[str]
 ) -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does in the background
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # like a shell for background programs
     try:
         with program(folder, "work", "jobs:worker", *options, url=server.url) as process:
             for times in (1, 2):
