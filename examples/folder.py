@@ -27,7 +27,7 @@ def is_readable_file(path: Path) -> bool:
 
 
 def is_text(name: str) -> bool:
-    """Whether JSON can represent the name. On Linux, it may be any bytes."""
+    """Return whether JSON can represent the name. On Linux, it may be any bytes."""
     return name.encode(errors="ignore").decode() == name
 
 

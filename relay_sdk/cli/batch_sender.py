@@ -101,5 +101,5 @@ class BatchSender:
         if self.accepted or self.existing or not self.uncounted:
             parts.append(f"{self.accepted:,} accepted, {self.existing:,} existing")
         if self.uncounted:
-            parts.append(f"{self.uncounted:,} sent (not counted how many existed)")
+            parts.append(f"{self.uncounted:,} sent (existing jobs not counted)")
         return ", ".join(parts)

@@ -200,7 +200,7 @@ def _values(schema: Schema) -> list[Any] | None:
 
 
 def _accepts(schema: Schema, value: Any) -> bool:
-    """Whether a schema certainly accepts a value."""
+    """Return whether a schema certainly accepts a value."""
     if (values := _values(schema)) is not None:
         return value in values
     kind = schema.get("type")
@@ -208,7 +208,7 @@ def _accepts(schema: Schema, value: Any) -> bool:
 
 
 def _any_has_type(schema: Schema, values: list[Any]) -> bool:
-    """Whether any of the values has the type of a schema."""
+    """Return whether any of the values has the type of a schema."""
     return any(_includes(schema, _type_name(value)) for value in values)
 
 

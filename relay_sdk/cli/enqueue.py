@@ -123,7 +123,7 @@ def _send(
         try:
             sender.send(jobs)
         except RelayError as error:
-            error.add_note(f"The batch was {group[0].position} to {group[-1].position}")
+            error.add_note(f"The request contained {group[0].position} to {group[-1].position}")
             if isinstance(error, RequestRejectedError) and error.status == TOO_LARGE:
                 error.add_note("The limit of a request is 2 MiB (2,097,152 bytes)")
             raise

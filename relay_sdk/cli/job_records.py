@@ -88,7 +88,7 @@ class JobBuilder:
 
 
 def _is_job(record: Record) -> bool:
-    """Whether --payload would not help: it has a payload field, or is not valid JSON."""
+    """Return whether --payload would not help: it has a payload field, or is not valid JSON."""
     try:
         return "payload" in _fields.decode(record.text)
     except msgspec.ValidationError:

@@ -22,12 +22,12 @@ CODEC = "x-relay-codec"
 
 
 def is_object(node: object) -> TypeGuard[dict[str, Any]]:
-    """Whether a part of a document is an object."""
+    """Return whether a part of a document is an object."""
     return isinstance(node, dict)
 
 
 def is_list(node: object) -> TypeGuard[list[Any]]:
-    """Whether a part of a document is a list."""
+    """Return whether a part of a document is a list."""
     return isinstance(node, list)
 
 
@@ -69,7 +69,7 @@ def _schema(form: Any, shared: dict[str, Schema]) -> Schema:
 
 
 def _only_msgspec_supports(form: Any) -> bool:
-    """Whether pydantic does not support the type, for example a Struct with models in it."""
+    """Return whether pydantic does not support the type, for example a Struct with models in it."""
     from pydantic import PydanticSchemaGenerationError, TypeAdapter
 
     try:

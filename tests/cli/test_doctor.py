@@ -107,9 +107,9 @@ def test_a_proxy_is_named(offline: Run, monkeypatch: pytest.MonkeyPatch) -> None
     for name in ("NO_PROXY", "no_proxy", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTP_PROXY", "http://name:secret@127.0.0.1:1")
-    said = offline("doctor", "--url", "http://relay.invalid").stdout
-    assert "proxy: 127.0.0.1 port 1\n" in said
-    assert "secret" not in said
+    output = offline("doctor", "--url", "http://relay.invalid").stdout
+    assert "proxy: 127.0.0.1 port 1\n" in output
+    assert "secret" not in output
 
 
 def test_no_job_is_taken(run: Run, relay: Client) -> None:

@@ -97,7 +97,7 @@ def test_without_counting_the_summary_has_only_the_jobs_sent(run: Run, relay: Cl
 
     result = run("enqueue", "q", "--no-count", input=lines({"id": "old", "payload": 1}))
 
-    assert result.stdout == "1 sent (how many existed was not found out)\n"
+    assert result.stdout == "1 sent (existing jobs not counted)\n"
 
 
 def test_api_v1_does_not_count_existing_jobs(server: LocalServer) -> None:
@@ -106,7 +106,7 @@ def test_api_v1_does_not_count_existing_jobs(server: LocalServer) -> None:
         sender.send([queue.job(id, 1) for id in "abc"])
         summary = sender.summary()
 
-    assert summary == "3 sent (how many existed was not found out)"
+    assert summary == "3 sent (existing jobs not counted)"
 
 
 def test_batches_respect_the_limit_of_the_server(run: Run) -> None:
@@ -138,7 +138,7 @@ def test_the_error_of_a_job_that_is_too_large_has_the_limit(run: Run) -> None:
     result = run("enqueue", "q", input=lines({"id": "a", "payload": "x" * 2**21}))
 
     assert result.exit_code == 1
-    assert "A request may have 2 MiB (2,097,152 bytes)" in result.stderr
+    assert "The limit of a request is 2 MiB (2,097,152 bytes)" in result.stderr
 
 
 @pytest.mark.parametrize("place", ["-", "./-"])
@@ -159,7 +159,7 @@ def test_a_refusal_names_the_lines(run: Run, relay: Client) -> None:
     result = run("enqueue", "q", "--batch", "2", input=lines(*jobs))
 
     assert result.exit_code == 1
-    assert "It was about line 3 to line 4" in result.stderr
+    assert "The request contained line 3 to line 4" in result.stderr
     assert "ended early after 2 accepted, 0 existing" in result.stderr
     assert relay.exists("q", "1")
     assert not relay.exists("q", "2")

@@ -183,7 +183,7 @@ def answering(text: bytes) -> Callable[[socket.socket], None]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "said"),
+    ("answer", "status", "message"),
     [
         (
             b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
@@ -196,7 +196,7 @@ def answering(text: bytes) -> Callable[[socket.socket], None]:
     ],
 )
 def test_a_server_without_the_local_api_is_reported_in_one_line(
-    offline: Run, answer: bytes, status: int, said: str
+    offline: Run, answer: bytes, status: int, message: str
 ) -> None:
     def hang_up(connection: socket.socket) -> None:
         connection.recv(65536)
@@ -206,7 +206,7 @@ def test_a_server_without_the_local_api_is_reported_in_one_line(
 
     assert (result.exit_code, result.stdout) == (status, "")
     assert result.stderr.count("\n") == 1
-    assert said in result.stderr
+    assert message in result.stderr
 
 
 @pytest.mark.parametrize("trickles", [False, True])
