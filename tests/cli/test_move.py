@@ -20,7 +20,7 @@ NEW = [
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """A SQLite file with jobs, some of them running."""
+    """An SQLite file with jobs, some of them running."""
     store = Store(tmp_path / "relay.db")
     store.perform([Enqueue(NEW, "unique"), Claim("q", 10)], NOW + 20)
     store.close()
@@ -100,7 +100,7 @@ def test_a_database_that_a_server_has_open_is_refused(
 
 
 @pytest.mark.parametrize("place", ["relay.db", "sqlite:", "mysql://x", "", "sqlite:missing/x.db"])
-def test_a_place_that_is_none_is_refused(offline: Run, place: str, file: str) -> None:
+def test_an_invalid_database_is_refused(offline: Run, place: str, file: str) -> None:
     done = offline("move", place, file)
 
     assert done.exit_code == 2
@@ -112,6 +112,6 @@ def test_a_source_that_is_missing_is_not_made(offline: Run, file: str, tmp_path:
     assert not (tmp_path / "typo.db").exists()
 
 
-def test_a_place_is_not_moved_to_itself(offline: Run, file: str) -> None:
+def test_a_database_is_not_moved_to_itself(offline: Run, file: str) -> None:
     assert offline("move", file, file).exit_code == 2
     assert len(rows(file)) == 50

@@ -1,4 +1,4 @@
-"""What an interrupted enqueue leaves, and how the next one goes on."""
+"""An interrupted `relay-sdk enqueue` can be resumed."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ from .conftest import Run, lines
 from .programs import line_with, posix, program, wait_until
 
 
-def test_jobs_that_were_done_meanwhile_are_not_enqueued_again(
+def test_jobs_completed_in_between_are_not_enqueued_again(
     run: Run, relay: Client, tmp_path: Path
 ) -> None:
     file = tmp_path / "jobs.jsonl"
@@ -25,12 +25,12 @@ def test_jobs_that_were_done_meanwhile_are_not_enqueued_again(
     for helper in relay.next("q", 100):
         helper.complete()
     file.write_text(good + lines({"id": "last", "payload": 0}))
-    mended = run("enqueue", "q", "jobs.jsonl", "--batch", "7")
+    resumed = run("enqueue", "q", "jobs.jsonl", "--batch", "7")
 
     assert broken.exit_code == 2
-    assert "ended early after 20 accepted, 0 existing. The same command again" in broken.stderr
-    assert "going on after 20 jobs that an earlier run has enqueued" in mended.stderr
-    assert mended.stdout == "6 accepted, 0 existing\n"
+    assert "ended early after 20 accepted, 0 existing. Run the same command again" in broken.stderr
+    assert "resuming after 20 jobs that an earlier run has enqueued" in resumed.stderr
+    assert resumed.stdout == "6 accepted, 0 existing\n"
     assert {helper.job.id for helper in relay.next("q", 100)} == {
         *map(str, range(20, 25)),
         "last",
@@ -39,9 +39,7 @@ def test_jobs_that_were_done_meanwhile_are_not_enqueued_again(
 
 
 @pytest.mark.parametrize("change", ["queue", "text", "shorter", "option"])
-def test_what_is_not_the_same_input_does_not_go_on(
-    run: Run, relay: Client, tmp_path: Path, change: str
-) -> None:
+def test_another_input_is_not_resumed(run: Run, relay: Client, tmp_path: Path, change: str) -> None:
     file = tmp_path / "jobs.jsonl"
     jobs = [{"id": str(number), "payload": number} for number in range(4)]
     file.write_text(lines(*jobs) + "oops")
@@ -58,24 +56,25 @@ def test_what_is_not_the_same_input_does_not_go_on(
     result = run("enqueue", queue, "jobs.jsonl", *options)
 
     assert result.exit_code == 2
-    assert "jobs.jsonl.relay-enqueue is of a run that was interrupted after 4 jobs" in result.stderr
+    assert (
+        "jobs.jsonl.relay-enqueue belongs to a run that was interrupted after 4 jobs"
+        in result.stderr
+    )
     assert relay.next(queue, timeout=0) == []
 
 
-def test_a_place_that_cannot_be_kept_is_told_once(run: Run, tmp_path: Path) -> None:
+def test_a_failed_save_is_reported_once(run: Run, tmp_path: Path) -> None:
     (tmp_path / "jobs.jsonl").write_text(lines(*({"id": str(n), "payload": n} for n in range(4))))
     (tmp_path / "jobs.jsonl.relay-enqueue.new").mkdir()
 
     result = run("enqueue", "q", "jobs.jsonl", "--batch", "1")
 
     assert result.stdout == "4 accepted, 0 existing\n"
-    assert result.stderr.count("cannot keep the place in") == 1
+    assert result.stderr.count("cannot save the progress to") == 1
 
 
 @pytest.mark.parametrize("name", ["jobs.jsonl.relay-enqueue", "jobs.jsonl.relay-enqueue.new"])
-def test_a_place_that_leads_to_another_file_does_not_change_that(
-    run: Run, tmp_path: Path, name: str
-) -> None:
+def test_a_symbolic_link_is_not_followed(run: Run, tmp_path: Path, name: str) -> None:
     (tmp_path / "jobs.jsonl").write_text(lines({"id": "a", "payload": 1}) + "oops")
     other = tmp_path / "precious"
     other.write_text("gold")
@@ -89,7 +88,7 @@ def test_a_place_that_leads_to_another_file_does_not_change_that(
         assert "it is a symbolic link. Delete it to enqueue the whole input" in result.stderr
 
 
-def test_an_old_place_is_forgotten_though_the_new_one_could_not_be_kept(
+def test_the_checkpoint_is_deleted_at_the_end_though_it_could_not_be_saved(
     run: Run, relay: Client, tmp_path: Path
 ) -> None:
     file = tmp_path / "jobs.jsonl"
@@ -105,21 +104,21 @@ def test_an_old_place_is_forgotten_though_the_new_one_could_not_be_kept(
     assert not (tmp_path / "jobs.jsonl.relay-enqueue").exists()
 
 
-def test_stdin_is_told_where_to_go_on(run: Run, relay: Client) -> None:
+def test_stdin_is_not_resumed_but_the_position_is_printed(run: Run, relay: Client) -> None:
     good = lines(*({"id": str(number), "payload": number} for number in range(5)))
 
     result = run("enqueue", "q", "--batch", "2", input=good + "oops\n")
 
     assert result.exit_code == 2
-    assert "The same command again" not in result.stderr
+    assert "Run the same command again" not in result.stderr
     assert (
-        "ended early after 4 accepted, 0 existing. Go on with what follows line 4: jobs before it "
-        "that are done by then would be enqueued a second time" in result.stderr
+        "ended early after 4 accepted, 0 existing. Resume after line 4: jobs up to there "
+        "that are completed by then would be enqueued a second time" in result.stderr
     )
 
 
 @pytest.mark.skipif(not posix, reason="needs signals")
-def test_a_kill_in_the_middle_loses_and_doubles_nothing(
+def test_a_kill_loses_and_repeats_no_job(
     server: LocalServer, relay: Client, tmp_path: Path
 ) -> None:
     file = tmp_path / "jobs.jsonl"
@@ -129,7 +128,7 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(
 
     with program(tmp_path, *command, url=server.url) as process:
         wait_until(lambda: (tmp_path / "jobs.jsonl.relay-enqueue").exists(), "the first batch")
-        # What a worker does meanwhile, as the server forgets it.
+        # A worker completes jobs in between, which the server then deletes.
         for helper in relay.next("q", 20, timeout=60):
             seen.append(helper.job.payload)
             helper.complete()
@@ -140,7 +139,7 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(
         out, errors = process.communicate(timeout=60)
 
     assert 0 < place["records"] < 20_000
-    assert f"going on after {place['records']:,} jobs" in errors
+    assert f"resuming after {place['records']:,} jobs" in errors
     assert process.returncode == 0, errors
     assert out.endswith(" existing\n")
     while helpers := relay.next("q", 1000, timeout=0):
@@ -149,7 +148,7 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(
 
 
 @pytest.mark.skipif(not posix, reason="needs signals")
-def test_ctrl_c_ends_it_with_words(server: LocalServer, tmp_path: Path) -> None:
+def test_ctrl_c_ends_it_with_a_message(server: LocalServer, tmp_path: Path) -> None:
     with program(
         tmp_path, "enqueue", "q", "--batch", "1", url=server.url, stdin=subprocess.PIPE
     ) as process:

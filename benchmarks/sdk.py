@@ -1,4 +1,4 @@
-"""What is measured of relay-job-sdk, against its local server on a file with synced commits."""
+"""Measure relay-job-sdk against its local server, on a file with synced commits."""
 
 import random
 import time
@@ -27,7 +27,7 @@ PAYLOAD = {"to": "ada@example.org", "subject": "Hello"}
 
 @frozen
 class Variant:
-    """Which event loop the programs have that are the SDK's clients."""
+    """The event loop of the programs that use the SDK."""
 
     loop: str
 
@@ -43,13 +43,13 @@ VARIANTS = [Variant("asyncio"), Variant("uvloop")]
 
 
 def runs(kind: str) -> list[Variant]:
-    """Give the variants to measure: to threads it is all the same which event loop there is."""
+    """Return the variants to measure. The event loop makes no difference to threads."""
     return [variant for variant in VARIANTS if kind == "tasks" or variant.loop == "asyncio"]
 
 
 @contextmanager
 def server(bench: Bench, *options: str) -> Generator[str]:
-    """Serve a new file, as a user would, and give the URL."""
+    """Serve a new file, as a user would, and yield the URL."""
     db = bench.path("relay.db")
     serve = (PYTHON, "-m", "relay_sdk.local", "--db", str(db), "--port", "0")
     with running(*serve, *options, log=bench.log) as process:
@@ -60,7 +60,7 @@ Measure = Callable[[str], Iterator[Sample]]
 
 
 def measures(bench: Bench) -> list[Measure]:
-    """Give what is to be measured, each with the URL of the round's server."""
+    """Return the functions that measure, each called with the URL of the server of the round."""
     return [
         *(
             partial(drain, bench, variant, kind, at_once)
@@ -88,11 +88,11 @@ def drain(bench: Bench, variant: Variant, kind: str, at_once: int, url: str) -> 
             relay.enqueue_batch(
                 emails.job(str(n), PAYLOAD) for n in range(first, min(jobs, first + BATCH))
             )
-        in_hand = 2 * at_once  # as many again may have returned, and not be completed yet
+        in_hand = 2 * at_once  # as many jobs again may have returned without being completed yet
         figures = bench.drain(
             *program("work", queue, kind, at_once), env=variant.env(url), in_hand=in_hand
         )
-        if figures["jobs"] == [jobs]:  # the worker has ended by itself
+        if figures["jobs"] == [jobs]:  # the worker has stopped by itself
             left = [n for n in random.sample(range(jobs), 20) if relay.exists(emails, str(n))]
             if left:
                 raise RuntimeError(f"jobs {left} in {queue} were run and not completed")
@@ -118,7 +118,7 @@ def batches(bench: Bench, variant: Variant, url: str) -> Iterator[Sample]:
 
 
 def latencies(bench: Bench, url: str) -> Iterator[Sample]:
-    """All workers are there at once, idle; one of them gets a job now and then."""
+    """Measure workers that are all idle, one of which gets a job from time to time."""
     with idle_workers(bench, "latency", url) as workers:
         files = [str(worker.marks.path) for worker in workers]
         command = (PYTHON, PROGRAM, "latencies", "latency", "--jobs", f"{bench.size.latencies}")
@@ -128,7 +128,7 @@ def latencies(bench: Bench, url: str) -> Iterator[Sample]:
 
 
 def idle(bench: Bench) -> Iterator[Sample]:
-    """Count the requests of idle workers, in the log of a server of their own."""
+    """Count the requests of idle workers in the log of a separate server."""
     path = bench.path("server.log")
     with (
         path.open("w") as log,
@@ -143,7 +143,7 @@ def idle(bench: Bench) -> Iterator[Sample]:
             for worker in workers:
                 relay.enqueue(Queue(worker.queue, payload=dict[str, str]).job("first", PAYLOAD))
         wait_until(lambda: all(len(worker.marks) for worker in workers), START, "the first job")
-        time.sleep(2)  # it is completed, and the backoff has grown
+        time.sleep(2)  # the job is completed, and the backoff has grown
         before = [requests(worker) for worker in workers]
         time.sleep(bench.size.window)
         for worker, earlier in zip(workers, before, strict=True):
@@ -153,7 +153,7 @@ def idle(bench: Bench) -> Iterator[Sample]:
 
 
 class Idle(NamedTuple):
-    """A worker that has nothing to do."""
+    """A worker without jobs."""
 
     queue: str
     what: str
@@ -163,7 +163,7 @@ class Idle(NamedTuple):
 
 @contextmanager
 def idle_workers(bench: Bench, name: str, url: str) -> Generator[list[Idle]]:
-    """Start workers of each kind and variant, each on a queue of its own."""
+    """Start workers of each kind and variant, each with a separate queue."""
     workers: list[Idle] = []
     with ExitStack() as stack:
         for kind, variant in ((name, each) for name in WORKERS for each in runs(name)):
@@ -183,7 +183,7 @@ def raw(bench: Bench, url: str) -> Iterator[Sample]:
 
 
 def imports(_: str) -> Iterator[Sample]:
-    """What importing costs over what a typed HTTP client needs anyway."""
+    """Measure imports, minus the imports that a typed HTTP client needs anyway."""
     base = import_time.milliseconds(import_time.BASE)
     for statement in IMPORTS:
         added = import_time.milliseconds(statement) - base
@@ -191,7 +191,7 @@ def imports(_: str) -> Iterator[Sample]:
 
 
 def codecs(bench: Bench, _: str) -> Iterator[Sample]:
-    """What the SDK costs a job without any server, in this process."""
+    """Measure the CPU time of the SDK per job, in this process and without a server."""
     codec = import_module("codec")
     for kind in ("plain JSON", "dataclass"):
         stages = codec.stages(*codec.PAYLOADS[kind])

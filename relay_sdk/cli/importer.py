@@ -1,4 +1,4 @@
-"""A user's module: importing it, and saying where it fails."""
+"""Import a module of the user, and show where it fails."""
 
 import importlib
 import os
@@ -9,10 +9,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from relay_sdk.cli.outcome import Mistake
+from relay_sdk.cli.errors import UsageError
 
 PACKAGE = str(Path(__file__).parent.parent)
-NOT_USERS = tuple(
+NOT_USER_CODE = tuple(
     {
         PACKAGE,
         *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
@@ -20,39 +20,42 @@ NOT_USERS = tuple(
 )
 
 
-def find(target: str) -> object:
-    """Import `module`, or `module:name.of.what`, also from the current directory; or `Mistake`."""
+def import_target(target: str) -> object:
+    """Import `module` or `module:attribute.path`, also from the current directory.
+
+    Raise `UsageError` if that fails.
+    """
     name, colon, path = target.partition(":")
     if not name or (colon and not path):
-        raise Mistake(f"{target!r} should look like module:name")
+        raise UsageError(f"{target!r} should look like module:name")
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)
-    with users_code(f"cannot import {name!r}"):
+    with user_code_errors(f"cannot import {name!r}"):
         found: object = importlib.import_module(name)
     for part in path.split(".") if colon else ():
         try:
             found = getattr(found, part)
         except AttributeError as error:
-            raise Mistake(f"{target!r}: {error}") from error
+            raise UsageError(f"{target!r}: {error}") from error
     return found
 
 
 @contextmanager
-def users_code(about: str) -> Generator[None]:
-    """Turn what a user's code raises into a `Mistake` that shows their part of the traceback."""
+def user_code_errors(prefix: str) -> Generator[None]:
+    """Turn exceptions of user code into a `UsageError` with its part of the traceback."""
     try:
         yield
     except (Exception, SystemExit) as error:
         frames = [
             frame
             for frame in traceback.extract_tb(error.__traceback__)
-            if not frame.filename.startswith(("<frozen", *NOT_USERS))
+            if not frame.filename.startswith(("<frozen", *NOT_USER_CODE))
         ]
         trace = "".join(traceback.format_list(frames))
         where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
         if isinstance(error, SyntaxError):
-            # Its own text says where; what stands there comes before its last line.
-            *place, _ = traceback.format_exception_only(error)
-            trace, where = trace + "".join(place), ""
-        text = f"{about}: {type(error).__name__}: {error}{where}"
-        raise Mistake(text, trace.splitlines()) from error
+            # Its message includes the position. The lines above it show the source.
+            *source, _ = traceback.format_exception_only(error)
+            trace, where = trace + "".join(source), ""
+        text = f"{prefix}: {type(error).__name__}: {error}{where}"
+        raise UsageError(text, trace.splitlines()) from error

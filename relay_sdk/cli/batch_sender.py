@@ -1,4 +1,4 @@
-"""Jobs to the server in batches, and an honest count of what became of them."""
+"""Send jobs to the server in batches, and count how many were new."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,19 +8,18 @@ from typing import Self
 
 from msgspec import Raw
 
-from relay_sdk.cli.records import Record
+from relay_sdk.cli.input_reader import Record
 from relay_sdk.client import Client
 from relay_sdk.exceptions import JobExistsError, UnsupportedError
 from relay_sdk.job import Job
 
 BATCH_BYTES = 1024 * 1024
-"""Half of what a request may have, so that what is added to a record has room too."""
-LOOKS = 8
-"""Look-ups at a time."""
+"""Half the limit of a request, which leaves room for the fields that are added to each record."""
+PARALLEL_LOOKUPS = 8
 
 
 def batches(records: Iterable[Record], most: int) -> Iterator[list[Record]]:
-    """Group records into requests, of one transaction each."""
+    """Group records into batches, each of which is one request and one transaction."""
     batch: list[Record] = []
     size = 0
     for record in records:
@@ -33,23 +32,23 @@ def batches(records: Iterable[Record], most: int) -> Iterator[list[Record]]:
         yield batch
 
 
-class Sender:
-    """Enqueues, leaves jobs that exist as they are, and counts.
+class BatchSender:
+    """Enqueues batches and counts. Jobs that already exist are not changed.
 
-    The server tells which jobs are new by refusing a batch with one that is not; only then they
-    are looked up one by one. API v1 does not tell.
+    The server refuses a batch of mode "unique" if any of its jobs exists; only then is each job
+    looked up, and the new ones are sent. API v1 has no such mode, so nothing is counted there.
     """
 
     def __init__(self, relay: Client, queue: str, count: bool) -> None:
         self.accepted: int = 0
         self.existing: int = 0
-        self.untold: int = 0
-        self.last: str | None = None
-        """Where the last record stands that the server has acknowledged."""
+        self.uncounted: int = 0
+        self.last_position: str | None = None
+        """The position of the last record that the server has acknowledged."""
         self._relay = relay
         self._queue = queue
         self._count = count
-        self._looks = ThreadPoolExecutor(LOOKS, "relay_sdk look-up")
+        self._lookups = ThreadPoolExecutor(PARALLEL_LOOKUPS, "relay_sdk look-up")
 
     def __enter__(self) -> Self:
         return self
@@ -60,14 +59,14 @@ class Sender:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._looks.shutdown(cancel_futures=True)
+        self._lookups.shutdown(cancel_futures=True)
 
     @property
     def total(self) -> int:
-        return self.accepted + self.existing + self.untold
+        return self.accepted + self.existing + self.uncounted
 
     def send(self, jobs: Sequence[Job[Raw, Raw]]) -> None:
-        """Enqueue a batch. The first of several jobs of one id is the one."""
+        """Enqueue a batch. Of several jobs with one id, only the first is sent."""
         fresh = dict[str, Job[Raw, Raw]]()
         for job in jobs:
             fresh.setdefault(job.id, job)
@@ -76,10 +75,10 @@ class Sender:
             self.existing += len(jobs) - len(fresh)
         else:
             self._relay.enqueue_batch(list(fresh.values()))
-            self.untold += len(jobs)
+            self.uncounted += len(jobs)
 
     def _send_counted(self, fresh: dict[str, Job[Raw, Raw]]) -> bool:
-        """Enqueue jobs and leave the new ones in `fresh`; false when that cannot be told."""
+        """Enqueue jobs and keep only the new ones in `fresh`. Return whether they were counted."""
         if not self._count:
             return False
         try:
@@ -89,7 +88,7 @@ class Sender:
             return False
         except JobExistsError:
             ids = list(fresh)
-            there = self._looks.map(partial(self._relay.exists, self._queue), ids)
+            there = self._lookups.map(partial(self._relay.exists, self._queue), ids)
             for id, exists in zip(ids, there, strict=True):
                 if exists:
                     del fresh[id]
@@ -97,10 +96,10 @@ class Sender:
         return True
 
     def summary(self) -> str:
-        """Say what became of the jobs."""
+        """Return the counts as text."""
         parts = list[str]()
-        if self.accepted or self.existing or not self.untold:
+        if self.accepted or self.existing or not self.uncounted:
             parts.append(f"{self.accepted:,} accepted, {self.existing:,} existing")
-        if self.untold:
-            parts.append(f"{self.untold:,} sent (how many existed was not found out)")
+        if self.uncounted:
+            parts.append(f"{self.uncounted:,} sent (existing jobs not counted)")
         return ", ".join(parts)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay_sdk.cli.outcome import Mistake
-from relay_sdk.cli.records import LONGEST, read_records
+from relay_sdk.cli.errors import UsageError
+from relay_sdk.cli.input_reader import MAX_RECORD_BYTES, read_records
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -18,7 +18,7 @@ VALUES = st.recursive(
 
 
 class Trickle(io.BytesIO):
-    """A stream that gives a few bytes at a time."""
+    """A stream that returns a few bytes per read."""
 
     def read(self, size: int | None = -1) -> bytes:
         return super().read(min(7, size or 7))
@@ -47,7 +47,7 @@ def texts(data: bytes, form: str | None = None) -> list[bytes]:
 
 
 @given(st.lists(VALUES), st.sampled_from([None, 0, 2]), st.booleans())
-def test_an_array_is_cut_where_its_elements_end(
+def test_an_array_is_split_at_its_elements(
     values: list[object], indent: int | None, ascii: bool
 ) -> None:
     data = json.dumps(values, indent=indent, ensure_ascii=ascii).encode()
@@ -58,13 +58,13 @@ def test_an_array_is_cut_where_its_elements_end(
 
 
 @given(st.lists(VALUES))
-def test_lines_are_cut_at_line_ends(values: list[object]) -> None:
+def test_lines_are_split_at_line_ends(values: list[object]) -> None:
     data = "".join(f"{json.dumps(value)}\r\n\n" for value in values).encode()
 
     records = list(read_records(io.BytesIO(data), "lines"))
 
     assert [json.loads(record.text) for record in records] == values
-    assert [record.where for record in records] == [
+    assert [record.position for record in records] == [
         f"line {2 * number + 1}" for number in range(len(values))
     ]
 
@@ -75,7 +75,7 @@ def test_numbers_keep_their_digits() -> None:
     assert texts(data) == [b"1.50", b"1E400", b"-0", b"9" * 5000]
 
 
-def test_the_first_character_tells_the_form() -> None:
+def test_the_first_character_decides_the_format() -> None:
     assert texts(b"\xef\xbb\xbf\n \n [1, 2]\n") == [b"1", b"2"]
     assert texts(b"\xef\xbb\xbf\n{}\n[1]\n") == [b"{}", b"[1]"]
     assert texts(b"[1]\n[2]\n", "lines") == [b"[1]", b"[2]"]
@@ -83,7 +83,7 @@ def test_the_first_character_tells_the_form() -> None:
 
 
 @pytest.mark.parametrize("head", [b'{"n": 1}\n', b'[{"n": 1},'])
-def test_records_come_while_the_input_is_still_read(head: bytes) -> None:
+def test_records_are_yielded_while_the_input_is_read(head: bytes) -> None:
     part = head.lstrip(b"[")
     stream = io.BufferedReader(Endless(head, part))
 
@@ -95,25 +95,29 @@ def test_records_come_while_the_input_is_still_read(head: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "form", "message"),
     [
-        (b"[1", None, "element 1 of the array is not JSON: it is cut off"),
+        (b"[1", None, "element 1 of the array is not JSON: it is incomplete"),
         (b"[1,", None, "element 2 of the array is not JSON: Expecting value"),
         (b"[1,]", None, "element 2 of the array is not JSON: Expecting value"),
         (b"[1 2]", None, "after element 1 of the array there should be , or ], not '2'"),
-        (b"[1", "array", "element 1 of the array is not JSON: it is cut off"),
+        (b"[1", "array", "element 1 of the array is not JSON: it is incomplete"),
         (b"[NaN]", None, "element 1 of the array is not JSON: NaN is not a JSON number"),
         (b"[" * 100_000, None, "element 1 of the array is nested too deep"),
-        (b"[1]\n[2]", None, "If each line is a payload of its own: --format lines"),
+        (b"[1]\n[2]", None, "If each line is a separate record, pass --format lines"),
         (b"{}", "array", "the input is not an array"),
         (b"", "array", "the input is not an array"),
         (b'["\xff"]', None, "the input is not UTF-8"),
         (b'["\xc3', None, "the input is not UTF-8"),
         (b'1\n"\xff"\n', None, "line 2 is not UTF-8"),
-        (b"1\n" + b"x" * (LONGEST + 1), None, "line 2 is longer than 4 MiB"),
-        (b'["' + b"x" * (LONGEST + 1), None, "element 1 of the array is longer than 4 MiB"),
+        (b"1\n" + b"x" * (MAX_RECORD_BYTES + 1), None, "line 2 is longer than 4 MiB"),
+        (
+            b'["' + b"x" * (MAX_RECORD_BYTES + 1),
+            None,
+            "element 1 of the array is longer than 4 MiB",
+        ),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(data: bytes, form: str | None, message: str) -> None:
-    with pytest.raises(Mistake) as caught:
+def test_errors_have_a_position(data: bytes, form: str | None, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
         texts(data, form)
 
     assert message in str(caught.value)
@@ -122,5 +126,5 @@ def test_what_is_wrong_is_said_with_its_place(data: bytes, form: str | None, mes
 def test_a_record_without_an_end_is_not_read_whole() -> None:
     for head in (b"1\n", b"["):
         stream = io.BufferedReader(Endless(head, b'"xxxxxxxx' if head == b"[" else b"x" * 9))
-        with pytest.raises(Mistake):
+        with pytest.raises(UsageError):
             list(read_records(stream, None))

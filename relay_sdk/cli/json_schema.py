@@ -1,7 +1,7 @@
-"""The declared types of queues as JSON Schemas."""
+"""Convert the declared types of queues to JSON Schemas."""
 
 # pyright: reportPrivateUsage=false
-# The types that a queue was declared with are nobody else's business.
+# The types of a queue are not public.
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, TypeGuard
@@ -10,7 +10,7 @@ import msgspec
 from msgspec import inspect
 
 from relay_sdk._codecs.type_checks import is_pydantic, is_pydantic_model, iter_types
-from relay_sdk.cli.outcome import Mistake
+from relay_sdk.cli.errors import UsageError
 from relay_sdk.codec import Codec
 from relay_sdk.job import Queue
 
@@ -18,23 +18,23 @@ Schema: TypeAlias = dict[str, Any]
 
 REF = "#/components/schemas/"
 CODEC = "x-relay-codec"
-"""Marks what a codec of the application reads: JSON of a form that only its code knows."""
+"""Marks a value of a custom codec. Only the code of the application knows its schema."""
 
 
 def is_object(node: object) -> TypeGuard[dict[str, Any]]:
-    """Whether a part of a document is an object."""
+    """Return whether a part of a document is an object."""
     return isinstance(node, dict)
 
 
 def is_list(node: object) -> TypeGuard[list[Any]]:
-    """Whether a part of a document is a list."""
+    """Return whether a part of a document is a list."""
     return isinstance(node, list)
 
 
 def schemas_of(
     queues: Sequence[Queue[Any, Any]],
 ) -> tuple[dict[str, dict[str, Schema]], dict[str, Schema]]:
-    """Give the schemas of each queue's payload and state, by its name, and what those refer to."""
+    """Return the schemas of payload and state by the name of the queue, and the shared schemas."""
     shared: dict[str, Schema] = {}
     result = {
         queue.name: {
@@ -51,7 +51,7 @@ def _schema(form: Any, shared: dict[str, Schema]) -> Schema:
         return {CODEC: True}
     if form is Any or form is object:
         return {}
-    if any(map(is_pydantic, iter_types(form))) and not _is_msgspecs(form):
+    if any(map(is_pydantic, iter_types(form))) and not _only_msgspec_supports(form):
         from pydantic import TypeAdapter
 
         adapter: TypeAdapter[Any] = TypeAdapter(form)
@@ -63,13 +63,13 @@ def _schema(form: Any, shared: dict[str, Schema]) -> Schema:
         ref_template=REF + "{name}",
         schema_hook=lambda inner: _inner_schema(inner, shared),
     )
-    _mark_moments(inspect.type_info(form), schema, components, set())
+    _add_time_formats(inspect.type_info(form), schema, components, set())
     _share(components, shared)
     return schema
 
 
-def _is_msgspecs(form: Any) -> bool:
-    """Whether pydantic does not know the type, so that msgspec holds models inside of it."""
+def _only_msgspec_supports(form: Any) -> bool:
+    """Return whether pydantic does not support the type, for example a Struct with models in it."""
     from pydantic import PydanticSchemaGenerationError, TypeAdapter
 
     try:
@@ -80,7 +80,7 @@ def _is_msgspecs(form: Any) -> bool:
 
 
 def _inner_schema(form: Any, shared: dict[str, Schema]) -> Schema:
-    """Give the schema of what msgspec leaves to its hook."""
+    """Return the schema of a type that msgspec does not support."""
     if not is_pydantic_model(form):
         return {}
     schema: Schema = form.model_json_schema(ref_template=REF + "{model}")
@@ -89,7 +89,7 @@ def _inner_schema(form: Any, shared: dict[str, Schema]) -> Schema:
 
 
 def _named(schema: Schema, shared: dict[str, Schema]) -> Schema:
-    """Put a model's own schema with the shared ones, where pydantic has it in place."""
+    """Move the schema of a model to the shared ones, and return a reference to it."""
     title = schema.get("title")
     if schema.get("type") != "object" or not title or not str(title).isidentifier():
         return schema
@@ -100,16 +100,18 @@ def _named(schema: Schema, shared: dict[str, Schema]) -> Schema:
 def _share(schemas: Mapping[str, Schema], shared: dict[str, Schema]) -> None:
     for name, schema in schemas.items():
         if shared.setdefault(name, schema) != schema:
-            raise Mistake(f"two types are called {name!r}: rename one, for they need two names")
+            raise UsageError(f"two different types are named {name!r}: rename one of them")
 
 
-def _mark_moments(
+def _add_time_formats(
     kind: inspect.Type, schema: Schema, components: Mapping[str, Schema], seen: set[str]
 ) -> None:
-    """Tell dates and times from other strings: msgspec does not where they may lack an offset."""
+    """Add `format` to dates and times. msgspec omits it where the offset is optional."""
     if "$ref" in schema:
         name = schema["$ref"].removeprefix(REF)
-        if name in seen or name not in components:  # of pydantic, which marks them itself
+        if (
+            name in seen or name not in components
+        ):  # a schema of pydantic, which adds the formats itself
             return
         seen.add(name)
         schema = components[name]
@@ -139,6 +141,6 @@ def _mark_moments(
             inner = [(field.type, fields.get(field.encode_name)) for field in kind.fields]
         case _:
             pass
-    for part, place in inner:
-        if is_object(place):
-            _mark_moments(part, place, components, seen)
+    for part, part_schema in inner:
+        if is_object(part_schema):
+            _add_time_formats(part, part_schema, components, seen)

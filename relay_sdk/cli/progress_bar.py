@@ -1,4 +1,4 @@
-"""A bar on stderr while a file is enqueued, if that is a terminal."""
+"""A progress bar on stderr for `enqueue`, shown only on a terminal."""
 
 import os
 import stat
@@ -10,8 +10,11 @@ from typing import BinaryIO
 
 
 @contextmanager
-def progress(stream: BinaryIO) -> Generator[Callable[[int], None]]:
-    """Give what shows the number of jobs done; how much is left is seen by the bytes read."""
+def progress_bar(stream: BinaryIO) -> Generator[Callable[[int], None]]:
+    """Show a bar and yield the function that updates it with the number of jobs sent.
+
+    The total is the size of the file in bytes, since its number of jobs is not known in advance.
+    """
     if not sys.stderr.isatty():
         yield lambda _: None
         return

@@ -1,4 +1,4 @@
-"""What `relay-sdk demo` shows and runs: a queue, a worker's function and a job."""
+"""The queue, job and handler that `relay-sdk demo` shows and runs."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from relay_sdk import Job, JobHelper, Queue
 
 @dataclass
 class Email:
-    """What a job is about."""
+    """The payload: the mail to send."""
 
     subject: str
     to: list[str]
@@ -15,7 +15,7 @@ class Email:
 
 @dataclass
 class Progress:
-    """What is kept of a job while it runs."""
+    """The state: how many addresses have been served."""
 
     sent: int
 
@@ -24,7 +24,7 @@ EMAILS = Queue("emails", payload=Email, state=Progress)
 
 
 def make_job() -> Job[Email, Progress]:
-    """Make the job that is enqueued."""
+    """Make the job that the demo enqueues."""
     email = Email("Hello", to=["ada@example.org", "bob@example.org", "cy@example.org"])
     return EMAILS.job("welcome-1", email, timeout=30)
 
@@ -36,6 +36,6 @@ def send(helper: JobHelper[Email, Progress]) -> None:
     for address in email.to[sent:]:
         if address.startswith("bob") and helper.job.state is None:
             raise ConnectionError("the mail server hung up")
-        print(f"  {email.subject!r} is sent to {address}")  # noqa: T201 it is shown
+        print(f"  sent {email.subject!r} to {address}")  # noqa: T201 the demo shows this output
         sent += 1
-        helper.heartbeat(Progress(sent))  # kept by the server if this worker dies
+        helper.heartbeat(Progress(sent))  # the server keeps it if this worker dies

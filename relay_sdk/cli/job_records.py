@@ -1,4 +1,4 @@
-"""A record of the input as a job."""
+"""Build jobs from the records of the input."""
 
 from hashlib import blake2b
 from typing import Any
@@ -8,13 +8,13 @@ from attrs import frozen
 from msgspec import UNSET, Raw, UnsetType
 
 from relay_sdk._protocol.models import Moment
-from relay_sdk.cli.outcome import Mistake
-from relay_sdk.cli.records import Record
+from relay_sdk.cli.errors import UsageError
+from relay_sdk.cli.input_reader import Record
 from relay_sdk.job import NULL, Job, Queue
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A whole job. Those that `next` and `get` print may be used again."""
+    """A whole job. The output of `next` and `get` is valid too."""
 
     id: str
     payload: Raw
@@ -22,7 +22,7 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     timeout: int | UnsetType = UNSET
     max_retries: int | None | UnsetType = UNSET
     run_at: Moment | None = None
-    # The server's, or said already by the command's own argument.
+    # In the output of `next` and `get`, but set by the server or by the QUEUE argument: ignored.
     queue: Any = None
     updated_at: Any = None
     created_at: Any = None
@@ -30,7 +30,7 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     retries_remaining: Any = None
 
 
-PAYLOAD_HINT = ". If each line or element is a payload, not a whole job: --payload"
+PAYLOAD_HINT = ". If each line or element is only a payload, pass --payload"
 
 _line = msgspec.json.Decoder(_Line)
 _fields = msgspec.json.Decoder(dict[str, Raw])
@@ -38,8 +38,8 @@ _id: msgspec.json.Decoder[str | int] = msgspec.json.Decoder(str | int)
 
 
 @frozen(kw_only=True)
-class Reading:
-    """How records become jobs of a queue, and what they are if they do not say."""
+class JobBuilder:
+    """Builds jobs of one queue. `timeout` and `max_retries` are for records without their own."""
 
     queue: Queue[Raw, Raw]
     timeout: int
@@ -48,15 +48,15 @@ class Reading:
     id_field: str | None
     id_prefix: str
 
-    def job(self, record: Record) -> Job[Raw, Raw]:
-        """Make the job, or raise `Mistake`."""
+    def build(self, record: Record) -> Job[Raw, Raw]:
+        """Return the job of a record, or raise `UsageError`."""
         try:
-            return self._of_payload(record) if self.payload else self._of_line(record)
+            return self._from_payload(record) if self.payload else self._from_line(record)
         except (ValueError, TypeError, RecursionError) as error:
             hint = "" if self.payload or _is_job(record) else PAYLOAD_HINT
-            raise Mistake(f"{record.where}: {error}{hint}") from error
+            raise UsageError(f"{record.position}: {error}{hint}") from error
 
-    def _of_line(self, record: Record) -> Job[Raw, Raw]:
+    def _from_line(self, record: Record) -> Job[Raw, Raw]:
         line = _line.decode(record.text)
         return self.queue.job(
             line.id,
@@ -67,19 +67,19 @@ class Reading:
             run_at=line.run_at,
         )
 
-    def _of_payload(self, record: Record) -> Job[Raw, Raw]:
+    def _from_payload(self, record: Record) -> Job[Raw, Raw]:
         payload = msgspec.json.decode(record.text, type=Raw)
         return self.queue.job(
-            self.id_prefix + self._own_id(record),
+            self.id_prefix + self._payload_id(record),
             payload,
             timeout=self.timeout,
             max_retries=self.max_retries,
         )
 
-    def _own_id(self, record: Record) -> str:
-        """Take the id from the payload, or make one that is the same whenever this is run."""
+    def _payload_id(self, record: Record) -> str:
+        """Return the id in the payload, or derive one that is the same in every run."""
         if self.id_field is None:
-            text = f"{record.where}: ".encode() + record.text
+            text = f"{record.position}: ".encode() + record.text
             return blake2b(text, digest_size=16).hexdigest()
         value = _fields.decode(record.text).get(self.id_field)
         if value is None:
@@ -88,7 +88,7 @@ class Reading:
 
 
 def _is_job(record: Record) -> bool:
-    """Whether it looks like a whole job, right or wrong, or is no JSON at all."""
+    """Return whether --payload would not help: it has a payload field, or is not valid JSON."""
     try:
         return "payload" in _fields.decode(record.text)
     except msgspec.ValidationError:
