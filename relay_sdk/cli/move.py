@@ -21,18 +21,19 @@ def move(source: Place, target: Place) -> None:
     """
     import sqlite3
 
-    from relay_sdk.local.moving import JobsInTheWayError, move, open_side
+    from relay_sdk.local.migration import migrate, open_migration_store
+    from relay_sdk.local.migration_store import JobConflictError
 
     if source == target:
         raise Mistake("source and target are the same")
     try:
         with (
-            closing(open_side(source, leaves=True)) as here,
-            closing(open_side(target)) as there,
+            closing(open_migration_store(source, is_source=True)) as here,
+            closing(open_migration_store(target)) as there,
             _bar(here.count()) as show,
         ):
-            moved = move(here, there, show)
-    except (JobsInTheWayError, sqlite3.Error) as error:
+            moved = migrate(here, there, show)
+    except (JobConflictError, sqlite3.Error) as error:
         say(str(error))
         raise typer.Exit(NO) from error
     except (ImportError, OSError, ValueError) as error:

@@ -12,8 +12,8 @@ import pytest
 
 from relay_sdk import Client, Queue
 from relay_sdk.local import LocalServer
-from relay_sdk.local.counts import STEP, STEPS
 from relay_sdk.local.operations import Enqueue, NewJob, Remove
+from relay_sdk.local.stats import MAX_STEPS, STEP_SECONDS
 
 EMAILS = Queue("emails")
 EVIL = '</script><img src=x onerror="window.hacked=1"><b>&amp;'
@@ -43,13 +43,15 @@ def fill(relay: Client) -> None:
 
 def remember(server: LocalServer) -> None:
     """Let the server have done something in the last minutes."""
-    counts, now = server.app.counts, server.app.now()
-    for step in range(STEPS, 0, -1):
+    counts, now = server.app.stats, server.app.now()
+    for step in range(MAX_STEPS, 0, -1):
         wave = 30 + round(20 * sin(step / 9) + 6 * sin(step / 2))
         jobs = [NewJob("emails", "", 30, None, "1", None, now)] * wave
         done = [(Remove("emails", "", "run"), True)] * (wave - 4 + step % 7)
-        counts.turn(now - step * STEP * 10**6, 0.0, [(Enqueue(jobs, "ignore"), None), *done])
-        counts.reaped(now - step * STEP * 10**6, [], ["emails"] * (5 * (step % 31 == 0)))
+        stats.record_batch(
+            now - step * STEP_SECONDS * 10**6, 0.0, [(Enqueue(jobs, "ignore"), None), *done]
+        )
+        counts.reaped(now - step * STEP_SECONDS * 10**6, [], ["emails"] * (5 * (step % 31 == 0)))
 
 
 def look_again(page: Any) -> None:
@@ -105,7 +107,7 @@ def test_it_shows_queues_and_jobs(
 def test_a_run_of_relay_does_not_tell_since_when(
     page: Any, server: LocalServer, relay: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk.local.run_ids.beginning", lambda _: "0b7ce8cb-1a71-4")
+    monkeypatch.setattr("relay_sdk.local.run_ids.time_prefix", lambda _: "0b7ce8cb-1a71-4")
     relay.enqueue(EMAILS.job("a", 1))
     relay.next("emails")
 

@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 
 from relay_sdk.local import App, run_ids
-from relay_sdk.local.answers import BackendError, JobExistsError
+from relay_sdk.local.exceptions import BackendError, JobExistsError
 from relay_sdk.local.operations import (
     Claim,
     Claimed,
@@ -28,9 +28,9 @@ from relay_sdk.local.operations import (
     Remove,
     Requeue,
 )
-from relay_sdk.local.postgres import open_store, statements
+from relay_sdk.local.postgres import open_store, sql
+from relay_sdk.local.postgres.listener import NotificationListener
 from relay_sdk.local.postgres.store import PostgresStore
-from relay_sdk.local.postgres.wakeups import Wakeups
 
 NOW = 1_900_000_000_000_000
 
@@ -99,7 +99,7 @@ def shape(url: str) -> list[tuple[object, ...]]:
 
 def run(url: str, statements: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statements.encode())
+        connection.execute(sql.encode())
 
 
 def test_an_empty_database_gets_the_tables_of_relay(schema: str, postgres_url: str) -> None:
@@ -140,7 +140,7 @@ def test_tables_that_are_not_relays_are_refused_untouched(schema: str) -> None:
         tables = reader.execute(
             "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
         )
-        assert tables.fetchone() == (2,)
+        assert schema.fetchone() == (2,)
 
 
 def test_tables_of_an_older_relay_are_refused(schema: str) -> None:
@@ -200,7 +200,7 @@ def test_moments_are_utc_whatever_the_databases_time_zone(
 def test_an_answer_that_is_late_sets_no_clock_back(
     postgres: str, monkeypatch: pytest.MonkeyPatch, ahead: int
 ) -> None:
-    clock = f"{statements.CLOCK} + interval '{ahead} s'"
+    clock = f"{sql.CLOCK} + interval '{ahead} s'"
     monkeypatch.setattr(statements, "CLOCK", clock)
     with opened(postgres) as store:
         monkeypatch.setattr(statements, "CLOCK", f"{clock}, pg_sleep(0.6)")
@@ -447,7 +447,7 @@ def test_a_job_is_found_by_its_key(store: PostgresStore, postgres: str, name: st
 def test_plans_made_for_an_empty_table_are_forgotten(
     store: PostgresStore, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk.local.postgres.store.PLANS", 0.0)
+    monkeypatch.setattr("relay_sdk.local.postgres.store.PLAN_LIFETIME", 0.0)
     before = read_by_queue(store)
 
     for _ in range(10):
@@ -482,8 +482,8 @@ def fill(url: str, jobs: int) -> None:
 
 
 def explain(store: PostgresStore, statement: str) -> str:
-    parameters = statements.new_jobs([job("a")], NOW) | statements.keys([("q", "a", None)])
-    parameters |= {"limits": "{1}", "most": 1, "size": 1, "beginning": run_ids.beginning(NOW)}
+    parameters = sql.new_jobs([job("a")], NOW) | sql.keys([("q", "a", None)])
+    parameters |= {"limits": "{1}", "most": 1, "size": 1, "beginning": run_ids.time_prefix(NOW)}
     assert store._open
     rows = store._open.execute(f"EXPLAIN {statement}".encode(), parameters).fetchall()
     return "\n".join(line for (line,) in rows)
@@ -513,8 +513,8 @@ def test_a_reaper_of_the_future_does_not_stop_the_others(postgres: str) -> None:
 def test_more_jobs_than_one_transaction_takes_are_all_reaped(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk.local.postgres.store.REAPED", 10)
-    monkeypatch.setattr("relay_sdk.local.postgres.store.REAPING", 30)
+    monkeypatch.setattr("relay_sdk.local.postgres.store.REAP_LIMIT", 10)
+    monkeypatch.setattr("relay_sdk.local.postgres.store.REAP_TIME_LIMIT", 30)
     with opened(postgres) as store:
         jobs = [NewJob("q", str(n), 0, n % 2, "1", None, NOW) for n in range(50)]
         store.perform([Enqueue(jobs, "unique"), Claim("q", 50)], NOW)
@@ -538,7 +538,7 @@ def test_every_server_hears_of_jobs_that_another_stored(postgres: str) -> None:
         with news:
             assert news.wait_for(lambda: len(heard) >= count, timeout=20)
 
-    wakeups = Wakeups(postgres, note)
+    wakeups = NotificationListener(postgres, note)
     try:
         wait(1)
         with opened(postgres) as store:
@@ -548,7 +548,7 @@ def test_every_server_hears_of_jobs_that_another_stored(postgres: str) -> None:
             store.perform([Enqueue([job("c", run_at=0)], "replace")], NOW)
             wait(3)
     finally:
-        wakeups.close()
+        listener.close()
 
     assert heard == [(None, 0), ("ä 1", NOW + 5), ("q", NOW)]
 
@@ -563,13 +563,13 @@ def test_a_server_does_not_hear_of_what_it_did_itself(postgres: str) -> None:
             other.perform([Enqueue([job("b", queue="other")], "unique")], NOW)
             assert heard.get(timeout=20) == ("other", NOW)
         finally:
-            wakeups.close()
+            listener.close()
 
 
 def test_a_claim_ends_after_so_much_and_tells_that_more_is_left(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk.local.postgres.turn.CLAIM_SIZE", 1000)
+    monkeypatch.setattr("relay_sdk.local.postgres.statements.MAX_CLAIM_BYTES", 1000)
     large = json.dumps("x" * 600)  # which is compressed where it is stored
     store.perform(
         [Enqueue([NewJob("q", str(n), 30, None, large, None, n) for n in range(5)], "unique")], NOW
