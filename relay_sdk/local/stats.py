@@ -27,8 +27,7 @@ StatName = Literal[
     "enqueued", "fetched", "waited", "heartbeat", "completed", "taken", "deleted", "requeue",
     "rescheduled", "get", "exists", "retries", "dropped",
 ]  # fmt: skip
-"""Numbers of jobs, except `waited` and `taken`: microseconds from run_at to claim and to completion.
-"""
+"""Numbers of jobs. `waited` and `taken` are microseconds from run_at to claim and to completion."""
 
 Key: TypeAlias = tuple[StatName, str]
 

@@ -43,7 +43,7 @@ def fill(relay: Client) -> None:
 
 def remember(server: LocalServer) -> None:
     """Let the server have done something in the last minutes."""
-    counts, now = server.app.stats, server.app.now()
+    stats, now = server.app.stats, server.app.now()
     for step in range(MAX_STEPS, 0, -1):
         wave = 30 + round(20 * sin(step / 9) + 6 * sin(step / 2))
         jobs = [NewJob("emails", "", 30, None, "1", None, now)] * wave
@@ -51,7 +51,9 @@ def remember(server: LocalServer) -> None:
         stats.record_batch(
             now - step * STEP_SECONDS * 10**6, 0.0, [(Enqueue(jobs, "ignore"), None), *done]
         )
-        counts.reaped(now - step * STEP_SECONDS * 10**6, [], ["emails"] * (5 * (step % 31 == 0)))
+        stats.record_reaped(
+            now - step * STEP_SECONDS * 10**6, [], ["emails"] * (5 * (step % 31 == 0))
+        )
 
 
 def look_again(page: Any) -> None:

@@ -114,7 +114,7 @@ def test_with_the_token_all_is_answered(given: str) -> None:
 
 
 def test_an_empty_token_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="empty token"):
+    with pytest.raises(ValueError, match="token must not be empty"):
         LocalServer(token="")
 
 
@@ -150,4 +150,4 @@ def test_beyond_loopback_it_warns_unless_it_has_a_token(caplog: pytest.LogCaptur
 
     with LocalServer(host="0.0.0.0"):
         (message,) = caplog.messages
-        assert "asks for no token" in message
+        assert "set a token" in message

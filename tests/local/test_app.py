@@ -286,8 +286,8 @@ def test_many_expired_jobs_are_reaped_in_pieces(
 
     turns = [on_sqlite.execute_batch([]) for _ in range(4)]
 
-    assert [turn.reaping for turn in turns] == [True, True, False, False]
-    assert [turn.news.ready["q"] for turn in turns] == [2, 2, 1, 0]
+    assert [turn.more_to_reap for turn in turns] == [True, True, False, False]
+    assert [turn.arrivals.ready["q"] for turn in turns] == [2, 2, 1, 0]
 
 
 def test_a_turn_that_takes_long_leaves_the_rest_to_the_next(
@@ -372,7 +372,7 @@ def test_a_job_that_is_dropped_is_logged(
         assert not exists(app, "a")
 
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
-        ("WARNING", "Job 'a' of queue 'q' timed out without retries left: gone")
+        ("WARNING", "Dropped job 'a' of queue 'q': it timed out without retries left")
     ]
 
 

@@ -121,8 +121,8 @@ def test_any_text_is_answered(
 @given(bodies())
 def test_what_is_read_fast_is_read_the_same(body: bytes) -> None:
     for fast, exact in (
-        (batch_decoder.decode_v1, v1.read_jobs),
-        (batch_decoder.decode_v2, v2.read_jobs),
+        (batch_decoder.decode_v1, v1.parse_jobs),
+        (batch_decoder.decode_v2, v2.parse_jobs),
     ):
         if (found := fast(body, 0)) is None:
             continue
@@ -146,8 +146,8 @@ def test_a_plain_job_is_read_fast(fields: dict[str, str]) -> None:
     raw = f"[{{{body}}} , {{{body}}}]".encode()
 
     for fast, exact in (
-        (batch_decoder.decode_v1, v1.read_jobs),
-        (batch_decoder.decode_v2, v2.read_jobs),
+        (batch_decoder.decode_v1, v1.parse_jobs),
+        (batch_decoder.decode_v2, v2.parse_jobs),
     ):
         assert fast(raw, 0) == exact(JsonParser(raw), 0)
 

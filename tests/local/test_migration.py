@@ -4,13 +4,10 @@ from pathlib import Path
 import pytest
 
 from relay_sdk.local import App, migration_store
-from relay_sdk.local.migration import (
-    JobConflictError,
-    MigrationStore,
-    SqliteMigrationStore,
-    open_migration_store,
-)
+from relay_sdk.local.migration import migrate, open_migration_store
+from relay_sdk.local.migration_store import JobConflictError, MigrationStore
 from relay_sdk.local.operations import Claim, Enqueue, NewJob
+from relay_sdk.local.sqlite.migration import SqliteMigrationStore
 from relay_sdk.local.sqlite.store import SqliteStore
 
 NOW = 1_900_000_000_000_000

@@ -20,8 +20,8 @@ from .connection import Connection
 from .job_reader import PostgresJobReader
 from .listener import NotificationListener
 from .savepoints import execute_in_savepoint
-from .statements import Statement
 from .sql import Parameters
+from .statements import Statement
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 

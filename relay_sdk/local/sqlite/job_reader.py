@@ -9,7 +9,6 @@ from threading import Lock
 from time import monotonic
 
 from relay_sdk.local.exceptions import BackendError
-from relay_sdk.local.operations import Job
 from relay_sdk.local.job_reader import (
     MAX_PAYLOAD_PREVIEW,
     MAX_QUEUES,
@@ -20,6 +19,7 @@ from relay_sdk.local.job_reader import (
     QueueCounts,
     prefix_end,
 )
+from relay_sdk.local.operations import Job
 
 TIMEOUT_CHECK_STEPS = 100_000
 """Instructions of SQLite's virtual machine between two checks of the timeout."""

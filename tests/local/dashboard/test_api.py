@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
-from relay_sdk.local import App, LocalServer, run_ids
+from relay_sdk.local import App, LocalServer, job_reader, run_ids
 from relay_sdk.local.dashboard import shapes
 from relay_sdk.local.dashboard.api import DashboardApi
 from relay_sdk.local.dashboard.page import PAGE_PATHS
@@ -508,12 +508,12 @@ def test_looking_needs_no_lock_of_the_turns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prefix", ["a", "a\U0010ffff", "\ud7ff"])
 def test_what_begins_so_ends_before_the_end_of_a_prefix(prefix: str) -> None:
-    end = reader.end_of(prefix)
+    end = job_reader.prefix_end(prefix)
 
     assert end is not None
     assert prefix + "\U0010ffff" * 3 < end
     assert end.encode()
-    assert reader.end_of("\U0010ffff") is None
+    assert job_reader.prefix_end("\U0010ffff") is None
 
 
 # Over a socket.
@@ -617,7 +617,7 @@ def test_no_worker_waits_for_those_who_look(monkeypatch: pytest.MonkeyPatch) -> 
         looker = first.read()
 
     assert (worker.status, looker.status) == (204, 200)
-    assert (third.status, third.body) == (503, b"Too many look at this server.")
+    assert (third.status, third.body) == (503, b"Too many requests for the dashboard.")
 
 
 def test_a_server_that_stops_answers_who_looks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -733,7 +733,7 @@ def test_sqlite_reads_everything_from_an_index(tmp_path: Path) -> None:
     look.enqueue("1")
     look.ids()
     seen: list[str] = []
-    connection = look.desk.reader._own  # type: ignore[attr-defined]
+    connection = look.desk.reader._connection  # type: ignore[attr-defined]
     connection.set_trace_callback(seen.append)
     for path, query in [*LOOKS, *later_pages("1.1")]:
         look.desk.overview.invalidate()
@@ -774,7 +774,7 @@ def test_postgresql_reads_everything_from_an_index(
         for path, query in [*LOOKS, *later_pages("1.(0,1)")]:
             look.desk.overview.invalidate()
             look.read(path, **query)
-    connection = look.desk.reader._open  # type: ignore[attr-defined]
+    connection = look.desk.reader._connection  # type: ignore[attr-defined]
     plans = [
         "\n".join(row[0] for row in connection.execute(f"EXPLAIN {query}", params).fetchall())
         for query, params in seen

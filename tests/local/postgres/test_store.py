@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg.sql import SQL, Identifier
 
 from relay_sdk.local import App, run_ids
 from relay_sdk.local.exceptions import BackendError, JobExistsError
@@ -57,9 +57,9 @@ def schema(postgres_url: str) -> Iterator[str]:
     """The URL of a schema with nothing in it."""
     name = f"s{uuid4().hex}"
     with psycopg.connect(postgres_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        admin.execute(SQL("CREATE SCHEMA {}").format(Identifier(name)))
         yield f"{postgres_url}{'&' if '?' in postgres_url else '?'}options=-csearch_path%3D{name}"
-        admin.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+        admin.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)))
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def shape(url: str) -> list[tuple[object, ...]]:
 
 def run(url: str, statements: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.encode())
+        connection.execute(statements.encode())
 
 
 def test_an_empty_database_gets_the_tables_of_relay(schema: str, postgres_url: str) -> None:
@@ -140,7 +140,7 @@ def test_tables_that_are_not_relays_are_refused_untouched(schema: str) -> None:
         tables = reader.execute(
             "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
         )
-        assert schema.fetchone() == (2,)
+        assert tables.fetchone() == (2,)
 
 
 def test_tables_of_an_older_relay_are_refused(schema: str) -> None:
@@ -176,7 +176,7 @@ def test_no_superuser_is_needed(schema: str, caplog: pytest.LogCaptureFixture) -
         assert store.perform([Enqueue([job("a")], "unique"), Exists("q", "a")], NOW) == [None, True]
     run(schema, f"DROP OWNED BY {role}; DROP ROLE {role}")
 
-    assert "without the extension uuid-ossp" in caplog.text
+    assert "Cannot create the extension uuid-ossp" in caplog.text
 
 
 def test_moments_are_utc_whatever_the_databases_time_zone(
@@ -201,10 +201,10 @@ def test_an_answer_that_is_late_sets_no_clock_back(
     postgres: str, monkeypatch: pytest.MonkeyPatch, ahead: int
 ) -> None:
     clock = f"{sql.CLOCK} + interval '{ahead} s'"
-    monkeypatch.setattr(statements, "CLOCK", clock)
+    monkeypatch.setattr(sql, "CLOCK", clock)
     with opened(postgres) as store:
-        monkeypatch.setattr(statements, "CLOCK", f"{clock}, pg_sleep(0.6)")
-        store._look_at_the_clock(store._connected())
+        monkeypatch.setattr(sql, "CLOCK", f"{clock}, pg_sleep(0.6)")
+        store._read_clock(store._connected())
         gone = store.clock() - time.time_ns() // 1000 - ahead * 1_000_000
         assert -200_000 < gone < 200_000  # not half of what it was late
 
@@ -426,7 +426,7 @@ def test_plans_made_for_an_empty_table_are_right_for_a_full_one(
 ) -> None:
     fill(postgres, jobs)
 
-    plan = explain(store, getattr(statements, name))
+    plan = explain(store, getattr(sql, name))
 
     assert plan.count("Index Scan") == plan.count(f"Index Scan using {index}") == 1
     assert "Tid Scan" in plan
@@ -438,7 +438,7 @@ def test_plans_made_for_an_empty_table_are_right_for_a_full_one(
 def test_a_job_is_found_by_its_key(store: PostgresStore, postgres: str, name: str) -> None:
     fill(postgres, 5000)
 
-    plan = explain(store, getattr(statements, name))
+    plan = explain(store, getattr(sql, name))
 
     assert "Index Scan using jobs_pkey" in plan or "Index Only Scan using jobs_pkey" in plan
     assert "idx_queue" not in plan
@@ -538,7 +538,7 @@ def test_every_server_hears_of_jobs_that_another_stored(postgres: str) -> None:
         with news:
             assert news.wait_for(lambda: len(heard) >= count, timeout=20)
 
-    wakeups = NotificationListener(postgres, note)
+    listener = NotificationListener(postgres, note)
     try:
         wait(1)
         with opened(postgres) as store:
@@ -556,7 +556,7 @@ def test_every_server_hears_of_jobs_that_another_stored(postgres: str) -> None:
 def test_a_server_does_not_hear_of_what_it_did_itself(postgres: str) -> None:
     heard: queue.SimpleQueue[tuple[str | None, int]] = queue.SimpleQueue()
     with opened(postgres) as own, opened(postgres) as other:
-        wakeups = own.listen(lambda queue, run_at: heard.put((queue, run_at)))
+        listener = own.listen(lambda queue, run_at: heard.put((queue, run_at)))
         try:
             assert heard.get(timeout=20) == (None, 0)
             own.perform([Enqueue([job("a")], "unique")], NOW)
@@ -578,7 +578,7 @@ def test_a_claim_ends_after_so_much_and_tells_that_more_is_left(
     sizes = []
     left = []
     for _ in range(3):
-        [claimed] = store.perform([Claim("q", 5, tell_left=True)], NOW)
+        [claimed] = store.perform([Claim("q", 5, find_left=True)], NOW)
         assert isinstance(claimed, Claimed)
         sizes.append(len(claimed.jobs))
         left.append(claimed.left)
@@ -590,9 +590,9 @@ def test_a_claim_tells_when_the_first_job_is_due_that_it_left(store: PostgresSto
     moments = {"now": NOW, "soon": NOW + 5, "later": NOW + 9}
     store.perform([Enqueue([job(id, run_at=at) for id, at in moments.items()], "unique")], NOW)
 
-    claims = [Claim("q", 0, tell_left=True), Claim("other", 1, tell_left=True)]
+    claims = [Claim("q", 0, find_left=True), Claim("other", 1, find_left=True)]
     assert store.perform(claims, NOW) == [([], NOW), ([], None)]
-    [one, two] = store.perform([Claim("q", 1, tell_left=True) for _ in range(2)], NOW)
+    [one, two] = store.perform([Claim("q", 1, find_left=True) for _ in range(2)], NOW)
 
     assert isinstance(one, Claimed)
     assert ([each.id for each in one.jobs], one.left) == (["now"], NOW + 5)
@@ -604,4 +604,4 @@ def test_what_another_holds_on_to_is_not_told_as_left(store: PostgresStore, post
     with psycopg.connect(postgres) as other:
         other.execute("SELECT FROM jobs WHERE id = 'a' FOR UPDATE")
 
-        assert store.perform([Claim("q", 1, tell_left=True)], NOW) == [([], NOW + 5)]
+        assert store.perform([Claim("q", 1, find_left=True)], NOW) == [([], NOW + 5)]

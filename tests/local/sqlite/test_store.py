@@ -13,13 +13,9 @@ import pytest
 from relay_sdk.local import run_ids
 from relay_sdk.local.database import open_database
 from relay_sdk.local.exceptions import JobExistsError
-from relay_sdk.local.operations import Claim, Claimed, Enqueue
-from relay_sdk.local.sqlite.store import (
-    DROP_EXPIRED,
-    REQUEUE_EXPIRED,
-    SELECT_READY,
-    NewJob,
-)
+from relay_sdk.local.operations import Claim, Claimed, Enqueue, NewJob
+from relay_sdk.local.sqlite.sql import DROP_EXPIRED, REQUEUE_EXPIRED, SELECT_READY
+from relay_sdk.local.sqlite.store import SqliteStore
 
 
 @pytest.fixture
@@ -63,10 +59,10 @@ def test_an_empty_database_of_another_program_is_left_alone(tmp_path: Path) -> N
 def test_a_claim_tells_when_the_first_job_that_it_leaves_is_due(store: SqliteStore) -> None:
     store.enqueue([job("a", run_at=1), job("b", run_at=2), job("c", run_at=9)], "unique", 0)
     for limit, left in ((1, 2), (1, 9), (1, 9)):
-        (claimed,) = store.perform([Claim("q", limit, tell_left=True)], 5)
+        (claimed,) = store.perform([Claim("q", limit, find_left=True)], 5)
         assert isinstance(claimed, Claimed)
         assert claimed.left == left
-    (claimed,) = store.perform([Claim("empty", 1, tell_left=True)], 5)
+    (claimed,) = store.perform([Claim("empty", 1, find_left=True)], 5)
     assert claimed == Claimed([], None)
 
 
@@ -242,7 +238,7 @@ def test_a_file_of_another_kind_is_refused_and_kept(tmp_path: Path) -> None:
     path.write_text("not a database, but long enough to be looked at" * 100)
     before = path.read_bytes()
 
-    with pytest.raises(ValueError, match=r"notes\.txt is no SQLite database"):
+    with pytest.raises(ValueError, match=r"notes\.txt is not an SQLite database"):
         SqliteStore(path)
 
     assert path.read_bytes() == before
