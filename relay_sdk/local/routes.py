@@ -140,5 +140,5 @@ def _run_id(text: str) -> str:
         return text
     found = _RUN_ID.fullmatch(text.lower())
     if not found:
-        raise RequestError(400, f"Invalid URL: UUID parsing failed: `{text}` is no UUID")
+        raise RequestError(400, f"Invalid URL: UUID parsing failed: `{text}` is not a UUID")
     return str(UUID(found[1] or found[2] or found[3]))

@@ -58,8 +58,8 @@ def remember(server: LocalServer) -> None:
 
 def look_again(page: Any) -> None:
     """Wait until the page has looked once more from beginning to end."""
-    looks = int(page.evaluate("document.body.dataset.looks ?? 0"))
-    page.wait_for_function("looks => Number(document.body.dataset.looks) > looks + 1", arg=looks)
+    looks = int(page.evaluate("document.body.dataset.updates ?? 0"))
+    page.wait_for_function("looks => Number(document.body.dataset.updates) > looks + 1", arg=looks)
 
 
 def ids(page: Any) -> list[str]:
@@ -155,7 +155,7 @@ def test_jobs_are_filtered_and_the_address_keeps_it(
     assert ids(page) == [f"welcome-05{n}" for n in range(10)]
     assert page.get_by_label("Id begins with").input_value() == "welcome-05"
     page.get_by_label("Id begins with").fill("nobody")
-    expect_text(page, "#no-jobs", "No job that fits.")
+    expect_text(page, "#no-jobs", "No matching jobs.")
 
 
 def test_a_selection_is_removed_when_it_is_confirmed(
@@ -200,7 +200,7 @@ def test_one_job_is_put_back_made_due_and_removed(
     expect_text(page, "#told", "Made due 1 job")
     this.get_by_role("button", name="Remove").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-    expect_text(page, "#job dl", "no such job")
+    expect_text(page, "#job dl", "no longer exists")
 
     assert [again.job.id for again in relay.next("emails", 2)] == ["now"]
     assert helper.job.id == "now"
@@ -255,7 +255,7 @@ def test_a_job_is_enqueued_by_a_form_that_knows_json(
     payload = dialog.get_by_label("Payload")
     payload.fill('{"n": 12345678901234567890')
     dialog.get_by_role("button", name="Enqueue").click()
-    expect_text(page, "#payload-wrong", "This is no JSON")
+    expect_text(page, "#payload-wrong", "This is not JSON")
     assert payload.get_attribute("aria-invalid") == "true"
     take_picture(page, "dashboard-enqueue")
 
@@ -296,7 +296,7 @@ def test_it_asks_for_the_token_and_keeps_it_in_its_tab(new_page: NewPage) -> Non
     with LocalServer(token="secret") as server:
         page = new_page()
         page.goto(server.url)
-        dialog = page.get_by_role("dialog", name="This server wants a token")
+        dialog = page.get_by_role("dialog", name="This server requires a token")
         dialog.get_by_label("Token").fill("guess")
         dialog.get_by_role("button", name="Use it").click()
         expect_text(page, "#token .wrong", "not the server's")

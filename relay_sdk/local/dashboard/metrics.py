@@ -69,8 +69,8 @@ def _of_this_server(stats: Stats) -> Iterator[str]:
     ]
     about = "Requests that failed, and jobs that timed out without retries left."
     yield from _family("errors", "counter", about, _merge(errors + dropped))
-    for what, about in _COUNTERS.items():
-        yield from _family(what, "counter", about, _samples(totals, what))
+    for stat, about in _COUNTERS.items():
+        yield from _family(stat, "counter", about, _samples(totals, stat))
     until = _samples(totals, "waited"), _samples(totals, "fetched")
     about = "Seconds from run_at until a worker got the job."
     yield from _summary("latency", about, ("type", "to_processing"), *until)
@@ -126,8 +126,8 @@ def _summary(
         yield f"{name}_count{_labels([*labels, kind])} {value:.15g}"
 
 
-def _samples(totals: Counter[Key], what: StatName) -> list[Sample]:
-    return [([("queue", queue)], count) for (kind, queue), count in totals.items() if kind == what]
+def _samples(totals: Counter[Key], stat: StatName) -> list[Sample]:
+    return [([("queue", queue)], count) for (kind, queue), count in totals.items() if kind == stat]
 
 
 def _merge(samples: Iterable[Sample]) -> list[Sample]:

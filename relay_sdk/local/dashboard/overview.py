@@ -28,7 +28,7 @@ class Overview(NamedTuple):
 
 
 class OverviewCache:
-    """Stats for all who look; however many they are, it takes a tenth of the time at most."""
+    """Counts for all clients of the dashboard, in at most a tenth of the time."""
 
     def __init__(self, app: App, reader: Callable[[], JobReader]) -> None:
         self._app = app

@@ -100,9 +100,9 @@ def _with_timeout(gen: PQGen[R], pgconn: PGconn) -> PQGen[R]:
 
 def connect(url: str) -> Connection:
     """Connect with the settings that this server needs; raise psycopg.Error."""
-    asked = conninfo.conninfo_to_dict(url)
-    usual = {name: to for name, to in DEFAULTS.items() if name not in asked}
-    connection = Connection.connect(conninfo.make_conninfo(url, **usual), autocommit=True)
+    parameters = conninfo.conninfo_to_dict(url)
+    defaults = {name: to for name, to in DEFAULTS.items() if name not in parameters}
+    connection = Connection.connect(conninfo.make_conninfo(url, **defaults), autocommit=True)
     try:
         connection.adapters.register_loader("timestamp", _TimestampLoader)
         connection.adapters.register_loader("interval", _IntervalLoader)
@@ -116,15 +116,15 @@ def connect(url: str) -> Connection:
 def describe(url: str) -> str:
     """Return a name of the database without the password; raise ValueError for a bad URL."""
     try:
-        asked = conninfo.conninfo_to_dict(url)
+        parameters = conninfo.conninfo_to_dict(url)
     except psycopg.Error:
         # The message of psycopg may show the password.
         raise ValueError(
             "the database's URL cannot be read; it should look like "
             "postgresql://user:password@host:5432/name?sslmode=require, percent-encoded"
         ) from None
-    place = str(asked.get("host") or asked.get("service") or "this machine")
-    return f"PostgreSQL database {asked.get('dbname') or 'of the user'!r} at {place!r}"
+    place = str(parameters.get("host") or parameters.get("service") or "this machine")
+    return f"PostgreSQL database {parameters.get('dbname') or 'of the user'!r} at {place!r}"
 
 
 def is_alive(connection: Connection) -> bool:

@@ -201,5 +201,5 @@ def job_key(each: tuple[int, Any]) -> Key:
 def by_key(found: Sequence[tuple[int, Any]]) -> tuple[Parameters, list[int]]:
     """Return the parameters of operations in the order of their keys, and their indexes."""
     found = sorted(found, key=job_key)
-    asked = [(each.queue, each.id, getattr(each, "run_id", None)) for _, each in found]
-    return sql.keys(asked), [n for n, _ in found]
+    keys = [(each.queue, each.id, getattr(each, "run_id", None)) for _, each in found]
+    return sql.keys(keys), [n for n, _ in found]
