@@ -143,7 +143,7 @@ def test_the_wheel_holds_the_packages_and_the_plugin_and_nothing_else(wheel: Pat
     }
     assert {
         "relay_sdk/py.typed",
-        "relay_sdk/local/schema.sql",
+        "relay_sdk/local/sqlite/schema.sql",
         "relay_api/py.typed",
         "relay_api/relay.json",
         f"{info}/licenses/LICENSE",

@@ -22,18 +22,19 @@ def move(source: Database, target: Database) -> None:
     """
     import sqlite3
 
-    from relay_sdk.local.moving import JobsInTheWayError, move, open_side
+    from relay_sdk.local.migration import migrate, open_migration_store
+    from relay_sdk.local.migration_store import JobConflictError
 
     if source == target:
         raise UsageError("source and target are the same")
     try:
         with (
-            closing(open_side(source, leaves=True)) as old,
-            closing(open_side(target)) as new,
+            closing(open_migration_store(source, is_source=True)) as old,
+            closing(open_migration_store(target)) as new,
             _progress_bar(old.count()) as advance,
         ):
-            moved = move(old, new, advance)
-    except (JobsInTheWayError, sqlite3.Error) as error:
+            moved = migrate(old, new, advance)
+    except (JobConflictError, sqlite3.Error) as error:
         print_message(str(error))
         raise typer.Exit(FAILURE) from error
     except (ImportError, OSError, ValueError) as error:

@@ -18,7 +18,7 @@ from relay_sdk._http.client import AsyncHttp, Http
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import NEXT_BACKOFF, AsyncClient, Client
 from relay_sdk.local import App
-from relay_sdk.local.store import Store
+from relay_sdk.local.sqlite.store import SqliteStore
 from relay_sdk.testing.clock import Clock
 
 R = TypeVar("R")
@@ -56,7 +56,7 @@ class InProcessServer(App):
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or Clock(datetime.now(UTC), skip=False)
         super().__init__(clock=self.clock.now, reap_interval=REAP_INTERVAL)
-        assert isinstance(self.store, Store)  # noqa: S101  the default store, in memory
+        assert isinstance(self.store, SqliteStore)  # noqa: S101  the default store, in memory
         self._connection = self.store.connection
 
     def client(self, *, api: ApiChoice = "auto") -> Client:

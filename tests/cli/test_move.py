@@ -5,9 +5,9 @@ import psycopg
 import pytest
 
 from relay_sdk.local import LocalServer
-from relay_sdk.local.moving import open_side
+from relay_sdk.local.migration import open_migration_store
 from relay_sdk.local.operations import Claim, Enqueue, NewJob
-from relay_sdk.local.store import Store
+from relay_sdk.local.sqlite.store import SqliteStore
 
 from .conftest import Run
 
@@ -21,14 +21,14 @@ NEW = [
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     """An SQLite file with jobs, some of them running."""
-    store = Store(tmp_path / "relay.db")
+    store = SqliteStore(tmp_path / "relay.db")
     store.perform([Enqueue(NEW, "unique"), Claim("q", 10)], NOW + 20)
     store.close()
     return f"sqlite:{tmp_path / 'relay.db'}"
 
 
 def rows(place: str) -> list[object]:
-    side = open_side(place)
+    side = open_migration_store(place)
     try:
         return list(side.first())
     finally:
@@ -68,7 +68,7 @@ def test_a_job_that_is_on_both_sides_is_named_and_kept(
 ) -> None:
     before = rows(file)
     assert offline("move", file, postgres).exit_code == 0
-    store = Store(file.removeprefix("sqlite:"))
+    store = SqliteStore(file.removeprefix("sqlite:"))
     store.perform([Enqueue([NEW[3]], "unique")], NOW)
     store.close()
 

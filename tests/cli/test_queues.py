@@ -49,7 +49,7 @@ def test_queues_are_json_for_programs(run: Run, relay: Client) -> None:
 def test_all_pages_of_queues_are_read(
     run: Run, relay: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk.local.dashboard.sqlite.QUEUES", 2)
+    monkeypatch.setattr("relay_sdk.local.sqlite.job_reader.MAX_QUEUES", 2)
     relay.enqueue_batch([Queue(name).job("1", 1) for name in "abcde"])
 
     assert len(json.loads(run("queues", "--json").stdout)["queues"]) == 5
