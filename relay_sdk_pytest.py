@@ -1,4 +1,4 @@
-"""Fixtures for pytest, which loads this module always and the SDK only when a test needs it."""
+"""Fixtures for pytest. They import the SDK only when a test uses one."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def relay(_relay_in_process: "InProcessServer") -> "Client":
-    """Client of a Relay server in this process, empty for each test, on `relay_clock`."""
+    """Client of an in-process Relay server, empty for each test, with `relay_clock`."""
     return _relay_in_process.client()
 
 
@@ -34,7 +34,7 @@ def relay_clock() -> "Clock":
 
 @pytest.fixture
 def relay_server() -> "Iterator[LocalServer]":
-    """Relay server on a socket, empty for each test, in real time: `relay_server.url`."""
+    """Relay server on a socket, in real time and empty for each test: `relay_server.url`."""
     from relay_sdk.local import LocalServer
 
     with LocalServer(reap_interval=0.1) as server:

@@ -1,4 +1,4 @@
-"""What one run measures with: how much of it, its folder, and the drain that all systems share."""
+"""The settings of one run, its folder, and the drain benchmark that all systems share."""
 
 import signal
 import sys
@@ -14,7 +14,7 @@ from marks import Marks, rate
 
 
 class Sample(NamedTuple):
-    """One row's figures of one round."""
+    """The figures of one row in one round."""
 
     table: str
     what: str
@@ -24,7 +24,7 @@ class Sample(NamedTuple):
 
 @frozen
 class Size:
-    """How much is measured. Where a time is given, the slower systems do less in it."""
+    """How much to measure. Where a duration is set, slower systems process fewer jobs."""
 
     rounds: int
     jobs: int = 10_000
@@ -32,7 +32,7 @@ class Size:
     enqueue_seconds: float = 0.6
     latencies: int = 16
     idle: float = 0.5
-    window: float = 55.0  # an idle worker asks each 12 seconds
+    window: float = 55.0  # an idle worker polls every 12 seconds
     repeats: int = 5
 
 
@@ -42,7 +42,7 @@ QUICK = Size(1, 300, 30, 0.1, latencies=2, idle=0.05, window=0.5, repeats=1)
 
 @frozen
 class Bench:
-    """One run: its size, its folder, and the log of all that is started."""
+    """One run: its size, its folder, and the log of all programs."""
 
     size: Size
     folder: Path
@@ -50,14 +50,14 @@ class Bench:
     _numbers: Iterator[int] = field(factory=count)
 
     def path(self, name: str) -> Path:
-        """Give a file or folder of its own."""
+        """Return a new path in the folder."""
         return self.folder / f"{next(self._numbers)}-{name}"
 
     def marks(self) -> Marks:
         return Marks(self.path("marks"))
 
     def call(self, *command: str | Path, env: Mapping[str, str], seconds: float = 120) -> Any:
-        """Run a program to its end, and give the JSON that it printed."""
+        """Run a program to its end, and return the JSON that it printed."""
         env = {"IDLE": str(self.size.idle), "PYTHONPATH": str(HERE), **env}
         with running(*command, env=env, log=self.log) as process:
             return answer(process, seconds)
@@ -71,7 +71,7 @@ class Bench:
     ) -> dict[str, list[float]]:
         """Start a worker, which has so many jobs `in_hand`, on a full queue, and count its jobs.
 
-        The CPU is that of all its processes, the server's not.
+        The CPU time includes all processes of the worker, but not the server.
         """
         jobs = self.size.jobs
         marks = self.marks()
@@ -94,7 +94,7 @@ class Bench:
 
 
 def one(figures: Mapping[str, float]) -> dict[str, list[float]]:
-    """One sample of each."""
+    """Wrap each figure as a single sample."""
     return {name: [value] for name, value in figures.items()}
 
 

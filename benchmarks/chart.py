@@ -21,7 +21,7 @@ Value = Callable[[Row], float]
 
 
 def draw(results: Results) -> str:
-    """Give the chart as SVG: the best row of each system, and its figure."""
+    """Return the chart as SVG: the best row of each system."""
     lines = [*_panels(results)]
     height = LINE * len(lines) + 10
     body = "".join(
@@ -75,7 +75,7 @@ def _panel(title: str, rows: list[Row], value: Value, *, least: bool = False) ->
 
 
 def _system(row: Row) -> str:
-    """One bar for our tasks and one for our threads, in each variant; one for each peer."""
+    """One bar each for tasks and threads of the SDK, in each variant; one for each peer."""
     return row.who + (row.what.partition(",")[0] if "Worker" in row.what else "")
 
 

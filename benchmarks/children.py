@@ -1,4 +1,4 @@
-"""Programs that are started here: each ends with the block it was started in, whatever happens."""
+"""Run programs that always end with the block in which they were started."""
 
 import json
 import os
@@ -14,14 +14,14 @@ from typing import IO, Any, NoReturn
 
 HERE = Path(__file__).parent
 START = 60  # seconds to begin
-CALM = 15  # seconds to end by itself
+CALM = 15  # seconds to stop by itself
 TICK = os.sysconf("SC_CLK_TCK")
 
 Process = subprocess.Popen[str]
 
 
 class ChildError(Exception):
-    """A program did not do what it was started for."""
+    """A program failed, or did not respond in time."""
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def running(
     log: IO[str] | None = None,
     user: str | None = None,
 ) -> Generator[Process]:
-    """Run a program in a session of its own, and end all of that session with the block."""
+    """Run a program in a new session, and kill that session at the end of the block."""
     process = subprocess.Popen(
         [str(part) for part in command],
         env={**os.environ, **(env or {})},
@@ -40,7 +40,7 @@ def running(
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
-        start_new_session=True,  # a Ctrl-C is ours alone to pass on
+        start_new_session=True,  # only this process receives Ctrl-C, and stops the others
         user=user,
     )
     try:
@@ -55,7 +55,7 @@ def _end(process: Process, stop: signal.Signals) -> None:
         try:
             process.wait(CALM)
         except subprocess.TimeoutExpired:
-            print(f"{process.args!r} did not end, and is killed", file=sys.stderr)
+            print(f"{process.args!r} did not stop, killing it", file=sys.stderr)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -64,7 +64,7 @@ def _end(process: Process, stop: signal.Signals) -> None:
 
 
 def first_line(process: Process) -> str:
-    """Wait for the line with which a program says that it is there."""
+    """Wait for the first line, which a program prints when it is ready."""
     assert process.stdout
     came, _, _ = select([process.stdout], [], [], START)
     if not came or not (line := process.stdout.readline().strip()):
@@ -73,15 +73,15 @@ def first_line(process: Process) -> str:
 
 
 def answer(process: Process, seconds: float) -> Any:
-    """Wait for a program to end, and give the JSON that it printed."""
+    """Wait for a program to end, and return the JSON that it printed."""
     out, _ = process.communicate(timeout=seconds)
     if process.returncode:
-        raise ChildError(f"{process.args!r} ended: {process.returncode}")
+        raise ChildError(f"{process.args!r} ended with status {process.returncode}")
     return json.loads(out)
 
 
 def cpu_seconds(process: Process) -> float:
-    """Give the time that a session's processes have worked so far (Linux only)."""
+    """Return the CPU time of all processes in a session so far (Linux only)."""
     return sum(_ticks(process.pid, Path("/proc").glob("[0-9]*/stat"))) / TICK
 
 
@@ -102,7 +102,7 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
 
 
 def end_on_signals() -> None:
-    """Let a SIGTERM or SIGHUP leave the blocks, as Ctrl-C does; a second one disturbs no more."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C, which ends the blocks. Ignore further signals."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def interrupt(*_: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What the SDK itself costs a job, in µs of CPU, with a server that answers at once.
+"""Measure the CPU time of the SDK per job, in µs, with a server that replies at once.
 
 Run it: python benchmarks/codec.py [ROUNDS]. `send` is from jobs to the bytes of one request,
 `receive` from the bytes of one reply to each `helper.job.payload`; the limit of both is 3 µs.
@@ -79,7 +79,7 @@ PAYLOADS: dict[str, tuple[Any, Any]] = {
 
 
 class Stub:
-    """A transport that answers at once."""
+    """A transport that replies at once."""
 
     def __init__(self, answer: Response) -> None:
         self.answer = answer
@@ -92,7 +92,7 @@ class Stub:
 
 
 def talking(answer: Response) -> Client:
-    """Make a client with a stub for a transport."""
+    """Return a client with a stub as its transport."""
     client = Client("http://server", api="v2")
     client.close()
     client._driver.http = Stub(answer)  # type: ignore[assignment]
@@ -100,7 +100,7 @@ def talking(answer: Response) -> Client:
 
 
 def row(number: int, payload: bytes) -> dict[str, object]:
-    """Show a job as a server does."""
+    """Return a job as a server sends it."""
     moment = "2030-01-01T00:00:00.123456Z"
     return {
         "queue": "emails", "id": f"welcome-{number}", "timeout": 60, "max_retries": None,
@@ -110,7 +110,7 @@ def row(number: int, payload: bytes) -> dict[str, object]:
 
 
 def stages(form: Any, payload: Any) -> dict[str, Callable[[], object]]:
-    """Make what is timed with one type of payload."""
+    """Return the stages to time with one type of payload."""
     queue = Queue("emails", form)
     numbers = range(JOBS)
     jobs = [queue.job(f"welcome-{number}", payload) for number in numbers]
@@ -130,11 +130,11 @@ def stages(form: Any, payload: Any) -> dict[str, Callable[[], object]]:
 
 
 def microseconds(stage: Callable[[], object]) -> float:
-    """Time a stage, by job."""
+    """Return the time of a stage per job."""
     start = process_time()
     result = stage()
     taken = process_time() - start
-    del result  # what it costs to forget the jobs is not counted
+    del result  # the time to free the jobs is not counted
     return taken * 1e6 / JOBS
 
 
@@ -142,7 +142,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 31
     kinds = {name: stages(*payload) for name, payload in PAYLOADS.items()}
     times = {(kind, stage): list[float]() for kind, each in kinds.items() for stage in each}
-    for _ in range(rounds):  # in turn, so that a busy moment of the machine meets all
+    for _ in range(rounds):  # in turn, so that other load affects all of them
         for kind, stage in times:
             times[kind, stage].append(microseconds(kinds[kind][stage]))
     names = list(next(iter(kinds.values())))

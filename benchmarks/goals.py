@@ -1,4 +1,4 @@
-"""What the figures are to reach, and whether they do."""
+"""The goals for the figures, and whether they are reached."""
 
 from collections.abc import Callable
 from operator import ge, le, lt
@@ -23,7 +23,7 @@ class Goal:
     sign: str = "≥"
 
     def line(self, results: Results) -> tuple[str, str, str, str]:
-        """Give the goal, its limit, what was measured, and the verdict."""
+        """Return the goal, its limit, the measured value and the verdict."""
         value = self.value(results)
         limit = f"{self.sign} {number(self.limit)}{self.unit}"
         if value is None:
@@ -38,12 +38,12 @@ class Goal:
 
 
 def number(value: float) -> str:
-    """Write three digits, or all of those before the point."""
+    """Format with three digits, or with all digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def best(table: str, pick: Pick) -> Value:
-    """Give the highest median of some rows."""
+    """Return the highest median of some rows."""
     return lambda results: max(
         (row.median("per_second") for row in results.table(table) if pick(row)), default=None
     )

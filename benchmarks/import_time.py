@@ -1,7 +1,7 @@
-"""What importing costs beside `import httpx, attrs`, which a typed HTTP client needs anyway.
+"""Measure imports, minus `import httpx, attrs`, which a typed HTTP client needs anyway.
 
-Run it: python benchmarks/import_time.py [ROUNDS]. To import a client may add 60 ms of CPU to that;
-who only declares queues imports no httpx.
+Run it: python benchmarks/import_time.py [ROUNDS]. Importing a client may add 60 ms of CPU time.
+Declaring queues alone does not import httpx.
 """
 
 import os
@@ -11,7 +11,11 @@ from statistics import median
 
 LIMIT = 60
 BASE = "import httpx, attrs"
-OURS = ["import relay_sdk", "from relay_sdk import Client", "from relay_sdk import AsyncWorker"]
+STATEMENTS = [
+    "import relay_sdk",
+    "from relay_sdk import Client",
+    "from relay_sdk import AsyncWorker",
+]
 TIMED = """
 from time import process_time
 start = process_time()
@@ -21,10 +25,10 @@ print((process_time() - start) * 1000)
 
 
 def milliseconds(statement: str) -> float:
-    """Time a statement in a fresh interpreter, whose own start does not count."""
+    """Time a statement in a new interpreter, without the start of the interpreter."""
     done = subprocess.run(
         [sys.executable, "-c", TIMED.format(statement=statement)],
-        # Bytecode is kept, as in an installation.
+        # Bytecode is cached, as in an installation.
         env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
         stdout=subprocess.PIPE,
         text=True,
@@ -35,10 +39,10 @@ def milliseconds(statement: str) -> float:
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-    times: dict[str, list[float]] = {statement: [] for statement in (BASE, *OURS)}
+    times: dict[str, list[float]] = {statement: [] for statement in (BASE, *STATEMENTS)}
     for statement in times:
-        milliseconds(statement)  # writes bytecode, fills the machine's file cache
-    for _ in range(rounds):  # in turn, so that a busy moment of the machine meets all
+        milliseconds(statement)  # writes bytecode, and fills the file cache
+    for _ in range(rounds):  # in turn, so that other load affects all of them
         for statement, taken in times.items():
             taken.append(milliseconds(statement))
     base = median(times[BASE])

@@ -1,4 +1,4 @@
-"""Install the peers: libraries into a virtual environment of their own, missing servers by apt."""
+"""Install the peers: libraries into a separate virtual environment, missing servers by apt."""
 
 import json
 import os
@@ -26,7 +26,7 @@ NAMES = ("pgqueuer", "asyncpg", "uvloop", "dramatiq", "celery", "redis")
 def install() -> None:
     if not PYTHON.exists():
         venv.create(VENV, with_pip=True)
-    # The SDK's own constraints are none of theirs.
+    # The constraints of the SDK do not apply to the peers.
     env = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
     pip = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     subprocess.run([*pip, *REQUIREMENTS], env=env, check=True, timeout=INSTALL)
@@ -39,7 +39,10 @@ def install() -> None:
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         sys.exit(f"install {' and '.join(missing)} first: only root can, and only on Debian")
-    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # starts no service
+    env = os.environ | {
+        "DEBIAN_FRONTEND": "noninteractive",
+        "RUNLEVEL": "1",
+    }  # starts no service
     subprocess.run(["apt-get", "update", "-qq"], env=env, check=True, timeout=INSTALL)
     apt = ("apt-get", "install", "-qq", "--yes", "--no-install-recommends")
     subprocess.run([*apt, *missing], env=env, check=True, timeout=INSTALL)
@@ -51,7 +54,7 @@ def redis_binary() -> Path | None:
 
 
 def postgres_folder() -> Path | None:
-    """Find Debian's newest PostgreSQL, whose programs are not on the PATH, or another's."""
+    """Find the newest PostgreSQL of Debian, which is not on the PATH, or another one."""
     folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     newest = max(folders, key=lambda folder: int(folder.parent.name), default=None)
     found = shutil.which("initdb")

@@ -1,4 +1,4 @@
-"""What a producer does and prints, whichever system it is a client of."""
+"""The load of a producer and its output, the same for all systems."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def cpu() -> float:
 
 @contextmanager
 def measured(done: Callable[[], int]) -> Iterator[None]:
-    """Print how many there were a second, and what each cost this process."""
+    """Print the rate per second, and the CPU time of this process per job."""
     began, worked = time.perf_counter(), cpu()
     yield
     seconds, worked, number = time.perf_counter() - began, cpu() - worked, done()
@@ -34,7 +34,7 @@ def measured(done: Callable[[], int]) -> Iterator[None]:
 
 
 class Numbers:
-    """The numbers of jobs, for several threads or tasks, until there are enough or time is up."""
+    """Numbers for jobs, shared by threads or tasks, until a limit or a duration is reached."""
 
     def __init__(self, limit: int, seconds: float) -> None:
         self._count = count()
@@ -48,7 +48,7 @@ class Numbers:
             yield number
 
     def given(self) -> int:
-        """Tell how many there were."""
+        """Return how many numbers were used."""
         return len(self._given)
 
 
@@ -78,9 +78,9 @@ async def by_tasks(
 
 
 def latency(number: int, enqueue: Callable[[int], object], marks: Marks, idle: float) -> float:
-    """Let a worker be idle, and give how long after `enqueue` was called its handler began, in ms.
+    """Return the ms from the call of `enqueue` to the start of the handler in an idle worker.
 
-    `idle` is in seconds, give or take a third, so that no rhythm of the worker is met.
+    The worker is idle for `idle` seconds, plus or minus a third, to be out of step with its polls.
     """
     time.sleep(idle * random.uniform(2 / 3, 4 / 3))
     seen = len(marks)
@@ -93,12 +93,12 @@ def latency(number: int, enqueue: Callable[[int], object], marks: Marks, idle: f
 def latencies(samples: int, enqueue: Callable[[int], object]) -> None:
     """Print the latencies of the worker whose file is $MARKS."""
     marks = Marks(Path(os.environ["MARKS"]))
-    latency(-1, enqueue, marks, IDLE)  # the first one finds cold connections
+    latency(-1, enqueue, marks, IDLE)  # the first one opens the connections
     print(json.dumps([latency(n, enqueue, marks, IDLE) for n in range(samples)]))
 
 
 def produce(enqueue: Callable[[int], object]) -> None:
-    """Do what a producer that blocks was asked for."""
+    """Run the command in `sys.argv` with a synchronous producer."""
     _, what, number = sys.argv
     if what == "latencies":
         latencies(int(number), enqueue)

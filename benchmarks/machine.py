@@ -1,4 +1,4 @@
-"""What the figures were measured on, and of."""
+"""Describe the machine and the versions that were measured."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ PACKAGES = (
 
 
 def describe(folder: Path) -> dict[str, str]:
-    """Tell of the machine; `folder` is on the disk that the servers write to."""
+    """Describe the machine. `folder` is on the disk that the servers write to."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit(),
@@ -50,7 +50,7 @@ def packages(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def commit() -> str:
-    """Name the commit, and say whether the files were others."""
+    """Return the commit, and whether there were uncommitted changes."""
     git = ("git", "-C", str(HERE.parent))
     try:
         name = _output(*git, "rev-parse", "--short=12", "HEAD")

@@ -1,6 +1,6 @@
-"""The job that every system runs: it notes when it ran, and does nothing else.
+"""The job that every system runs: it only records when it ran.
 
-Eight bytes at the end of one file, so that a worker of several processes is counted like one.
+It appends eight bytes to one file, so that a worker of several processes is counted like one.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def writer() -> Callable[[], None]:
-    """Give the job; $MARKS names its file."""
+    """Return the job. $MARKS names its file."""
     file = os.open(os.environ["MARKS"], os.O_WRONLY | os.O_APPEND)
     return lambda: write(file)
 
@@ -21,7 +21,7 @@ def write(file: int) -> None:
 
 
 class Marks:
-    """When each job ran, as far as is known by now."""
+    """The times at which jobs have run so far."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,12 +31,12 @@ class Marks:
         return self.path.stat().st_size // 8
 
     def times(self) -> list[int]:
-        """Give nanoseconds of the clock that all processes share, in order."""
+        """Return the sorted times, in nanoseconds of the clock that all processes share."""
         return sorted(array("Q", self.path.read_bytes()))
 
 
 def wait_for(marks: Marks, count: int, seconds: float) -> None:
-    """Wait until so many jobs have run."""
+    """Wait until `count` jobs have run."""
     until = time.monotonic() + seconds
     while len(marks) < count:
         if time.monotonic() > until:
@@ -45,8 +45,9 @@ def wait_for(marks: Marks, count: int, seconds: float) -> None:
 
 
 def rate(times: list[int], in_hand: int) -> float:
-    """Give how many jobs were completed a second, from when so many were first in hand.
+    """Return the jobs completed per second, after the first `in_hand` have started.
 
-    Before that none need be completed; then each that begins stands for one that was.
+    None of those needs to be completed. From then on, each job that starts implies that another was
+    completed.
     """
     return (len(times) - in_hand) / (times[-1] - times[in_hand - 1]) * 1e9

@@ -33,7 +33,7 @@ async def work(batch: int) -> None:
 
 
 async def clear(_: int) -> None:
-    """Make the tables anew."""
+    """Drop and create the tables."""
     queries = Queries(await connect())
     with suppress(asyncpg.UndefinedObjectError, asyncpg.UndefinedTableError):
         await queries.uninstall()

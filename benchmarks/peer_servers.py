@@ -1,4 +1,4 @@
-"""The peers' servers, on folders and ports of their own, as durable as they are by default."""
+"""Run the servers of the peers with separate folders and ports, and their default durability."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from install_peers import postgres_folder
 
 @contextmanager
 def redis(bench: Bench) -> Generator[dict[str, str]]:
-    """Run Redis as Debian configures it: it saves now and then, and syncs nothing on its way."""
+    """Run Redis as Debian configures it: it saves periodically, without syncing each write."""
     folder, port = bench.path("redis"), free_port()
     folder.mkdir()
     save = ("--save", "3600 1 300 100 60 10000")
@@ -27,12 +27,12 @@ def redis(bench: Bench) -> Generator[dict[str, str]]:
 
 @contextmanager
 def postgres(bench: Bench) -> Generator[dict[str, str]]:
-    """Run PostgreSQL as it is by default: each commit is synced."""
+    """Run PostgreSQL with its defaults: each commit is synced."""
     folder, port, programs = bench.path("postgres"), free_port(), postgres_folder()
     if programs is None:
         raise FileNotFoundError("PostgreSQL is missing: make bench-peers installs it")
     folder.mkdir()
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses root
+    user = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     if user:
         shutil.chown(folder, user)
     subprocess.run(

@@ -1,4 +1,4 @@
-"""What is measured of three peers of different kinds."""
+"""Measure three peers of different kinds."""
 
 import os
 import signal
@@ -12,15 +12,15 @@ from attrs import frozen
 from bench import Bench, Sample, one
 from children import HERE, START, running
 from install_peers import PYTHON
-from ours import BATCH, Measure
 from peer_servers import postgres, redis
+from sdk import BATCH, Measure
 
 BATCHES = (100, 250, 1000)  # of pgqueuer
 
 
 @contextmanager
 def measures(bench: Bench) -> Generator[list[Measure]]:
-    """Start the servers, and give what is to be measured."""
+    """Start the servers, and yield the functions that measure."""
     with redis(bench) as on_redis, postgres(bench) as on_postgres:
         systems = [Pgqueuer(bench, on_postgres), Dramatiq(bench, on_redis), Celery(bench, on_redis)]
         yield [measure for system in systems for measure in system.measures()]
@@ -28,20 +28,20 @@ def measures(bench: Bench) -> Generator[list[Measure]]:
 
 @frozen
 class Peer:
-    """One system: how it is started, and what it is asked for."""
+    """One system: its commands and its benchmarks."""
 
     bench: Bench
     env: dict[str, str]
 
     who: ClassVar[str]
     program: ClassVar[str]
-    workers: ClassVar[dict[tuple[str, int], tuple[str, ...]]]  # by what it is and has in hand
+    workers: ClassVar[dict[tuple[str, int], tuple[str, ...]]]  # by name and jobs in hand
 
     def measures(self) -> list[Measure]:
         return [*(partial(self.drain, *worker) for worker in self.workers), self.latency]
 
     def drain(self, what: str, in_hand: int, _: str) -> Iterator[Sample]:
-        """Fill a queue, which is a figure too, and let a worker drain it."""
+        """Fill a queue, which is measured too, and drain it with a worker."""
         self.clear()
         filled = self.call("fill", self.bench.size.jobs)
         yield Sample("enqueue", self.filling, self.who, one(filled))

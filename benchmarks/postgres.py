@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.postgres import Cluster
 
 from relay_sdk import AsyncClient, AsyncJobHelper, AsyncWorker
-from relay_sdk.local.postgres.wakeups import Wakeups
+from relay_sdk.local.postgres.listener import NotificationListener
 
 TICK = os.sysconf("SC_CLK_TCK")
 PAYLOAD = {"to": "somebody@example.org", "subject": "Hello", "tries": 3, "flags": [True, None]}
@@ -173,7 +173,7 @@ async def work(rig: Rig, jobs: int) -> None:
 async def idle(rig: Rig) -> None:
     """From sending a job to one server until another process hears of it."""
     heard: SimpleQueue[str | None] = SimpleQueue()
-    wakeups = Wakeups(rig.cluster.url(), lambda queue, _: heard.put(queue))
+    wakeups = NotificationListener(rig.cluster.url(), lambda queue, _: heard.put(queue))
     heard.get(timeout=30)
     [connection] = await rig.connections(1)
     times: list[float] = []

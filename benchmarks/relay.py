@@ -1,4 +1,4 @@
-"""What relay-job-sdk does in a benchmark, as a program; the server is at $RELAY_URL."""
+"""The program that runs relay-job-sdk in a benchmark, with the server at $RELAY_URL."""
 
 import argparse
 import asyncio
@@ -37,7 +37,7 @@ class Options(argparse.Namespace):
 
 
 def declared(name: str) -> Emails:
-    """Declare a queue, as every program does once: it costs as much as sending several jobs."""
+    """Declare a queue once, as programs do, since it costs as much as sending several jobs."""
     return Queue(name, payload=Payload)
 
 
@@ -68,7 +68,7 @@ def enqueue_one(relay: Client, queue: Emails, number: int) -> None:
 def enqueue(options: Options) -> None:
     queue = declared(options.queue)
     with Client() as relay:
-        enqueue_one(relay, queue, -1)  # the connection is there
+        enqueue_one(relay, queue, -1)  # opens the connection
         numbers = loads.Numbers(options.jobs, options.seconds)
         with loads.measured(numbers.given):
             loads.by_threads(options.at_once, numbers, partial(enqueue_one, relay, queue))
@@ -86,7 +86,7 @@ async def enqueue_in_tasks(options: Options) -> None:
 
 
 def batches(options: Options) -> None:
-    """Make jobs and enqueue them, `--at-once` in a batch."""
+    """Enqueue jobs in batches of `--at-once`."""
     size, queue = options.at_once, declared(options.queue)
     with Client() as relay:
         enqueue_one(relay, queue, -1)
@@ -98,7 +98,7 @@ def batches(options: Options) -> None:
 
 
 def latencies(options: Options) -> None:
-    """Give `--jobs` samples of each queue, QUEUE.0, QUEUE.1 and so on, one for each `--marks`."""
+    """Print `--jobs` samples of each queue: QUEUE.0, QUEUE.1, ..., one for each of `--marks`."""
     all_marks = [Marks(Path(path)) for path in options.marks]
     queues = [declared(f"{options.queue}.{index}") for index in range(len(all_marks))]
     samples: list[list[float]] = [[] for _ in all_marks]
@@ -107,7 +107,7 @@ def latencies(options: Options) -> None:
             for index, marks in enumerate(all_marks):
                 enqueue = partial(enqueue_one, relay, queues[index])
                 taken = loads.latency(n, enqueue, marks, loads.IDLE / len(samples))
-                if n >= 0:  # the first one finds cold connections
+                if n >= 0:  # the first one opens the connections
                     samples[index].append(taken)
     print(json.dumps(samples))
 

@@ -1,6 +1,6 @@
-"""Write what results.json says: as results.md, into docs/performance.md, and as a chart.
+"""Render results.json as results.md, as a chart, and into docs/performance.md.
 
-`report.py` writes them anew; run.py does so after each run.
+run.py calls it after each run.
 """
 
 import sys
@@ -25,7 +25,7 @@ class Column:
 
 
 def spread(row: Row, figure: str) -> str:
-    """Write the median, and from where to where the values went."""
+    """Format the median with the range of the values."""
     values = row.figures[figure]
     return f"{number(median(values))} ({number(min(values))} to {number(max(values))})"
 
@@ -95,7 +95,7 @@ def _table(head: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
 
 
 def write(results: Results, out: Path, docs: Path) -> str:
-    """Write all that shows the results, and give the text."""
+    """Write all files that show the results, and return the text."""
     text = markdown(results)
     (out / "results.md").write_text(f"# Benchmark results\n\n{text}", encoding="utf-8")
     page = docs / "performance.md"

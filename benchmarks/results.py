@@ -1,4 +1,4 @@
-"""What one run has measured: results.json, as classes."""
+"""The results of one run: the classes of results.json."""
 
 from pathlib import Path
 from statistics import median, quantiles
@@ -7,7 +7,7 @@ import msgspec
 
 
 class Row(msgspec.Struct):
-    """One thing measured: a list of values for each figure, in the order they came."""
+    """One measurement: a list of values for each figure, in the order of the rounds."""
 
     table: str
     what: str
@@ -23,7 +23,7 @@ class Row(msgspec.Struct):
 
 
 class Results(msgspec.Struct):
-    """All of a run."""
+    """The results of a run."""
 
     about: dict[str, str]
     rounds: int

@@ -1,7 +1,7 @@
-"""Measure the SDK and its local server, and with --peers what else a Python user would pick.
+"""Measure the SDK and its local server, and with --peers the alternatives for Python.
 
-All is measured in rounds, each in an order of its own, so that a busy moment of the machine meets
-everybody. Written to benchmarks/results.json, and from there by report.py.
+The measurements are repeated in rounds, each in a random order, so that other load on the machine
+affects all of them. The results go to benchmarks/results.json, which report.py renders.
 """
 
 import argparse
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import install_peers
 import machine
-import ours
 import peers
 import report
+import sdk
 from bench import FULL, QUICK, Bench, Sample
 from children import HERE, end_on_signals
 from results import Results, Row, dump
@@ -34,26 +34,26 @@ class Options(argparse.Namespace):
 
 
 def run(bench: Bench, with_peers: bool) -> list[Row]:
-    """Measure everything in rounds; give a row for each thing measured."""
+    """Measure everything in rounds, and return a row for each measurement."""
     with ExitStack() as stack:
-        todo = ours.measures(bench)
+        todo = sdk.measures(bench)
         if with_peers:
             todo += stack.enter_context(peers.measures(bench))
         samples: list[list[Sample]] = [[] for _ in todo]
         for number in range(bench.size.rounds):
             shuffled = random.sample(range(len(todo)), len(todo))
-            with ours.server(bench) as url:
+            with sdk.server(bench) as url:
                 for done, index in enumerate(shuffled):
                     progress(f"round {number + 1} of {bench.size.rounds}, {done} of {len(todo)}")
                     samples[index] += todo[index](url)
     progress("idle workers")
-    samples.append(list(ours.idle(bench)))
+    samples.append(list(sdk.idle(bench)))
     progress("")
     return rows(chain.from_iterable(samples))
 
 
 def rows(samples: Iterable[Sample]) -> list[Row]:
-    """Put together what was measured of the same thing."""
+    """Combine the samples of the same measurement."""
     found: dict[tuple[str, str, str], Row] = {}
     for table, what, who, figures in samples:
         row = found.setdefault((table, what, who), Row(table, what, who, {}))
@@ -69,19 +69,21 @@ def progress(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round: does it all run?")
+    parser.add_argument(
+        "--quick", action="store_true", help="run one short round, to check that everything works"
+    )
     parser.add_argument("--peers", action="store_true", help="measure the installed peers too")
-    parser.add_argument("--out", type=Path, help="the folder of the results, in place of ours")
+    parser.add_argument("--out", type=Path, help="the folder of the results, instead of benchmarks")
     parser.add_argument(
         "--data",
-        default="/var/tmp",  # /tmp may be memory, where what is synced costs nothing
-        help="where the servers keep their files, on the disk to be measured (%(default)s)",
+        default="/var/tmp",  # /tmp may be in memory, where syncing a file costs nothing
+        help="the folder of the servers' files, on the disk to measure (%(default)s)",
     )
     options = parser.parse_args(namespace=Options())
     end_on_signals()
     with tempfile.TemporaryDirectory(prefix="relay-bench-", dir=options.data) as name:
         folder = Path(name)
-        folder.chmod(0o755)  # PostgreSQL runs as a user of its own
+        folder.chmod(0o755)  # PostgreSQL runs as another user
         began = time.monotonic()
         about = machine.describe(folder)
         with (folder / "log").open("w") as log:

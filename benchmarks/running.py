@@ -1,12 +1,12 @@
-"""What an `AsyncWorker` costs, without a server and without HTTP: a stub answers each request.
+"""Measure the cost of an `AsyncWorker` without a server or HTTP: a stub answers each request.
 
 python benchmarks/running.py [drain | running] [JOBS]
 
-`drain` takes, runs and completes jobs that do nothing, and prints the CPU time of each beside that
-of the same two requests without a worker. `running` lets jobs run at once that want a heartbeat a
-second each, then ends them all in one moment, and prints how late the event loop and the heartbeats
-were, and the memory of a job. On a busy machine the loop is late for want of a processor: then its
-CPU time between two looks at it, 5 ms and what it is late, says more.
+`drain` claims, runs and completes jobs that do nothing. It prints the CPU time per job, and that of
+the same two requests without a worker. `running` runs jobs at the same time, each of which needs a
+heartbeat per second, and ends all of them at once. It prints how late the event loop and the
+heartbeats were, and the memory per job. On a busy machine the loop is late for lack of a processor:
+then compare the CPU time between two of its checks, which is 5 ms plus the delay.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ SECONDS = 20
 
 
 class Stub:
-    """A server for so many jobs, which answers after one turn of the event loop."""
+    """A server for a number of jobs, which replies after one iteration of the event loop."""
 
     url = "http://stub"
 
@@ -161,16 +161,16 @@ async def run_at_once(client: AsyncClient, stub: Stub) -> None:
             took, used = time.monotonic() - began, time.process_time() - used
             watch.cancel()
             say(f"{phase} ({took:.2f} s, {used:.2f} of CPU)", late)
-    meanwhile, at_last = (max(each) - TIMEOUT / 3 for each in (gaps, stub.gaps))
+    late_running, late_end = (max(each) - TIMEOUT / 3 for each in (gaps, stub.gaps))
     print(
-        f"{len(gaps) / SECONDS:.0f} heartbeats/s, late by {meanwhile:.3f} s at most while all run, "
-        f"by {at_last:.3f} s when they end"
+        f"{len(gaps) / SECONDS:.0f} heartbeats/s, late by at most {late_running:.3f} s while "
+        f"all run, by {late_end:.3f} s when they end"
     )
     print(f"{memory / jobs:.1f} KB a job")
 
 
 def rss() -> float:
-    """Give the most memory that was used so far, in KB."""
+    """Return the peak memory so far, in KB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -1,4 +1,4 @@
-"""What Sphinx is told. `docs/publish.py` puts the pages where it reads them."""
+"""The configuration of Sphinx. `docs/publish.py` copies the pages to its source folder."""
 
 import re
 from importlib.metadata import version as version_of
@@ -20,7 +20,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_theme_options = {"footer_icons": []}
 
-default_role = "py:obj"  # what stands between backticks in a docstring is a name, or code
+default_role = "py:obj"  # text between backticks in a docstring is a name or code
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -33,13 +33,13 @@ myst_heading_anchors = 3
 suppress_warnings = ["config.cache"]
 
 HANDED_OUT = ("JobHelper", "RawJob", "Response")
-"""Classes of which users get objects, and make none."""
+"""Classes that users receive objects of, but do not instantiate."""
 
 
 def _signature(
     _app: object, what: str, name: str, thing: Any, _options: object, given: str, back: str
 ) -> tuple[str, str] | None:
-    """Show the defaults of attrs classes, and no constructor that is not for users."""
+    """Show the defaults of attrs classes, and hide constructors that are not for users."""
     if given and (what == "exception" or name.endswith(HANDED_OUT)):
         return "", ""
     if what != "class" or not attrs.has(thing):
@@ -50,5 +50,5 @@ def _signature(
 
 
 def setup(app: Any) -> None:
-    """Have signatures shown as users see them."""
+    """Show signatures as users see them."""
     app.connect("autodoc-process-signature", _signature)

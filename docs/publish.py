@@ -1,4 +1,4 @@
-"""Build the site into build/site: HTML, and all pages as Markdown for programs that read.
+"""Build the site into build/site: HTML, and all pages as Markdown for programs.
 
 The Markdown here is the content, and is read on a Git host too. Each section of index.md is one of
 the navigation, with the pages that it links to; decisions.md links to the pages in decisions/.
@@ -18,9 +18,9 @@ ROOT = DOCS.parent
 SOURCE = ROOT / "build" / "docs"
 SITE = ROOT / "build" / "site"
 ABOVE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
-"""Pages that stand above docs/, and their names in the site."""
+"""Pages outside of docs/, and their names in the site."""
 FOLDERS = ["examples", "openapi"]
-"""Where files are that pages link to."""
+"""The URL of files that pages link to."""
 
 SECTION = re.compile(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 ENTRY = re.compile(r"^- \[[^\]]+\]\(([^)#]+)\.md\)", re.MULTILINE)
@@ -36,7 +36,7 @@ TOCTREE = """
 
 
 def pages() -> dict[str, str]:
-    """Return the pages of the site, by name, as Markdown: index.md, then all in its order."""
+    """Return the pages of the site by name, as Markdown: index.md, then the others in its order."""
     there = {str(page.relative_to(DOCS)): page for page in sorted(DOCS.rglob("*.md"))}
     there |= {name: ROOT / above for above, name in ABOVE.items()}
     texts = {name: _text(page) for name, page in there.items()}
@@ -56,7 +56,7 @@ def _text(page: Path) -> str:
 
 
 def navigation(index: str) -> str:
-    """Write the sections of the index as Sphinx's own lists."""
+    """Convert the sections of the index to toctrees of Sphinx."""
     return "".join(
         TOCTREE.format(caption=caption, names="\n".join(ENTRY.findall(entries)))
         for caption, entries in SECTION.findall(index)
@@ -69,7 +69,7 @@ def toctree(page: str) -> str:
 
 
 def main() -> int:
-    """Build everything; the status is not 0 where Sphinx warns."""
+    """Build everything. The status is not 0 if Sphinx warns."""
     for folder in (SOURCE, SITE):
         shutil.rmtree(folder, ignore_errors=True)
     texts = pages()

@@ -1,4 +1,4 @@
-"""What pages show of the code: the command line's help, and the wire, from openapi/relay.yaml."""
+"""Render the help of the command line, and the operations and schemas of openapi/relay.yaml."""
 
 import os
 import re
@@ -19,7 +19,7 @@ METHODS = ["get", "head", "post", "put", "patch", "delete"]
 
 
 def commands() -> str:
-    """Write the help of each command."""
+    """Return the help of each command."""
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)  # noqa: S101
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("RELAY_", "HTTP_", "REAP"))}
@@ -38,7 +38,7 @@ def _text(shown: str) -> str:
 
 
 def wire() -> str:
-    """Write every operation and every schema of the description."""
+    """Return every operation and every schema of the description."""
     document = _description()
     shown = [document["info"]["description"].strip()]
     shown += ["## Operations"]
@@ -105,7 +105,7 @@ def _about(schema: Mapping[str, Any]) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """Name a schema in a word or two."""
+    """Return a short name of a schema."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"

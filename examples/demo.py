@@ -1,7 +1,7 @@
-"""Count and hash the files of a folder with typed jobs, and kill a worker meanwhile.
+"""Count and hash the files of a folder with typed jobs, and kill a worker while it runs.
 
 The folder is `$DEMO_DIR`, or else this checkout. The server keeps its jobs in an SQLite file, the
-workers (hashing.py) are processes of their own, and the kill is a SIGKILL.
+workers (hashing.py) are separate processes, and the kill is a SIGKILL.
 """
 
 import os
@@ -25,8 +25,8 @@ from relay_sdk import Client, Job, JobExistsError, Queue, RelayError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 WORKERS = ("worker-1", "worker-2", "worker-3")
-TIMEOUT = 2  # seconds without a heartbeat, after which the killed worker's job is handed out again
-LOOK_AGAIN = timedelta(seconds=1)
+TIMEOUT = 2  # seconds without a heartbeat, after which the killed worker's job is queued again
+REPORT_INTERVAL = timedelta(seconds=1)
 
 say = partial(print, flush=True)
 Process: TypeAlias = subprocess.Popen[str]
@@ -97,14 +97,14 @@ def run(top: Path, files: Files, largest: str) -> bool:
     print_table(sums, last, started)
     wrong, changed = verify(top, files, sums)
     for name in wrong:
-        say(f"WRONG: what came back for {name!r} is not what the file has")
+        say(f"WRONG: the result of {name!r} does not match the file")
     if changed:
-        say(f"{len(changed)} files changed while this ran, and were not checked.")
+        say(f"{len(changed)} files have changed since then and were not checked.")
     same = len(files) - len(wrong) - len(changed)
-    say(f"{same} files were read again: SHA-256, lines and bytes are as the workers found them.")
+    say(f"{same} files were read again: SHA-256, lines and bytes match the results of the workers.")
     resumed = last.worker != saved.worker and last.resumed_at >= saved.offset and last.retries > 0
     if not resumed:
-        say(f"WRONG: {largest!r} was not resumed where {saved.worker} had come to")
+        say(f"WRONG: {largest!r} was not resumed where {saved.worker} had stopped")
     return resumed and not wrong
 
 
@@ -118,9 +118,9 @@ def enqueue_again(relay: Client, job: Job[File, Progress]) -> None:
     try:
         relay.enqueue(job)
     except JobExistsError as error:
-        say(f"Enqueuing one of them again is refused: {error}.")
+        say(f"Enqueueing one of them again is refused: {error}.")
     else:
-        raise SystemExit("demo: the server took a job twice")
+        raise SystemExit("demo: the server accepted a job twice")
 
 
 def kill_one(relay: Client, workers: Mapping[str, Process], name: str) -> Progress:
@@ -152,7 +152,7 @@ def collect(relay: Client, workers: Mapping[str, Process], files: int) -> dict[s
             return sums
         say(f"{done}. The report job reschedules itself.")
         check(workers)
-        report.reschedule(run_at=datetime.now(UTC) + LOOK_AGAIN, state=looks)
+        report.reschedule(run_at=datetime.now(UTC) + REPORT_INTERVAL, state=looks)
 
 
 def print_table(sums: Mapping[str, Sum], last: Sum, started: datetime) -> None:
@@ -164,7 +164,7 @@ def print_table(sums: Mapping[str, Sum], last: Sum, started: datetime) -> None:
     say(f"files          {len(sums):,}")
     say(f"bytes          {sum(result.size for result in sums.values()):,}")
     say(f"lines          {sum(result.lines for result in sums.values()):,}")
-    say(f"jobs           {jobs:,} (for each file one to count and one with its sum; the report)")
+    say(f"jobs           {jobs:,} (two per file, and the report)")
     say(f"retries        {sum(result.retries for result in sums.values()):,}")
     say(f"seconds        {seconds:.1f} (the last {waited:.1f} for the killed worker's job alone)")
     say()
@@ -177,8 +177,10 @@ def check(workers: Mapping[str, Process]) -> None:
 
 @contextmanager
 def running(*command: str) -> Generator[Process]:
-    """Run a Python program until the block is left."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it inherits this: Ctrl-C is ours to handle
+    """Run a Python program until the block ends."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # inherited, so that only this program handles Ctrl-C
     program = (sys.executable, *command)
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:

@@ -1,4 +1,4 @@
-"""The demo's folder: find its files, and verify the results that came back."""
+"""Find the files of the demo, and verify the results."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ def is_readable_file(path: Path) -> bool:
 
 
 def is_text(name: str) -> bool:
-    """Tell whether JSON can hold the name; on Linux it may be any bytes."""
+    """Return whether JSON can represent the name. On Linux, it may be any bytes."""
     return name.encode(errors="ignore").decode() == name
 
 

@@ -1,4 +1,4 @@
-"""The demo's queues and worker: from a file to its line count and SHA-256."""
+"""The queues and the worker of the demo, which counts lines and computes SHA-256."""
 
 import hashlib
 import logging
@@ -16,12 +16,12 @@ class File:
     step: int
     """How many bytes to read before progress is saved."""
     stall: bool
-    """Hang after the first save, to be killed. Only a demo wants that."""
+    """Hang after the first save, so that the demo can kill the worker."""
 
 
 @dataclass
 class Progress:
-    """What a run saves, and the next one starts from."""
+    """The state that a run saves and the next run resumes from."""
 
     offset: int
     lines: int
@@ -44,7 +44,7 @@ SUMS = Queue("sums", payload=Sum)
 
 
 def count(helper: JobHelper[File, Progress], worker: str) -> Sum:
-    """Read a file, and count on from where the last run was."""
+    """Read a file, and resume counting where the last run stopped."""
     job = helper.job
     done = job.state or Progress(0, 0, worker)
     resumed_at = done.offset
@@ -60,7 +60,7 @@ def count(helper: JobHelper[File, Progress], worker: str) -> Sum:
                 helper.heartbeat(done)
                 if job.payload.stall and job.state is None:
                     time.sleep(3600)
-    except OSError as error:  # it is gone or locked, and a retry would not help
+    except OSError as error:  # the file is deleted or locked: a retry would not help
         logging.warning("%s could not read all of a file: %s", worker, error)
     return Sum(
         size=done.offset,
@@ -74,7 +74,7 @@ def count(helper: JobHelper[File, Progress], worker: str) -> Sum:
 
 
 def work(worker: str) -> None:
-    """Take files from the server at `$RELAY_URL`, for ever."""
+    """Process files from the server at `$RELAY_URL` until killed."""
     with Client() as relay:
         for helper in relay.iter(FILES):
             try:
@@ -83,7 +83,7 @@ def work(worker: str) -> None:
                 # One transaction: the file is done and its result is in the other queue.
                 helper.requeue([SUMS.job(helper.job.id, result)])
             except JobLostError as error:
-                logging.warning("%s goes on with the next file: %s", worker, error)
+                logging.warning("%s continues with the next file: %s", worker, error)
 
 
 if __name__ == "__main__":

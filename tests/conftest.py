@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and settings of all tests."""
 
 import os
 import signal
@@ -9,23 +9,23 @@ from hypothesis import settings
 
 from .support.postgres import GIVEN, MISSING, Cluster, are_skipped, empty, programs, with_schema
 
-# How long an example takes is the machine's affair.
+# The time of an example depends on the machine.
 settings.register_profile("relay", deadline=None)
 settings.load_profile("relay")
 
-# A shell ignores Ctrl-C for what it runs in the background, and programs that are started inherit
-# that; those of these tests are to be interrupted.
+# A shell ignores Ctrl-C in background programs, and their child processes inherit that. The tests
+# must be able to interrupt their programs.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run twice as many tests as there are cores: half of their time is waiting."""
+    """Run twice as many tests as there are cores, because tests wait for half of their time."""
     return 2 * (os.cpu_count() or 1)
 
 
 def pytest_report_header() -> str:
-    """Say plainly whether the tests of PostgreSQL run."""
+    """Report whether the PostgreSQL tests run."""
     if GIVEN:
         return "PostgreSQL: $RELAY_TEST_POSTGRES"
     found = programs()
@@ -34,7 +34,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def postgres_url(worker_id: str) -> Iterator[str]:
-    """The URL of a database, or of a schema of the given one, for Relay's tables alone."""
+    """Return the URL of a database, or of a schema in the given one, for Relay's tables."""
     if GIVEN:
         yield with_schema(GIVEN, f"relay_test_{worker_id}")
         return
@@ -49,13 +49,13 @@ def postgres_url(worker_id: str) -> Iterator[str]:
 
 @pytest.fixture
 def postgres(postgres_url: str) -> str:
-    """The URL of a database without jobs."""
+    """Return the URL of a database without jobs."""
     empty(postgres_url)
     return postgres_url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest) -> str:
-    """Each kind of database, without jobs."""
+    """Return each kind of database, without jobs."""
     url: str = request.getfixturevalue("postgres") if request.param == "postgres" else ":memory:"
     return url

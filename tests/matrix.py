@@ -87,7 +87,7 @@ def run(folder: Path, python: str, dependencies: str, tests: Iterable[str]) -> s
 
 
 def uv(*arguments: str | Path, check: bool = True) -> int:
-    # uv does not look behind the shims of pyenv.
+    # uv cannot resolve the shims of pyenv.
     pythons = sorted(Path.home().glob(".pyenv/versions/*/bin"))
     path = os.pathsep.join([*map(str, pythons), os.environ["PATH"]])
     environment = os.environ | {"PATH": path, "UV_PYTHON_DOWNLOADS": "never"}

@@ -1,6 +1,6 @@
-"""Build what a release consists of, check it, and tag it: `make dist` and `make release`.
+"""Build the distributions of a release, check them, and tag it: `make dist`, `make release`.
 
-The version stands in pyproject.toml and nowhere else. A release is refused, and nothing is built,
+The version is in pyproject.toml and nowhere else. A release is refused, and nothing is built,
 while CHANGELOG.md has no section for it, the tree has changes, or the tag exists.
 """
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 BIN = Path(sys.executable).parent
 SECTION = r"^## \[{version}\] - \d{{4}}-\d\d-\d\d\n+(?!## )\S"
-NOT_ASKED = "AuthorEmail"  # there is no address that is read
+NOT_ASKED = "AuthorEmail"  # there is no public address
 
 
 def version() -> str:
@@ -25,7 +25,7 @@ def version() -> str:
 
 
 def run(*command: str | Path) -> None:
-    """Run a tool; where it finds something, that is what is seen, and the end."""
+    """Run a tool. If it fails, print its output and exit."""
     if status := subprocess.run(command, cwd=ROOT, check=False).returncode:
         sys.exit(status)
 
@@ -36,11 +36,11 @@ def git(*arguments: str) -> str:
 
 
 def problems(number: str, changelog: str, changes: str, tags: str) -> list[str]:
-    """Say what stands against a release."""
+    """Return the reasons against a release."""
     found: list[str] = []
     if not re.search(SECTION.format(version=re.escape(number)), changelog, re.MULTILINE):
         found.append(
-            f"CHANGELOG.md has no section '## [{number}] - YYYY-MM-DD': put what stands under "
+            f"CHANGELOG.md has no section '## [{number}] - YYYY-MM-DD': put the text under "
             "Unreleased there, or set another version in pyproject.toml"
         )
     if changes:
@@ -51,7 +51,7 @@ def problems(number: str, changelog: str, changes: str, tags: str) -> list[str]:
 
 
 def dist() -> None:
-    """Build the wheel and the source distribution, and check what a package index would."""
+    """Build the wheel and the source distribution, and run the checks of a package index."""
     shutil.rmtree(DIST, ignore_errors=True)
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", DIST)
     (wheel,), (source,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")

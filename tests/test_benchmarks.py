@@ -36,15 +36,15 @@ def start(folder: Path) -> subprocess.Popen[str]:
 
 
 def left(folder: Path) -> list[str]:
-    """Give what runs in the folder's name: each program there has a file of it, or is told one."""
+    """Return running programs whose arguments or environment name the folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
         except OSError:
             continue
-        if str(folder / "data" / "relay-bench").encode() in told:
-            found.append(told.replace(b"\0", b" ").decode())
+        if str(folder / "data" / "relay-bench").encode() in text:
+            found.append(text.replace(b"\0", b" ").decode())
     return found
 
 

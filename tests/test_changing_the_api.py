@@ -1,4 +1,4 @@
-"""The walks of docs/changing-the-api.md, played as they are written, on a copy of this project.
+"""Run the walkthroughs of docs/changing-the-api.md as written, on a copy of this project.
 
 A `diff` block names a file. One of the description or the SDK is an edit to make; one of the
 generated code is what must be there. Below each `$ command` of a `console` block stand lines of its
@@ -42,7 +42,7 @@ COMMANDS = {
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What mypy knows of the libraries, for all walks."""
+    """A cache of mypy that all walkthroughs share."""
     return tmp_path_factory.mktemp("mypy")
 
 
@@ -66,7 +66,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def play_diff(copy: Path, block: str) -> None:
-    """Make an edit, or look whether generated code has become as shown."""
+    """Make an edit, or check that the generated code is as shown."""
     name, *hunks = re.split(r"^(?:--- |@@\n)", block, flags=re.M)[1:]
     name, first = name.split("\n", 1)
     path = copy / name
@@ -86,7 +86,7 @@ def play_diff(copy: Path, block: str) -> None:
 
 
 def play_console(copy: Path, block: str, cache: Path) -> None:
-    """Run the commands, and look for what they are said to print."""
+    """Run the commands, and check that they print what the page shows."""
     paths = os.pathsep.join([str(copy), str(copy / "generated")])
     environment = os.environ | {
         "PYTHONPATH": paths,
@@ -94,7 +94,7 @@ def play_console(copy: Path, block: str, cache: Path) -> None:
         "MYPY_CACHE_DIR": str(cache),
         "PYTHONDONTWRITEBYTECODE": "1",
         "COLUMNS": "300",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # it starts in half the time
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # halves the time to start
     }
     for step in re.split(r"^\$ ", block, flags=re.M)[1:]:
         shown, *expected = step.splitlines()
@@ -113,7 +113,7 @@ def play_console(copy: Path, block: str, cache: Path) -> None:
 
 
 @pytest.mark.parametrize("walk", WALKS)
-def test_a_walk_goes_as_it_is_written(walk: str, copy: Path, cache: Path) -> None:
+def test_a_walkthrough_works_as_written(walk: str, copy: Path, cache: Path) -> None:
     for kind, block in WALKS[walk]:
         if kind == "diff":
             play_diff(copy, block)
@@ -121,6 +121,6 @@ def test_a_walk_goes_as_it_is_written(walk: str, copy: Path, cache: Path) -> Non
             play_console(copy, block, cache)
 
 
-def test_every_walk_is_found() -> None:
+def test_every_walkthrough_is_found() -> None:
     assert len(WALKS) == 5
     assert all({kind for kind, _ in blocks} == {"diff", "console"} for blocks in WALKS.values())

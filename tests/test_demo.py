@@ -1,4 +1,4 @@
-"""The programs in examples/ do what they say, and leave nothing behind."""
+"""The programs in examples/ do what they promise, and leave no process or file."""
 
 import importlib
 import os
@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 @dataclass
 class Place:
-    """A folder to count, a folder for temporary files, and a folder to stand in."""
+    """A folder to count, a folder for temporary files, and the current folder."""
 
     files: Path
     temporary: Path
@@ -56,7 +56,7 @@ def full(place: Place) -> Place:
 
 @contextmanager
 def demo(place: Place) -> Generator[subprocess.Popen[str]]:
-    """Run the demo in a process group of its own; end the whole group when a test fails."""
+    """Run the demo in a new process group, and kill that group if a test fails."""
     with subprocess.Popen(
         [sys.executable, str(EXAMPLES / "demo.py")],
         cwd=place.cwd,
@@ -107,7 +107,7 @@ def test_the_demo_counts_a_folder_and_resumes_the_job_of_a_killed_worker(full: P
     assert resumed[2] == "199,993"
     assert "job 'below/large' already exists in queue 'files'" in out
     assert re.search("reschedules itself.*completes, after [2-9] runs", out, re.DOTALL)
-    assert "20 files were read again: SHA-256, lines and bytes are as the workers found" in out
+    assert "20 files were read again: SHA-256, lines and bytes match the results" in out
 
 
 def test_ctrl_c_leaves_no_process_and_no_file(full: Place) -> None:
@@ -165,7 +165,7 @@ def produce(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def work(lines: int) -> tuple[list[str], str]:
-    """Let the worker print so many lines, then press Ctrl-C; give its output and its log."""
+    """Interrupt the worker after a number of lines. Return its output and its log."""
     command = [sys.executable, str(EXAMPLES / "worker.py")]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
@@ -196,7 +196,7 @@ def test_the_worker_sends_what_the_producer_enqueued_once(relay: Client) -> None
     assert not relay.exists(EMAILS, "welcome")
 
 
-def test_the_worker_goes_on_from_the_saved_state(relay: Client) -> None:
+def test_the_worker_resumes_from_the_saved_state(relay: Client) -> None:
     email = {"subject": "Hello", "to": ["a@example.org", "b@example.org"]}
     relay.enqueue(EMAILS.job("welcome", email, state={"sent": 1}))
 

@@ -1,4 +1,4 @@
-"""What examples/ has for running servers names commands, options and files that exist."""
+"""The deployment files in examples/ name commands, options and files that exist."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ UNITS = sorted(EXAMPLES.glob("*.service"))
 
 
 def commands(text: str) -> list[list[str]]:
-    """Find what is run by name, with its arguments."""
+    """Return the commands in a text, with their arguments."""
     return [shlex.split(line) for line in re.findall(r"relay-sdk ([a-z].*)", text)]
 
 

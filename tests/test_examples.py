@@ -1,4 +1,4 @@
-"""The short programs in examples/ do what they say, with a server in `$RELAY_URL`."""
+"""The short programs in examples/ do what they promise, with a server at `$RELAY_URL`."""
 
 import importlib.util
 import signal
@@ -26,7 +26,7 @@ Process = subprocess.Popen[str]
 
 @pytest.fixture(autouse=True)
 def heard() -> Generator[None]:
-    """Let the programs hear Ctrl-C even where these tests do not, as below nohup."""
+    """Reset SIGINT for the programs, which inherit it as ignored below nohup, for example."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -41,7 +41,7 @@ def relay(monkeypatch: pytest.MonkeyPatch) -> Generator[Client]:
 
 @pytest.fixture
 def start(relay: Client) -> Generator[Callable[..., Process]]:
-    """Start an example; kill it in the end."""
+    """Return a function that starts an example. Kill each at the end."""
     processes: list[Process] = []
 
     def start(name: str, *arguments: str) -> Process:
@@ -62,7 +62,7 @@ def lines(process: Process, count: int) -> list[str]:
 
 
 def stop(process: Process) -> None:
-    """Press Ctrl-C: it must end well, with nothing more to say."""
+    """Press Ctrl-C. The program must exit with status 0 and without further output."""
     process.send_signal(signal.SIGINT)
     out, log = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, log) == (0, "", "")
@@ -76,7 +76,7 @@ def until(condition: Callable[[], object]) -> None:
     raise AssertionError("it did not come true")
 
 
-def test_the_async_worker_goes_on_from_the_saved_state(
+def test_the_async_worker_resumes_from_the_saved_state(
     relay: Client, start: Callable[..., Process]
 ) -> None:
     email = {"subject": "Hello", "to": ["a@example.org", "b@example.org"]}
@@ -104,7 +104,7 @@ def test_the_report_is_written_once_and_scheduled_for_next_monday(
     assert lines(first, 1) == [f"This week, due {due}"]
     until(lambda: relay.get("reports", "weekly").run_at == job.run_at)
 
-    # One that starts while the job waits for Monday does not run it before.
+    # A second instance, started while the job waits for Monday, does not run it earlier.
     second = start("scheduled.py")
     stop(first)
     relay.enqueue(last_week, mode="replace")
@@ -117,9 +117,9 @@ def test_the_pipeline_takes_each_order_to_its_invoice(
     relay: Client, start: Callable[..., Process]
 ) -> None:
     process = start("pipeline.py", "pen", "paper")
-    said = " ".join(lines(process, 2))  # two threads print, and may share a line
-    assert "paper: 5.00" in said
-    assert "pen: 3.00" in said
+    output = " ".join(lines(process, 2))  # two threads print, and may share a line
+    assert "paper: 5.00" in output
+    assert "pen: 3.00" in output
     for name in ("pen", "paper"):
         assert not relay.exists("orders", name)
         until(lambda name=name: not relay.exists("invoices", name))
@@ -153,7 +153,7 @@ def test_progress_and_result_of_a_job_are_read_from_another_process(
 def test_a_failure_is_a_result_and_results_are_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # By its path: other modules are called "results", too.
+    # Import it by path, because other modules are named "results" too.
     spec = importlib.util.spec_from_file_location("results", EXAMPLES / "results.py")
     assert spec
     assert spec.loader

@@ -1,4 +1,4 @@
-"""What our changes to the generator's templates are for: the low-level client does these right."""
+"""Behaviour of the low-level client that needs the changed templates of the generator."""
 
 import copy
 import importlib
@@ -103,7 +103,7 @@ def test_a_copy_of_a_model_leaves_out_what_it_left_out() -> None:
         assert twin.state is UNSET
 
 
-def test_a_request_can_be_sent_in_a_way_of_ones_own() -> None:
+def test_a_request_can_be_sent_with_other_code() -> None:
     request = next_v2.build_request("a/b", num_jobs=2)
     assert (request.method, request.target) == ("GET", "/v2/queues/a%2Fb/jobs?num_jobs=2")
     assert (request.headers, request.content) == ({}, None)
@@ -114,7 +114,7 @@ def test_a_query_is_written_as_the_server_reads_it() -> None:
     assert request.target == "/?flag=true&text=b%26c&count=1"
 
 
-def test_the_documented_replies_are_told() -> None:
+def test_the_documented_replies_are_described() -> None:
     assert {200: list[JobV2], 204: None, 400: str, 500: str, 503: str} == next_v2.REPLIES
 
 

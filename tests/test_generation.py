@@ -1,4 +1,4 @@
-"""generated/ is what openapi/ gives, wherever and however it is generated."""
+"""generated/ is the output of openapi/generate.py, independent of the environment."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ def tree(root: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the description and the generated code, to do harm to."""
+    """A copy of the description and the generated code that a test may change."""
     for name in ("openapi", "generated"):
         shutil.copytree(
             ROOT / name,
@@ -68,7 +68,7 @@ def test_a_stale_file_is_found_and_goes(copy: Path) -> None:
     generate(copy)
 
     assert found.returncode == 1
-    assert found.stderr.startswith("stale: generated/relay_api/old.py\n\ngenerated/ is not")
+    assert found.stderr.startswith("stale: generated/relay_api/old.py\n\ngenerated/ does not")
     assert tree(copy) == tree(ROOT)
 
 
@@ -96,7 +96,7 @@ def test_a_failed_generation_changes_nothing(copy: Path) -> None:
     assert [path.name for path in (copy / "generated").iterdir()] == ["relay_api"]
 
 
-def test_a_template_that_changed_below_our_patch_is_named(copy: Path) -> None:
+def test_a_template_that_the_patch_does_not_fit_is_named(copy: Path) -> None:
     """A new generator may have other templates: each hunk must fit them exactly, and once."""
     patch = copy / "openapi" / "templates.patch"
     text = patch.read_text(encoding="utf-8")
@@ -114,7 +114,7 @@ def test_a_template_that_changed_below_our_patch_is_named(copy: Path) -> None:
     assert tree(copy) == tree(ROOT)
 
 
-def test_a_hunk_of_our_patch_that_fits_twice_is_named(copy: Path) -> None:
+def test_a_hunk_of_the_patch_that_fits_twice_is_named(copy: Path) -> None:
     patch = copy / "openapi" / "templates.patch"
     text = patch.read_text(encoding="utf-8")
     hunk = "+++ types.py.jinja\n@@\n-@define\n+@frozen\n"

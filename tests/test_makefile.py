@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    # These tests may be run by make themselves.
+    # make itself may have started these tests: remove its variables.
     env = {
         name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFL"))
     }
@@ -44,7 +44,7 @@ def program(path: Path, script: str) -> Path:
     return path
 
 
-def test_a_python_that_is_too_old_is_told_and_leaves_nothing(folder: Path) -> None:
+def test_a_python_that_is_too_old_is_reported_and_leaves_nothing(folder: Path) -> None:
     old = "import sys; sys.version_info = (3, 10, 13); exec(sys.argv[1])"
     python = program(folder / "python3.10", f"exec {sys.executable} -c '{old}' \"$2\"")
 
@@ -57,7 +57,7 @@ def test_a_python_that_is_too_old_is_told_and_leaves_nothing(folder: Path) -> No
 
 
 def test_an_environment_that_could_not_be_made_whole_is_removed(folder: Path) -> None:
-    """So it is on Debian without its package for venv: a Python is there, and no pip."""
+    """On Debian without python3-venv, the environment has a Python but no pip."""
     fails = f'case "$1" in -c) exec {sys.executable} "$@";; esac; mkdir -p .venv/bin; exit 1'
     python = program(folder / "python", fails)
 

@@ -1,4 +1,4 @@
-"""What examples/observability has fits together, and asks for metrics that the server has."""
+"""The files in examples/observability are consistent, and query metrics that exist."""
 
 import json
 import re
@@ -73,7 +73,7 @@ def test_panels_have_names_places_and_questions_of_their_own() -> None:
 
 @pytest.fixture(scope="module")
 def metrics() -> dict[str, set[str]]:
-    """The metrics of a server that has had all kinds of work, with the labels of each."""
+    """Return the metrics of a server after all kinds of work, with the labels of each."""
     jobs = Queue("q")
     with LocalServer() as server, Client(server.url) as relay:
         relay.enqueue_batch([jobs.job(id, 1) for id in "abc"])

@@ -1,4 +1,4 @@
-"""The fixtures, as a user's own pytest run sees them."""
+"""The fixtures in the pytest run of a user."""
 
 import os
 import re
@@ -61,14 +61,14 @@ class TestOtherClock:
     def relay_clock(self):
         return Clock(datetime(1999, 12, 31, tzinfo=UTC), skip=False)
 
-    def test_a_clock_of_ones_own(self, relay):
+    def test_another_clock(self, relay):
         relay.enqueue(JOB)
         assert relay.get("numbers", "1").run_at == datetime(1999, 12, 31, tzinfo=UTC)
 """
 
 
 def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run a user's tests with these plugins alone: ours, and that of anyio."""
+    """Run the tests of a user with only two plugins: those of relay_sdk and anyio."""
     environ = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     environ.pop("PYTEST_ADDOPTS", None)
     plugins = ["-p", "relay_sdk", "-p", "anyio.pytest_plugin", "-p", "no:cacheprovider"]
@@ -98,7 +98,7 @@ def test_the_fixtures_are_what_they_say(tmp_path: Path) -> None:
     assert "8 passed" in done.stdout  # the async one on asyncio and on trio
 
 
-def test_the_fixtures_tell_what_they_are(tmp_path: Path) -> None:
+def test_the_fixtures_are_described(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, "--fixtures")
     for name in ("relay", "relay_async", "relay_clock", "relay_server"):
         assert re.search(rf"^{name} -- .*\n    \w+ ", done.stdout, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""A release has a section in the changelog, and its version stands in one place."""
+"""A release has a section in the changelog, and its version is in one place."""
 
 import re
 from importlib.metadata import version as installed
@@ -15,7 +15,7 @@ def test_a_version_with_a_section_and_a_clean_tree_is_released() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "changelog", "changes", "tags", "said"),
+    ("number", "changelog", "changes", "tags", "message"),
     [
         ("1.3.0", NOTES, "", "", "has no section"),
         ("1.2.0", NOTES.replace("### Added\n\n- A thing.\n", ""), "", "", "has no section"),
@@ -24,15 +24,15 @@ def test_a_version_with_a_section_and_a_clean_tree_is_released() -> None:
         ("1.2.0", NOTES, "", "v1.1.0\nv1.2.0\n", "v1.2.0 exists"),
     ],
 )
-def test_others_are_refused_with_what_to_do(
-    number: str, changelog: str, changes: str, tags: str, said: str
+def test_others_are_refused_with_advice(
+    number: str, changelog: str, changes: str, tags: str, message: str
 ) -> None:
     (problem,) = release.problems(number, changelog, changes, tags)
 
-    assert said in problem
+    assert message in problem
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_in_one_place() -> None:
     number = release.version()
     written = [
         path.relative_to(release.ROOT).as_posix()

@@ -1,7 +1,7 @@
-"""What users write is typed as promised: mypy and basedpyright agree with tests/typing.
+"""The code of users is typed as promised: mypy and basedpyright agree with tests/typing.
 
-Each module there is checked as it stands. A line that must be refused says so to each checker by
-an ignore comment of its own; a comment that has nothing to ignore is an error.
+Each module there is checked unchanged. A line that must be rejected has an ignore comment for each
+checker; a comment without an error is itself an error.
 """
 
 import json
@@ -27,11 +27,11 @@ NUMBERS.job("1", 1)  # pyright: ignore[reportArgumentType]
 """
 
 Error = tuple[Path, int, str]
-"""Where an error is, and its code."""
+"""The position of an error, and its code."""
 
 
 def check(tool: str, *arguments: str) -> str:
-    """Run a checker with this project's configuration."""
+    """Run a checker with the configuration of this project."""
     done = subprocess.run(
         [str(Path(sys.executable).with_name(tool)), *arguments],
         cwd=ROOT,
@@ -76,12 +76,12 @@ def basedpyright(*paths: Path) -> Iterator[Error]:
 def test_types_are_as_promised(
     checker: Callable[..., Iterator[Error]], refused: set[tuple[int, str]], tmp_path: Path
 ) -> None:
-    """A program without the right comments, checked along, shows that this can fail."""
+    """A program with wrong comments is checked too, to show that the test can fail."""
     wrong = tmp_path / "wrong.py"
     wrong.write_text(WRONG, encoding="utf-8")
 
     errors = set(checker(FOLDER, wrong))
 
-    # By its name, because mypy's cache remembers where a file of the same text was before.
+    # Compare names, because the cache of mypy may have the old path of a file with the same text.
     assert {(line, code) for path, line, code in errors if path.name == wrong.name} == refused
     assert {error for error in errors if FOLDER in error[0].parents} == set()

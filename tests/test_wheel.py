@@ -143,7 +143,7 @@ def test_the_wheel_holds_the_packages_and_the_plugin_and_nothing_else(wheel: Pat
     }
     assert {
         "relay_sdk/py.typed",
-        "relay_sdk/local/schema.sql",
+        "relay_sdk/local/sqlite/schema.sql",
         "relay_api/py.typed",
         "relay_api/relay.json",
         f"{info}/licenses/LICENSE",
@@ -179,7 +179,7 @@ def test_a_program_runs_with_it(python: Path, program: Path) -> None:
 
 
 def test_a_program_is_type_checked_with_it(python: Path, program: Path) -> None:
-    """Without py.typed in either package, the whole of it would be `Any`."""
+    """Without py.typed, everything in the package would be `Any`."""
     wrong = program.with_name("wrong.py")
     wrong.write_text(PROGRAM + WRONG, encoding="utf-8")
 
@@ -201,7 +201,7 @@ def test_a_program_is_type_checked_with_it(python: Path, program: Path) -> None:
 
 
 def test_the_tests_run_from_the_source_distribution(sdist: Path) -> None:
-    """All folders with tests and what they use are in it; those that read files around them run."""
+    """It includes all tests and the files that they use. Run those that read other files."""
     for folder in ("tests", "docs", "examples", "openapi", "generated"):
         here = [path.relative_to(ROOT) for path in (ROOT / folder).rglob("*.[jmpty]*")]
         made = [path for path in here if any(part[0] in "._" for part in path.parts[:-1])]
@@ -217,7 +217,7 @@ def test_the_tests_run_from_the_source_distribution(sdist: Path) -> None:
 
 @pytest.mark.parametrize("package", ["relay_sdk", "relay_api"])
 def test_no_public_type_is_unknown(python: Path, package: str) -> None:
-    # basedpyright verifies the types of what the first python on the path imports.
+    # basedpyright verifies the package that the first Python on the path imports.
     path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     done = run(
         tool("basedpyright"),

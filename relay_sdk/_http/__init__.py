@@ -1,1 +1,1 @@
-"""One HTTP exchange at a time: connections, pools, deadlines and errors. Knows nothing of jobs."""
+"""An HTTP client: connections, pools, deadlines and errors. It knows nothing of jobs."""

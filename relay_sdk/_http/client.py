@@ -1,15 +1,8 @@
 """Sending requests: over connections of the SDK's sockets, or through the user's own client."""
 
-import sys
 import threading
-from collections.abc import AsyncGenerator, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
-from weakref import WeakKeyDictionary
-
-import anyio
-from anyio.lowlevel import RunVar
-from attrs import frozen
+from typing import TYPE_CHECKING
 
 from relay_sdk._base.flow import Request, Response
 from relay_sdk._base.fork import process_id
@@ -22,23 +15,12 @@ from relay_sdk._http.httpx_adapter import (
     HttpClient,
     HttpxTransport,
 )
+from relay_sdk._http.loop_state import AsyncConnection, LoopState, asyncio_loop, loop_states
 from relay_sdk._http.pool import Pool
 from relay_sdk._http.sockets import Connection
 
 if TYPE_CHECKING:  # it is loaded where it runs
     import asyncio
-
-
-class AsyncConnection(Protocol):
-    """A connection for tasks. An exchange that ends early, for any reason, closes it."""
-
-    async def exchange(self, request: Request, deadline: Deadline) -> Response:
-        """Send a request and wait for the reply."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close the connection, also while another task uses it."""
-        ...
 
 
 class BaseHttp:
@@ -150,21 +132,18 @@ class AsyncHttp(BaseHttp):
     def _last_pool(self) -> Pool[AsyncConnection] | None:
         """Return the pool that was used last, if it is the one of this event loop."""
         last = self._last
-        if last and last[0] is _asyncio_loop() and last[1].pid == process_id():
+        if last and last[0] is asyncio_loop() and last[1].pid == process_id():
             return last[1].pool
         return None
 
-    async def _state(self) -> "LoopState":
+    async def _state(self) -> LoopState:
         """Return the connections of this process in this event loop."""
-        states = _states.get(None)
-        if states is None:
-            _states.set(states := WeakKeyDictionary())
+        states = loop_states()
         state = states.get(self)
         if state is None or state.pid != process_id():
-            pool = Pool(partial(_connection_class(), self._address))
-            states[self] = state = LoopState(process_id(), pool, _close_at_exit(pool))
+            state = states[self] = LoopState.create(self._address)
             await anext(state.closer)
-        loop = _asyncio_loop()
+        loop = asyncio_loop()
         self._last = (loop, state) if loop else None
         return state
 
@@ -172,54 +151,5 @@ class AsyncHttp(BaseHttp):
         """Close this event loop's connections, but not the user's own client; refuse requests."""
         self._closed = True
         self._last = None
-        states = _states.get(None)
-        if states is not None and self in states:
-            await states.pop(self).closer.aclose()
-
-
-@frozen
-class LoopState:
-    """The connections of one process in one event loop, and the generator that closes them."""
-
-    pid: int
-    pool: Pool[AsyncConnection]
-    closer: AsyncGenerator[None]
-
-
-_states: RunVar[WeakKeyDictionary[AsyncHttp, LoopState]] = RunVar("relay_sdk")
-
-
-async def _close_at_exit(pool: Pool[AsyncConnection]) -> AsyncGenerator[None]:
-    """Close the connections when this generator is closed.
-
-    An event loop closes its asynchronous generators when it ends, so that a client that is not
-    closed leaves no connection open.
-    """
-    pid = process_id()
-    try:
-        yield
-    finally:
-        if pid == process_id():
-            with anyio.CancelScope(shield=True):
-                for connection in pool.all():
-                    await connection.aclose()
-
-
-def _connection_class() -> Callable[[Address], AsyncConnection]:
-    """Return the class of this event loop's connections, which is imported only where it runs."""
-    if _asyncio_loop():
-        from relay_sdk._http.asyncio_sockets import AsyncioConnection
-
-        return AsyncioConnection
-    from relay_sdk._http.trio_sockets import TrioConnection
-
-    return TrioConnection
-
-
-def _asyncio_loop() -> "asyncio.AbstractEventLoop | None":
-    """Return the running event loop of asyncio, or `None` on trio."""
-    asyncio = sys.modules.get("asyncio")  # it is slow to import, and not needed on trio
-    try:
-        return asyncio.get_running_loop() if asyncio and asyncio.current_task() else None
-    except RuntimeError:
-        return None
+        if state := loop_states().pop(self, None):
+            await state.closer.aclose()

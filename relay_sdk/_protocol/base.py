@@ -1,7 +1,7 @@
 """The interface of an API version, and what the versions share."""
 
 from collections.abc import Callable, Sequence
-from typing import Never, Protocol, TypeVar
+from typing import Never, Protocol
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -17,8 +17,6 @@ from relay_sdk.exceptions import (
     JobNotFoundError,
     UnexpectedStatusError,
 )
-
-R = TypeVar("R")
 
 
 class Api(Protocol):

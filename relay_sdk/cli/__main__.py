@@ -1,4 +1,4 @@
-"""The command line as a module: `python -m relay_sdk.cli`."""
+"""Entry point of `python -m relay_sdk.cli`."""
 
 from relay_sdk.cli import main
 

@@ -1,4 +1,4 @@
-"""The commands, their names and their examples."""
+"""The typer application: every command with its name and examples."""
 
 import platform
 from collections.abc import Callable
@@ -10,9 +10,9 @@ import typer
 from relay_sdk.cli.demo import demo
 from relay_sdk.cli.doctor import doctor
 from relay_sdk.cli.enqueue import enqueue
+from relay_sdk.cli.errors import with_exit_status
 from relay_sdk.cli.jobs import exists, get, next_jobs, remove
 from relay_sdk.cli.move import move
-from relay_sdk.cli.outcome import reported
 from relay_sdk.cli.queues import purge, queues
 from relay_sdk.cli.schema import check, schema
 from relay_sdk.cli.serve import Serve, serve
@@ -23,9 +23,9 @@ NAME = "relay-sdk"
 STATUSES = """\b
 Exit status:
   0    done, or yes
-  1    no: no such job, none ready, refused, something is wrong
-  2    a mistake in the command or its input
-  3    the server cannot be reached, or is busy: try again
+  1    no: no such job, none ready, refused, or a problem was found
+  2    usage error: wrong arguments or input
+  3    the server cannot be reached or is busy: try again
   130  interrupted"""
 
 app: typer.Typer = typer.Typer(
@@ -43,18 +43,20 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(help="Talk to Relay, the HTTP job server, at --url or $RELAY_URL.", epilog=STATUSES)
+@app.callback(help="Work with Relay, the HTTP job server, at --url or $RELAY_URL.", epilog=STATUSES)
 def _main(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
     ] = False,
 ) -> None: ...
 
 
 def _add(name: str, command: Callable[..., None], *examples: str, **settings: Any) -> None:
     lines = ["\b", "Examples:", *(f"  relay-sdk {name} {example}" for example in examples)]
-    app.command(name, epilog="\n".join(lines), **settings)(reported(command))
+    app.command(name, epilog="\n".join(lines), **settings)(with_exit_status(command))
 
 
 _add("demo", demo, "")

@@ -1,14 +1,14 @@
-"""The command that finds out why the server cannot be used."""
+"""The `doctor` command: find out why a server cannot be used."""
 
 from typing import Annotated
 
 import attrs
 import typer
 
-from relay_sdk.cli.options import Json, Token, Url, check_option
-from relay_sdk.cli.outcome import NO, mistakes
-from relay_sdk.cli.output import show_json, show_table
-from relay_sdk.cli.probe import Report, clocks, examine
+from relay_sdk.cli.errors import FAILURE, usage_errors
+from relay_sdk.cli.options import Json, Token, Url, check_token_option
+from relay_sdk.cli.output import print_json, print_table
+from relay_sdk.cli.probe import Report, describe_clock, probe_server
 from relay_sdk.exceptions import printable
 
 
@@ -16,23 +16,23 @@ def doctor(
     url: Url = None,
     token: Token = None,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, help="Wait for an answer.")
+        float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for each reply.")
     ] = 5.0,
     json: Json = False,
 ) -> None:
-    """Find out whether the server can be used, and if not, why.
+    """Check whether the server can be used, and if not, why.
 
-    No job is taken or changed. Status 0 when all is well, 1 when something is wrong.
+    No job is claimed or changed. Exit status 0 without problems, 1 with problems.
     """
-    check_option(token)
-    with mistakes("--url: "):
-        report = examine(url, token or None, timeout)
+    check_token_option(token)
+    with usage_errors("--url: "):
+        report = probe_server(url, token or None, timeout)
     if json:
-        show_json({**attrs.asdict(report), "ok": not report.problems})
+        print_json({**attrs.asdict(report), "ok": not report.problems})
     else:
-        show_table(_rows(report))
+        print_table(_rows(report))
     if report.problems:
-        raise typer.Exit(NO)
+        raise typer.Exit(FAILURE)
 
 
 def _rows(report: Report) -> list[tuple[str, str]]:
@@ -42,7 +42,7 @@ def _rows(report: Report) -> list[tuple[str, str]]:
     if report.latency is not None:
         rows.append(("latency", f"{report.latency * 1000:.1f} ms"))
     if report.clock_difference is not None:
-        rows.append(("clock", clocks(report)))
+        rows.append(("clock", describe_clock(report)))
     if report.api:
         rows.append(("API", ", ".join(report.api)))
     if report.database is not None:

@@ -1,4 +1,4 @@
-"""The commands that look at jobs, take them and delete them."""
+"""The commands for single jobs: `next`, `get`, `exists` and `remove`."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -8,23 +8,23 @@ import msgspec
 import typer
 from msgspec import Raw
 
-from relay_sdk.cli.options import JobId, Json, QueueName, Token, Url, Verbose, connect, verbatim
-from relay_sdk.cli.outcome import NO, Mistake, mistakes
+from relay_sdk.cli.errors import FAILURE, UsageError, usage_errors
+from relay_sdk.cli.options import JobId, Json, QueueName, Token, Url, Verbose, connect, raw_queue
 from relay_sdk.cli.output import (
     UnwritableError,
     fields,
     json_text,
-    say,
-    show,
-    show_json,
-    show_table,
+    print_json,
+    print_message,
+    print_table,
+    print_text,
     start_log,
 )
 from relay_sdk.exceptions import JobLostError, RelayError
 from relay_sdk.helper import JobHelper
 
-AT_A_TIME = 1000
-"""Jobs of a request: a reply that is larger may come too late, and its jobs stay claimed."""
+MAX_CLAIM = 1000
+"""Jobs in one request. A larger reply may time out, and its jobs would stay claimed."""
 
 _Helper: TypeAlias = JobHelper[Raw, Raw]
 
@@ -34,76 +34,79 @@ def next_jobs(
     url: Url = None,
     token: Token = None,
     number: Annotated[
-        int, typer.Option("-n", "--number", metavar="N", min=1, help="Take up to N jobs.")
+        int, typer.Option("-n", "--number", metavar="N", min=1, help="Claim up to N jobs.")
     ] = 1,
     wait: Annotated[
-        float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait until there is a job.")
+        float,
+        typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for a first job."),
     ] = 0,
     complete: Annotated[
-        bool, typer.Option("--complete", help="Complete each job once it is printed.")
+        bool, typer.Option("--complete", help="Complete each job after it is printed.")
     ] = False,
     release: Annotated[
-        bool, typer.Option("--release", help="Put the jobs back once all are printed.")
+        bool, typer.Option("--release", help="Release all jobs after they are printed.")
     ] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Take jobs and print them, one line of JSON each.
+    """Claim jobs and print each as a line of JSON.
 
-    They are claimed: no other worker gets them until their timeout has passed. With --complete
-    they are gone; with --release they are back in their queue. Those that were not printed, after
-    Ctrl-C for example, are put back.
+    No other worker gets a claimed job before its timeout has passed. --complete deletes the jobs
+    from the server; --release returns them to their queue. Jobs that could not be printed, after
+    Ctrl-C for example, are released.
     """
     start_log(verbose)
     if complete and release:
-        raise Mistake("--complete and --release exclude each other")
-    taken = 0
-    unseen = deque[_Helper]()
-    seen = deque[_Helper]()
+        raise UsageError("--complete and --release exclude each other")
+    claimed = 0
+    unprinted = deque[_Helper]()
+    printed = deque[_Helper]()
     with connect(url, token) as relay:
         try:
-            while taken < number:
-                with mistakes():
-                    most = min(number - taken, AT_A_TIME)
-                    unseen += relay.next(verbatim(queue), most, timeout=0 if taken else wait)
-                got = len(unseen)
-                taken += got
-                _show(unseen, complete, seen if release else None)
-                if got < most:
+            while claimed < number:
+                with usage_errors():
+                    limit = min(number - claimed, MAX_CLAIM)
+                    unprinted += relay.next(raw_queue(queue), limit, timeout=0 if claimed else wait)
+                got = len(unprinted)
+                claimed += got
+                _print_jobs(unprinted, complete, printed if release else None)
+                if got < limit:
                     break
         finally:
-            _put_back(unseen + seen)
-    if not taken:
-        say(f"no job is ready in queue {queue!r}")
-        raise typer.Exit(NO)
+            _release(unprinted + printed)
+    if not claimed:
+        print_message(f"no job is ready in queue {queue!r}")
+        raise typer.Exit(FAILURE)
     if not (complete or release):
-        say(f"{taken:,} claimed; the server queues them again after their timeout")
+        print_message(f"claimed {claimed:,}; the server queues each again after its timeout")
 
 
-def _show(unseen: deque[_Helper], complete: bool, seen: deque[_Helper] | None) -> None:
-    """Print jobs, and take each from those that nobody has seen."""
-    while unseen:
-        helper = unseen.popleft()
+def _print_jobs(unprinted: deque[_Helper], complete: bool, printed: deque[_Helper] | None) -> None:
+    """Print jobs. Move each from `unprinted` to `printed`."""
+    while unprinted:
+        helper = unprinted.popleft()
         try:
-            show_json(fields(helper.raw))
+            print_json(fields(helper.raw))
         except (OSError, UnwritableError):
-            unseen.appendleft(helper)
+            unprinted.appendleft(helper)
             raise
         if complete:
             helper.complete()
-        if seen is not None:
-            seen.append(helper)
+        if printed is not None:
+            printed.append(helper)
 
 
-def _put_back(helpers: Iterable[_Helper]) -> None:
-    """Put jobs back into their queue."""
+def _release(helpers: Iterable[_Helper]) -> None:
+    """Release jobs: the server queues them again."""
     for helper in helpers:
         try:
             helper.release()
         except JobLostError:
             continue  # its timeout has passed
         except RelayError as error:
-            # The next ones would wait as long, in vain.
-            say(f"{error}. The jobs that were to be put back come again after their timeout")
+            # The server would fail for the other jobs too, each after all retries.
+            print_message(
+                f"{error}. The jobs not yet released are queued again after their timeout"
+            )
             return
 
 
@@ -115,15 +118,18 @@ def get(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show a job, waiting or running, and leave it where it is. Status 1 when there is none."""
+    """Show a job without claiming it.
+
+    The job may be waiting or running. Exit status 1 if it does not exist.
+    """
     start_log(verbose)
-    with connect(url, token) as relay, mistakes():
-        job = relay.get(verbatim(queue), id)
+    with connect(url, token) as relay, usage_errors():
+        job = relay.get(raw_queue(queue), id)
     if json:
-        show_json(fields(job))
+        print_json(fields(job))
         return
     text = {name: msgspec.json.encode(value) for name, value in fields(job).items()}
-    show_table([(name, json_text(value)) for name, value in text.items()])
+    print_table([(name, json_text(value)) for name, value in text.items()])
 
 
 def exists(
@@ -134,25 +140,28 @@ def exists(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Look whether a job is there, waiting or running: status 0 for yes, 1 for no."""
+    """Check whether a job exists, waiting or running.
+
+    Exit status 0 for yes, 1 for no.
+    """
     start_log(verbose)
-    with connect(url, token) as relay, mistakes():
-        there = relay.exists(queue, id)
+    with connect(url, token) as relay, usage_errors():
+        found = relay.exists(queue, id)
     if json:
-        show_json(there)
+        print_json(found)
     else:
-        show("yes" if there else "no")
-    if not there:
-        raise typer.Exit(NO)
+        print_text("yes" if found else "no")
+    if not found:
+        raise typer.Exit(FAILURE)
 
 
 def remove(
     queue: QueueName, id: JobId, url: Url = None, token: Token = None, verbose: Verbose = False
 ) -> None:
-    """Delete a job, also from under the worker that runs it.
+    """Delete a job, even while a worker runs it.
 
-    The server does not tell whether there was one.
+    The server does not report whether the job existed.
     """
     start_log(verbose)
-    with connect(url, token) as relay, mistakes():
+    with connect(url, token) as relay, usage_errors():
         relay.remove(queue, id)

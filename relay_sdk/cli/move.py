@@ -1,4 +1,4 @@
-"""All jobs of one database to another."""
+"""The `move` command: move all jobs to another database."""
 
 import sys
 from collections.abc import Callable, Generator
@@ -7,42 +7,44 @@ from typing import Annotated
 
 import typer
 
-from relay_sdk.cli.outcome import NO, Mistake
-from relay_sdk.cli.output import say
+from relay_sdk.cli.errors import FAILURE, UsageError
+from relay_sdk.cli.output import print_message
 
-Place = Annotated[str, typer.Argument(metavar="PLACE", help="sqlite:FILE or postgresql://...")]
+Database = Annotated[str, typer.Argument(metavar="PLACE", help="sqlite:FILE or postgresql://...")]
 
 
-def move(source: Place, target: Place) -> None:
-    """Move all jobs from one database to another, running ones too.
+def move(source: Database, target: Database) -> None:
+    """Move all jobs to another database.
 
-    Stop the servers of the source first; workers wait for a server meanwhile, and go on with those
-    of the target. A move that was ended goes on where it was: start it again.
+    This includes running jobs. Stop the servers of the source first. Workers keep running: they
+    retry until a server of the target is up. Run the same command again to resume an interrupted
+    move.
     """
     import sqlite3
 
-    from relay_sdk.local.moving import JobsInTheWayError, move, open_side
+    from relay_sdk.local.migration import migrate, open_migration_store
+    from relay_sdk.local.migration_store import JobConflictError
 
     if source == target:
-        raise Mistake("source and target are the same")
+        raise UsageError("source and target are the same")
     try:
         with (
-            closing(open_side(source, leaves=True)) as here,
-            closing(open_side(target)) as there,
-            _bar(here.count()) as show,
+            closing(open_migration_store(source, is_source=True)) as old,
+            closing(open_migration_store(target)) as new,
+            _progress_bar(old.count()) as advance,
         ):
-            moved = move(here, there, show)
-    except (JobsInTheWayError, sqlite3.Error) as error:
-        say(str(error))
-        raise typer.Exit(NO) from error
+            moved = migrate(old, new, advance)
+    except (JobConflictError, sqlite3.Error) as error:
+        print_message(str(error))
+        raise typer.Exit(FAILURE) from error
     except (ImportError, OSError, ValueError) as error:
-        raise Mistake(str(error)) from error
-    say(f"moved {moved:,} jobs to the {there.name}")
+        raise UsageError(str(error)) from error
+    print_message(f"moved {moved:,} jobs to the {new.name}")
 
 
 @contextmanager
-def _bar(total: int) -> Generator[Callable[[int], None]]:
-    """Give what shows that some more jobs were moved, on stderr if that is a terminal."""
+def _progress_bar(total: int) -> Generator[Callable[[int], None]]:
+    """Show a bar on stderr if that is a terminal. Yield the function that advances it."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

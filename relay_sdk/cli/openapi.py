@@ -1,4 +1,4 @@
-"""Relay's API as an OpenAPI document, with the types of an application's queues in it."""
+"""Build the OpenAPI document of Relay with the types of an application's queues."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from relay_sdk.cli.outcome import Mistake
-from relay_sdk.cli.schemas import REF, Schema, is_list, is_object
+from relay_sdk.cli.errors import UsageError
+from relay_sdk.cli.json_schema import REF, Schema, is_list, is_object
 
 Api: TypeAlias = Literal["v1", "v2"]
 QUEUES = "x-relay-queues"
-"""Where the document names the schemas of each queue, for a later comparison."""
+"""The key under which the document lists the schemas of each queue, for `relay-sdk check`."""
 QUEUE = {"$ref": "#/components/parameters/queue"}
 STATE = {"$ref": "#/components/requestBodies/State"}
 
@@ -22,7 +22,7 @@ STATE = {"$ref": "#/components/requestBodies/State"}
 def document(
     title: str, queues: Mapping[str, Mapping[str, Schema]], shared: Mapping[str, Schema], api: Api
 ) -> dict[str, Any]:
-    """Make it: the routes of a queue for each queue, and the rest for all of them."""
+    """Return the document. Each route of a queue is repeated for each of the queues."""
     relay = msgspec.json.decode(files("relay_api").joinpath("relay.json").read_bytes())
     components: dict[str, dict[str, Any]] = _without_examples(relay["components"])
     schemas: dict[str, Schema] = components["schemas"]
@@ -34,7 +34,9 @@ def document(
         typed[f"New{name}Job"] = _typed(schemas[new_job.removeprefix(REF)], queue, types)
         typed[f"{name}Job"] = _typed(schemas[job.removeprefix(REF)], queue, types)
     if clashes := typed.keys() & shared.keys() | schemas.keys() & {*typed, *shared}:
-        raise Mistake(f"{min(clashes)!r} is a name that the document needs itself: rename the type")
+        raise UsageError(
+            f"the document has another schema that is named {min(clashes)!r}: rename the type"
+        )
     schemas |= shared
     schemas |= typed
     every = {new_job: _one_of({queue: f"New{name}Job" for queue, name in names.items()})}
@@ -47,9 +49,9 @@ def document(
             paths[path] = _replaced(item, every)
             continue
         for queue, name in names.items():
-            own = _replaced(item, {job: {"$ref": f"{REF}{name}Job"}})
-            place = path.replace("{queue}", quote(queue, safe="").replace(".", "%2E"))
-            paths[place] = _of_queue(own, name, queues[queue]["state"])
+            routes = _replaced(item, {job: {"$ref": f"{REF}{name}Job"}})
+            queue_path = path.replace("{queue}", quote(queue, safe="").replace(".", "%2E"))
+            paths[queue_path] = _for_queue(routes, name, queues[queue]["state"])
     result: dict[str, Any] = relay | {
         "info": relay["info"] | {"title": title},
         "tags": [tag for tag in relay["tags"] if tag["name"] in (api, "health")],
@@ -60,7 +62,7 @@ def document(
 
 
 def _names(queues: Mapping[str, object]) -> dict[str, str]:
-    """Give each queue a name that can stand in a program: `emails-de` is `EmailsDe`."""
+    """Return an identifier for each queue: `EmailsDe` for `emails-de`."""
     names: dict[str, str] = {}
     for queue in queues:
         words = re.findall("[A-Za-z0-9]+", queue)
@@ -72,7 +74,7 @@ def _names(queues: Mapping[str, object]) -> dict[str, str]:
 
 
 def _typed(job: Schema, queue: str, types: Mapping[str, Schema]) -> Schema:
-    """Give a job's schema the types of a queue in place of any JSON."""
+    """Replace "any JSON" in the schema of a job by the types of a queue."""
     state = types["state"]
     properties = job["properties"] | {
         "queue": {"type": "string", "const": queue},
@@ -92,8 +94,8 @@ def _one_of(names: Mapping[str, str]) -> Schema:
     }
 
 
-def _of_queue(item: dict[str, Any], name: str, state: Schema) -> dict[str, Any]:
-    """Make the routes of any queue those of one."""
+def _for_queue(item: dict[str, Any], name: str, state: Schema) -> dict[str, Any]:
+    """Specialize the routes of any queue for one queue."""
     item["parameters"] = [each for each in item["parameters"] if each != QUEUE]
     for operation in item.values():
         if not is_object(operation):
@@ -106,7 +108,7 @@ def _of_queue(item: dict[str, Any], name: str, state: Schema) -> dict[str, Any]:
 
 
 def _replaced(node: object, schemas: Mapping[str, Schema]) -> Any:
-    """Copy a part of the document with other schemas in place of those it refers to."""
+    """Copy a part of the document. Replace each reference that is a key of `schemas`."""
     if is_list(node):
         return [_replaced(each, schemas) for each in node]
     if not is_object(node):
@@ -118,7 +120,7 @@ def _replaced(node: object, schemas: Mapping[str, Schema]) -> Any:
 
 
 def _without_examples(node: object) -> Any:
-    """Copy a part of Relay's description; its examples would not fit the types."""
+    """Copy a part of the document without its examples, which would not match the types."""
     if is_list(node):
         return [_without_examples(each) for each in node]
     if not is_object(node):
@@ -131,7 +133,7 @@ def _without_examples(node: object) -> Any:
 
 
 def _used(result: object, components: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Keep the components that are referred to, directly or by one that is."""
+    """Return the components that `result` refers to, directly or indirectly."""
     wanted: dict[str, dict[str, Any]] = {kind: {} for kind in components}
     todo = list(_refs(result))
     while todo:

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have, and the client they ask for."""
+"""Options and arguments that several commands share, and the client made from them."""
 
 from typing import Annotated, TypeAlias
 
@@ -6,14 +6,14 @@ import typer
 from msgspec import Raw
 
 from relay_sdk._http.address import check_token
-from relay_sdk.cli.outcome import mistakes
+from relay_sdk.cli.errors import usage_errors
 from relay_sdk.client import Client
 from relay_sdk.job import Queue
 
 Url: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--url", metavar="URL", envvar="RELAY_URL", show_envvar=True, help="Where the server is."
+        "--url", metavar="URL", envvar="RELAY_URL", show_envvar=True, help="The URL of the server."
     ),
 ]
 Token: TypeAlias = Annotated[
@@ -23,11 +23,11 @@ Token: TypeAlias = Annotated[
         metavar="TOKEN",
         envvar="RELAY_TOKEN",
         show_envvar=True,
-        help="For a server that wants one. Other programs see it here: better use $RELAY_TOKEN.",
+        help="The token of the server. Other users can see it here: prefer $RELAY_TOKEN.",
     ),
 ]
 Verbose: TypeAlias = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Log to stderr what is done, not only trouble.")
+    bool, typer.Option("--verbose", "-v", help="Log more than warnings to stderr.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 QueueName: TypeAlias = Annotated[
@@ -39,20 +39,20 @@ JobId: TypeAlias = Annotated[
 
 
 def connect(url: str | None, token: str | None) -> Client:
-    """Make a client."""
-    check_option(token)
-    with mistakes("--url: "):
+    """Return a client of the server."""
+    check_token_option(token)
+    with usage_errors("--url: "):
         return Client(url, token=token or None)
 
 
-def check_option(token: str | None) -> None:
-    """Refuse a token that cannot be sent."""
+def check_token_option(token: str | None) -> None:
+    """Raise `UsageError` if the token cannot be sent in a header."""
     if token:
-        with mistakes():
+        with usage_errors():
             check_token("--token", token)
 
 
-def verbatim(name: str) -> Queue[Raw, Raw]:
-    """Make a queue whose payloads and states are JSON text, left as it is."""
-    with mistakes():
+def raw_queue(name: str) -> Queue[Raw, Raw]:
+    """Return a queue whose payloads and states are JSON text that is passed on unchanged."""
+    with usage_errors():
         return Queue(name, payload=Raw, state=Raw)

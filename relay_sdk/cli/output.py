@@ -1,4 +1,4 @@
-"""Data goes to stdout, words to people go to stderr; neither can steer a terminal."""
+"""Print results to stdout and messages to stderr, without control characters for the terminal."""
 
 import logging
 import os
@@ -18,44 +18,44 @@ from relay_sdk.job import Job, RawJob
 LOGIN = re.compile(r"://\S*@")
 
 
-def without_login(text: str) -> str:
-    """Hide the name and password of each URL in a text."""
+def hide_credentials(text: str) -> str:
+    """Replace the credentials in each URL of a text."""
     return LOGIN.sub("://***@", text)
 
 
 class UnwritableError(Exception):
-    """A result cannot be written, to a full disk for example."""
+    """The output cannot be written, because the disk is full for example."""
 
 
-def say(text: str) -> None:
-    """Tell a person something, in one line."""
-    tell([f"relay-sdk: {text}"])
+def print_message(text: str) -> None:
+    """Print one line to stderr, after the name of the program."""
+    print_stderr([f"relay-sdk: {text}"])
 
 
-def tell(lines: Iterable[str]) -> None:
-    """Write lines to a person, above the progress bar if there is one: it watches `sys.stderr`."""
-    text = "".join(f"{printable(without_login(line))}\n" for line in lines)
-    # A person who cannot be told anything is no reason to stop.
-    if sys.stderr is None:  # it was closed when Python started
+def print_stderr(lines: Iterable[str]) -> None:
+    """Print lines to stderr. A progress bar stays below them, since rich replaces `sys.stderr`."""
+    text = "".join(f"{printable(hide_credentials(line))}\n" for line in lines)
+    # A command does not fail because its messages cannot be written.
+    if sys.stderr is None:  # stderr was closed when Python started
         return
     with suppress(OSError):
         sys.stderr.write(text)
         sys.stderr.flush()
 
 
-def show(text: str) -> None:
-    """Print a result for a person to read, in one line."""
+def print_text(text: str) -> None:
+    """Print one line of a result for people."""
     _print(printable(text))
 
 
-def show_json(value: object) -> None:
+def print_json(value: object) -> None:
     """Print one line of JSON."""
-    # Stored JSON text may have line breaks of its own.
+    # JSON text from the server may contain line breaks: encode it as one line.
     _print(json_text(msgspec.json.encode(value), indent=-1))
 
 
 def json_text(text: bytes, indent: int = 2) -> str:
-    """Lay JSON out anew, with JSON's own escapes for what is not printable."""
+    """Reformat JSON. Characters that are not printable become JSON escapes."""
     lines = msgspec.json.format(text, indent=indent).decode().split("\n")
     return "\n".join("".join(map(_json_character, line)) for line in lines)
 
@@ -67,8 +67,8 @@ def _json_character(character: str) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def show_table(rows: Sequence[tuple[str, str]]) -> None:
-    """Print names and values for a person to read; plain lines where that is no terminal.
+def print_table(rows: Sequence[tuple[str, str]]) -> None:
+    """Print names and values for people: a table on a terminal, plain lines elsewhere.
 
     A value may have several lines.
     """
@@ -84,35 +84,35 @@ def show_table(rows: Sequence[tuple[str, str]]) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in rows:
         table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
-    with writing():
+    with catch_write_errors():
         Console().print(table)
 
 
 def _print(text: str) -> None:
-    with writing():
+    with catch_write_errors():
         typer.echo(text)
 
 
 @contextmanager
-def writing() -> Generator[None]:
+def catch_write_errors() -> Generator[None]:
     """Raise `UnwritableError` when stdout cannot be written."""
     try:
         yield
     except OSError as error:
         if error.errno == EPIPE:
-            raise  # whoever read has had enough: typer ends quietly
-        # What is left in the buffer would be tried again at the end, and complained of.
+            raise  # the reader of the pipe has closed it: typer exits quietly
+        # Python would write the rest of the buffer at exit, and report the same error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise UnwritableError(f"cannot write the output: {error.strerror}") from error
 
 
 def fields(job: Job[Any, Any] | RawJob) -> dict[str, Any]:
-    """Give a job's fields by their names in the protocol."""
+    """Return the fields of a job by their names in the protocol."""
     return {name: getattr(job, name) for name in RawJob.__struct_fields__}
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
-    """Write to what is stderr now: a progress bar stands in for it while it is shown."""
+    """Write to the current `sys.stderr`, which rich replaces while it shows a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -120,18 +120,18 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
 
 class _Lines(logging.Formatter):
-    """A message is one line; only a traceback has more."""
+    """Format a message as one line. Only a traceback has more."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 the name is given
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 overrides a method of logging
         return printable(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
-        lines = without_login(super().format(record)).split("\n")
+        lines = hide_credentials(super().format(record)).split("\n")
         return "\n".join(map(printable, lines))
 
 
 def start_log(verbose: bool) -> None:
-    """Log to stderr, unless the program's own logging is set up already."""
+    """Log to stderr, unless logging is configured already."""
     handler = _Stderr()
     handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     level = logging.INFO if verbose else logging.WARNING

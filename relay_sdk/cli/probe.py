@@ -1,4 +1,4 @@
-"""What a server says to harmless questions, and what that means."""
+"""Probe a server with read-only requests and collect the problems."""
 
 import time
 from datetime import UTC, datetime
@@ -11,19 +11,19 @@ from relay_sdk._base.flow import Request, Response
 from relay_sdk._http.address import Address
 from relay_sdk._http.client import Http
 from relay_sdk._http.errors import HttpError
-from relay_sdk.cli.output import without_login
-from relay_sdk.cli.trouble import why_no_login, why_not_relay
+from relay_sdk.cli.diagnosis import explain_unauthorized, explain_unexpected_reply
+from relay_sdk.cli.output import hide_credentials
 
 PINGS = 5
-CLOSE = 1.0
-"""Seconds by which two clocks may differ for certain."""
-STALE = 2.0
-"""Seconds that the time in a reply lacks at most: it is in whole seconds, and servers keep it."""
+MAX_CLOCK_DIFFERENCE = 1.0
+"""Seconds. A certain difference above this is reported as a problem."""
+MAX_DATE_AGE = 2.0
+"""Seconds. A Date header has whole seconds, and servers may reuse its text for another second."""
 
 
 @define
 class Report:
-    """What was found out. `problems` are what is wrong, and what to do about it."""
+    """The result of a probe. Each of the `problems` includes how to fix it."""
 
     url: str
     proxy: str | None = None
@@ -35,21 +35,21 @@ class Report:
     problems: list[str] = field(factory=list[str])
 
 
-def examine(url: str | None, token: str | None, timeout: float) -> Report:
-    """Ask a server how it is. Nothing is changed there, and no job is taken."""
+def probe_server(url: str | None, token: str | None, timeout: float) -> Report:
+    """Probe a server. No request changes anything there, or claims a job."""
     address = Address(url, timeout, None, token)
     http = Http(address, None)
     proxy = address.proxy
     report = Report(
-        without_login(address.url), f"{proxy.host} port {proxy.port}" if proxy else None
+        hide_credentials(address.url), f"{proxy.host} port {proxy.port}" if proxy else None
     )
     try:
         if _is_alive(http, report):
             _find_versions(http, report, has_token=address.has_token)
             if report.api:
-                _look_up(http, report)
+                _check_database(http, report)
     except HttpError as error:
-        report.problems.append(without_login(str(error)))
+        report.problems.append(hide_credentials(str(error)))
     finally:
         http.close()
     return report
@@ -62,72 +62,72 @@ def _is_alive(http: Http, report: Report) -> bool:
         reply = http.send(Request("GET", "/health"))
         times.append(time.perf_counter() - start)
         if reply.status != 200 or reply.content:
-            report.problems.append(why_not_relay(reply, report.url))
+            report.problems.append(explain_unexpected_reply(reply, report.url))
             return False
         compare_clocks(report, reply, now, times[-1])
     report.latency = median(times)
-    if certain_difference(report) > CLOSE:
+    if certain_difference(report) > MAX_CLOCK_DIFFERENCE:
         report.problems.append(
-            f"the server's clock is {clocks(report)}: jobs with a run_at will be early or late by "
-            "that; let both keep time by NTP"
+            f"the server's clock is {describe_clock(report)}: jobs with a run_at start early or "
+            "late by that much. Synchronize both clocks with NTP"
         )
     return True
 
 
 def compare_clocks(report: Report, reply: Response, sent: datetime, took: float) -> None:
-    """Find by how many seconds the server's clock is ahead: the middle of what can be, and more."""
+    """Store by how many seconds the server's clock is ahead, with the margin of error."""
     try:
         ahead = parsedate_to_datetime(reply.headers.get("date", "")) - sent
-    except (ValueError, TypeError):  # no date, or one without a time zone
+    except (ValueError, TypeError):  # no Date header, or one without a time zone
         return
-    report.clock_difference = ahead.total_seconds() + (STALE - took) / 2
-    report.clock_margin = (STALE + took) / 2
+    report.clock_difference = ahead.total_seconds() + (MAX_DATE_AGE - took) / 2
+    report.clock_margin = (MAX_DATE_AGE + took) / 2
 
 
 def certain_difference(report: Report) -> float:
-    """Give the seconds by which the clocks differ at least."""
+    """Return the seconds by which the clocks differ at least."""
     return abs(report.clock_difference or 0.0) - (report.clock_margin or 0.0)
 
 
-def clocks(report: Report) -> str:
-    """Say how the server's clock is to this machine's."""
+def describe_clock(report: Report) -> str:
+    """Describe the server's clock relative to that of this machine."""
     difference, margin = report.clock_difference or 0.0, report.clock_margin or 0.0
     if abs(difference) <= margin:
-        return f"the same as this machine's, give or take {margin:.1f} s"
+        return f"the same as this machine's (+/- {margin:.1f} s)"
     order = "ahead of" if difference > 0 else "behind"
-    return f"{abs(difference):.1f} s {order} this machine's, give or take {margin:.1f} s"
+    return f"{abs(difference):.1f} s {order} this machine's (+/- {margin:.1f} s)"
 
 
 def _find_versions(http: Http, report: Report, *, has_token: bool) -> None:
-    strange = list[Response]()
+    unexpected = list[Response]()
     for version in ("v1", "v2"):
-        # No server gives jobs to this: it is refused, or nobody's wish for none.
+        # A request for no jobs claims none: a server refuses it, or replies that there are none.
         reply = http.send(Request("GET", f"/{version}/queues/relay_sdk/jobs?num_jobs=0"))
         if reply.status == 401:
-            report.problems.append(why_no_login(reply, report.url, has_token=has_token))
+            report.problems.append(explain_unauthorized(reply, report.url, has_token=has_token))
             return
         refused = reply.status == 400 and reply.text.startswith("Failed to deserialize query")
         if refused or reply.status == 204 or reply.text.startswith("Backend error:"):
             report.api.append(version)
         elif reply.status != 404 or reply.content:
-            strange.append(reply)
+            unexpected.append(reply)
     if not report.api:
-        report.problems.extend(why_not_relay(reply, report.url) for reply in strange)
-        if not strange:
+        report.problems.extend(explain_unexpected_reply(reply, report.url) for reply in unexpected)
+        if not unexpected:
             report.problems.append(
-                "it answers /health, but speaks neither API v1 nor v2: it is not Relay, or the "
-                "URL has a path that leads elsewhere"
+                "it answers /health, but has neither API v1 nor v2: it is not Relay, or the path "
+                "of the URL is wrong"
             )
 
 
-def _look_up(http: Http, report: Report) -> None:
-    """Look for a job that is not there: the only question that the database has to answer."""
+def _check_database(http: Http, report: Report) -> None:
+    """Look up a job that does not exist: the only read-only request that needs the database."""
     reply = http.send(Request("GET", f"/{report.api[-1]}/queues/relay_sdk/jobs/doctor"))
     report.database = reply.status in (200, 404)
     if reply.text.startswith("Backend error:"):
         report.problems.append(
-            f"the server runs, but its database does not answer: {reply.text}. Look whether "
-            "PostgreSQL is up, and reached by the server's DATABASE_URL"
+            f"the server runs, but its database does not answer: {reply.text}. Check that "
+            "PostgreSQL is up and that the DATABASE_URL of the server is right"
         )
     elif not report.database:
-        report.problems.append(why_not_relay(reply, report.url))
+        report.problems.append(explain_unexpected_reply(reply, report.url))

@@ -1,4 +1,4 @@
-"""The commands that show all queues, and that empty one."""
+"""The `queues` and `purge` commands, for a bundled server."""
 
 import sys
 import time
@@ -8,32 +8,33 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from relay_sdk.cli.local import LocalApi, local_api
+from relay_sdk.cli.errors import FAILURE, UsageError
+from relay_sdk.cli.local_api import LocalApi, local_api
 from relay_sdk.cli.options import Json, QueueName, Token, Url
-from relay_sdk.cli.outcome import NO, Mistake
-from relay_sdk.cli.output import say, show, show_json, tell
+from relay_sdk.cli.output import print_json, print_message, print_stderr, print_text
 from relay_sdk.exceptions import RelayError, printable
 
-if TYPE_CHECKING:  # with them comes the whole server, for which no other command is to wait
+if TYPE_CHECKING:  # importing them loads the whole server, which would slow down the other commands
     from relay_sdk.local.dashboard.shapes import QueueLine, Queues
 
-HEAD = ("queue", "ready", "scheduled", "running", "oldest wait", "done/min", "retried/min")
-LONGEST = 60
-"""Characters of a queue's name that a table shows."""
+HEADER = ("queue", "ready", "scheduled", "running", "oldest wait", "done/min", "retried/min")
+MAX_NAME = 60
+"""Characters of the name of a queue that a table shows."""
 
 
 def queues(
     url: Url = None,
     token: Token = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Show them until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Update until Ctrl-C.")] = False,
     interval: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, help="How often --watch looks.")
+        float, typer.Option(metavar="SECONDS", min=0.1, help="Time between two updates of --watch.")
     ] = 2.0,
     json: Json = False,
 ) -> None:
-    """Show the queues of a bundled server: how many jobs, for how long, how fast.
+    """Show the queues of a bundled server.
 
-    What was done is what the server that answers did. With --watch and --json, one line each time.
+    The table has the numbers of jobs, the longest wait and the throughput, which is that of the
+    server at --url. --watch with --json prints a line per update.
     """
     with local_api(url, token) as api:
         if not watch:
@@ -43,39 +44,42 @@ def queues(
         elif sys.stdout.isatty():
             _watch(api, interval)
         else:
-            raise Mistake("--watch needs a terminal; with --json it does not")
+            raise UsageError("--watch without --json needs a terminal")
 
 
 def purge(
     queue: QueueName,
     url: Url = None,
     token: Token = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     json: Json = False,
 ) -> None:
-    """Delete all jobs of a queue of a bundled server, also those that run."""
+    """Delete all jobs of a queue of a bundled server.
+
+    This includes running jobs.
+    """
     from relay_sdk.local.dashboard.shapes import Jobs
 
     with local_api(url, token) as api:
-        there = api.get("/local/jobs", Jobs, queue=queue, limit="1").jobs
-        if there and not yes:
-            _ask(queue, api.url)
-        removed = _purge(api, queue) if there else 0
+        found = api.get("/local/jobs", Jobs, queue=queue, limit="1").jobs
+        if found and not yes:
+            _confirm(queue, api.url)
+        removed = _purge(api, queue) if found else 0
     if json:
-        show_json({"removed": removed})
+        print_json({"removed": removed})
     else:
-        show(f"{removed:,} removed from queue {queue!r}")
+        print_text(f"removed {removed:,} from queue {queue!r}")
 
 
-def _ask(queue: str, url: str) -> None:
-    # The answer is no data, so that it is not asked for on stdout.
-    tell([f"Delete all jobs of queue {queue!r} at {url}, also those that run? [y/N]"])
+def _confirm(queue: str, url: str) -> None:
+    # The question goes to stderr, because only the result belongs on stdout.
+    print_stderr([f"Delete all jobs of queue {queue!r} at {url}, including those that run? [y/N]"])
     answer = sys.stdin.readline()
     if not answer:
-        raise Mistake("there is nobody to ask; --yes needs no answer")
+        raise UsageError("cannot ask for confirmation: stdin is closed. Pass --yes")
     if answer.strip().lower() not in ("y", "yes"):
-        say("nothing was deleted")
-        raise typer.Exit(NO)
+        print_message("nothing was deleted")
+        raise typer.Exit(FAILURE)
 
 
 def _purge(api: LocalApi, queue: str) -> int:
@@ -91,7 +95,7 @@ def _purge(api: LocalApi, queue: str) -> int:
             if after is None:
                 return removed
     except (KeyboardInterrupt, RelayError):
-        say(f"{removed:,} were deleted so far; the others stay")
+        print_message(f"deleted {removed:,} so far; the other jobs remain")
         raise
 
 
@@ -110,12 +114,12 @@ def _read(api: LocalApi) -> "Queues":
 
 def _print(found: "Queues", json: bool) -> None:
     if json:
-        show_json(found)
+        print_json(found)
         return
     if not found.queues:
-        say("there are no jobs")
+        print_message("there are no jobs")
     for line in _table(found):
-        show(line)
+        print_text(line)
 
 
 def _repeat(api: LocalApi, interval: float) -> None:
@@ -133,20 +137,20 @@ def _watch(api: LocalApi, interval: float) -> None:
         while True:
             time.sleep(interval)
             try:
-                shown = trouble = _text(_read(api))
-            except RelayError as error:  # it may come back
-                trouble = f"{shown}\n\n{printable(str(error))}"
-            live.update(Text(trouble, no_wrap=True), refresh=True)
+                shown = text = _text(_read(api))
+            except RelayError as error:  # keep the last table: the server may come back
+                text = f"{shown}\n\n{printable(str(error))}"
+            live.update(Text(text, no_wrap=True), refresh=True)
 
 
 def _text(found: "Queues") -> str:
-    return "\n".join([*map(printable, _table(found)), "", f"{found.now}  Ctrl-C ends"])
+    return "\n".join([*map(printable, _table(found)), "", f"{found.now}  Ctrl-C to quit"])
 
 
 def _table(found: "Queues") -> list[str]:
-    """Align the queues below the names of the columns."""
-    rows = [HEAD, *(_cells(line, found.most) for line in found.queues)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(HEAD))]
+    """Return the lines of the table, with aligned columns."""
+    rows = [HEADER, *(_cells(line, found.most) for line in found.queues)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(HEADER))]
     return [_aligned(row, widths) for row in rows] if found.queues else []
 
 
@@ -159,7 +163,7 @@ def _cells(line: "QueueLine", most: int) -> tuple[str, ...]:
     name = printable(line.queue)
     counts = (line.ready, line.scheduled, line.running)
     return (
-        name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…",
+        name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…",
         *(f"{count:,}{'+' if count >= most else ''}" for count in counts),
         "" if line.oldest_wait is None else _span(line.oldest_wait),
         f"{line.done:,}",

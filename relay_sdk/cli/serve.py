@@ -1,4 +1,4 @@
-"""The local server as a command. Its options are those of `python -m relay_sdk.local`."""
+"""The `serve` command. Its options are those of `python -m relay_sdk.local`."""
 
 import re
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from relay_sdk.cli.output import writing
+from relay_sdk.cli.output import catch_write_errors
 
 PROG = "relay-sdk serve"
 EPILOG = "example: relay-sdk serve --db jobs.db --port 8080"
 
 
 class Serve(TyperCommand):
-    """Takes help and completion from the server's own command line."""
+    """Takes help and completion from the argparse parser of the server."""
 
-    def get_help(self, ctx: Any) -> str:  # noqa: ARG002 the name is given
+    def get_help(self, ctx: Any) -> str:  # noqa: ARG002 overrides a method of click
         return _help()
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
@@ -31,8 +31,8 @@ def _help() -> str:
 
 
 def serve(context: typer.Context) -> None:
-    """Serve Relay's API from a SQLite file, or with other servers from a PostgreSQL database."""
+    """Serve Relay's API from SQLite or PostgreSQL."""
     from relay_sdk.local.__main__ import main
 
-    with writing():
+    with catch_write_errors():
         raise typer.Exit(main(context.args, prog=PROG, epilog=EPILOG))

@@ -1,4 +1,4 @@
-"""The command that runs a worker, in this process or in several."""
+"""The `work` command: run a worker, in this process or in several."""
 
 import inspect
 import os
@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
-from relay_sdk.cli.imports import find, users_code
-from relay_sdk.cli.options import Token, Verbose, check_option
-from relay_sdk.cli.outcome import UNUSABLE, Mistake
+from relay_sdk.cli.errors import CONFIG_ERROR, UsageError
+from relay_sdk.cli.importer import import_target, user_code_errors
+from relay_sdk.cli.options import Token, Verbose, check_token_option
 from relay_sdk.cli.output import start_log
-from relay_sdk.cli.reload import watching
+from relay_sdk.cli.reload import watch_files
 from relay_sdk.worker import AsyncWorker, Worker
 
 
@@ -24,7 +24,7 @@ def work(
         str,
         typer.Argument(
             metavar="MODULE:WORKER",
-            help="A Worker or AsyncWorker, or a function without arguments that makes one.",
+            help="A Worker, an AsyncWorker, or a function without arguments that returns one.",
         ),
     ],
     url: Annotated[
@@ -34,39 +34,39 @@ def work(
             metavar="URL",
             envvar="RELAY_URL",
             show_envvar=True,
-            help="Where the server is, for a Client() that is made without an address.",
+            help="The URL of the server, for a Client() without an address.",
         ),
     ] = None,
     token: Token = None,
     concurrency: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Jobs at a time in a process, instead of its own."),
+        typer.Option(metavar="N", min=1, help="Jobs at a time per process, overriding the worker."),
     ] = None,
     processes: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Run this many processes, and start others for those that die."
+            metavar="N", min=1, help="Run this many processes, and replace those that die."
         ),
     ] = None,
     reload: Annotated[
         bool,
-        typer.Option("--reload", help="Start anew when a Python file here changes: to develop."),
+        typer.Option("--reload", help="Restart when a Python file here changes, for development."),
     ] = False,
     supervised: Annotated[bool, typer.Option(hidden=True)] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run the worker of a module until SIGTERM or Ctrl-C.
 
-    The first signal lets running jobs end, for as long as the worker's grace; a second one ends at
-    once. Modules in the current directory can be imported.
+    After the first signal, running jobs may finish within the graceful_shutdown_timeout of the
+    worker. A second signal ends it at once. Modules in the current directory can be imported.
     """
     if supervised:
-        _stop_when_left_alone()
+        _stop_with_supervisor()
     if url is not None:
-        # The module may make its client while it is imported.
+        # Set it before the import, during which the module may create its client.
         os.environ["RELAY_URL"] = url
     if token:
-        check_option(token)
+        check_token_option(token)
         os.environ["RELAY_TOKEN"] = token
     if processes is not None or reload:
         from relay_sdk.cli.supervisor import Supervisor
@@ -76,15 +76,15 @@ def work(
         if concurrency is not None:
             options += ["--concurrency", str(concurrency)]
         supervisor = Supervisor(_command(target, options), processes or 1, reload)
-        with watching(supervisor.reload) if reload else nullcontext():
+        with watch_files(supervisor.reload) if reload else nullcontext():
             status = supervisor.run()
         raise typer.Exit(status)
     try:
         worker = _load(target)
-    except Mistake as error:
-        error.status = UNUSABLE if supervised else error.status
+    except UsageError as error:
+        error.status = CONFIG_ERROR if supervised else error.status
         raise
-    # After the import: a module that sets up its own logging keeps it.
+    # After the import, so that a module which configures logging keeps its configuration.
     start_log(verbose)
     if concurrency is not None:
         worker.concurrency = concurrency
@@ -97,23 +97,23 @@ def work(
 
 
 def _command(target: str, options: list[str]) -> list[str]:
-    # -P: a module of the user's must not stand in for one that Python itself needs.
+    # -P: a module in the current directory must not shadow one of the standard library.
     program = [sys.executable, "-P", "-m", "relay_sdk.cli"]
     return [*program, "work", "--supervised", *options, "--", target]
 
 
 def _load(target: str) -> Worker | AsyncWorker:
-    """Import a worker, or make it by the function that is named; or raise `Mistake`."""
+    """Import a worker, or call the factory that returns it. Raise `UsageError` if that fails."""
     if not all(target.partition(":")):
-        raise Mistake(f"{target!r} should look like module:worker")
-    found = find(target)
+        raise UsageError(f"{target!r} should look like module:worker")
+    found = import_target(target)
     if not isinstance(found, Worker | AsyncWorker) and callable(found) and _is_factory(found):
-        with users_code(f"{target!r} failed"):
+        with user_code_errors(f"{target!r} failed"):
             found = found()
     if not isinstance(found, Worker | AsyncWorker):
-        raise Mistake(
-            f"{target!r} is no Worker or AsyncWorker, nor a function without arguments that makes "
-            f"one, but of type {type(found).__name__}"
+        raise UsageError(
+            f"{target!r} must be a Worker, an AsyncWorker, or a function without arguments that "
+            f"returns one, not of type {type(found).__name__}"
         )
     return found
 
@@ -126,14 +126,14 @@ def _is_factory(found: Callable[..., object]) -> bool:
     return not inspect.iscoroutinefunction(found)
 
 
-def _stop_when_left_alone() -> None:
-    """Stop as by SIGTERM when the supervisor's end of stdin is closed: it wants so, or has died.
+def _stop_with_supervisor() -> None:
+    """Send SIGTERM to this process when the supervisor closes stdin, to stop it, or has died.
 
-    Handlers, and what they start, find an empty stdin instead, which they may read.
+    Replace stdin by an empty one, so that handlers and their subprocesses can read it safely.
     """
     supervisor = os.dup(0)
-    with open(os.devnull) as nothing:
-        os.dup2(nothing.fileno(), 0)
+    with open(os.devnull) as empty:
+        os.dup2(empty.fileno(), 0)
 
     def wait() -> None:
         os.read(supervisor, 1)

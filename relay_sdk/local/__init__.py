@@ -1,12 +1,13 @@
-"""The bundled server: Relay's protocol, versions 1 and 2, over one SQLite file or PostgreSQL.
+"""The bundled server: Relay's protocol, versions 1 and 2, on one SQLite file or PostgreSQL.
 
-A request is read by `http`, let in by `guard`, and answered by `app` in a turn of `turns`, which
-may hold it (`holds`) until there are jobs. `routes` finds its handler in `v1` or `v2`, and `store`
-keeps the jobs. Where it differs from the real server, docs/local-server.md says so.
+`http` parses a request, `access` admits it, `batch_executor` executes it in a batch of `app`, and
+`long_polls` keeps it waiting until there are jobs. `routes` finds its handler in `v1` or `v2`.
+`sqlite` and `postgres` store the jobs, and `dashboard` serves the page and the metrics.
+docs/local-server.md lists the differences from the real server.
 """
 
-from .answers import Response
 from .app import App
+from .responses import Response
 from .routes import ROUTES
 from .server import LocalServer
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Never
 
-from .app import is_postgres
+from .database import is_postgres_url
 from .server import LocalServer
 
 PROG = "python -m relay_sdk.local"
@@ -36,14 +36,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = PROG, epilog: str | None = None) -> int:
-    """Serve until a signal; print the URL when it can be used."""
+    """Serve until a signal; print the URL when the server listens."""
     parser = command_line(prog, epilog)
     options = parser.parse_args(argv, _Options())
     logging.basicConfig(
         level=options.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    logging.getLogger("psycopg").setLevel(logging.ERROR)  # of a lost connection we tell ourselves
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # the server logs lost connections itself
     for number in SIGNALS:
         signal.signal(number, _stop)
     try:
@@ -63,14 +63,14 @@ def main(argv: Sequence[str] | None = None, *, prog: str = PROG, epilog: str | N
         server.wait()
     finally:
         server.stop()
-    return 1  # only a fault ends the server before a signal does
+    return 1  # without a signal, only a bug ends the server
 
 
 def _database(environ: Mapping[str, str]) -> str:
     if db := environ.get("RELAY_DB"):
         return db
-    url = environ.get("DATABASE_URL", "")  # as Relay has it
-    return url if is_postgres(url) else "relay.db"
+    url = environ.get("DATABASE_URL", "")  # the variable that Relay itself reads
+    return url if is_postgres_url(url) else "relay.db"
 
 
 def _stop(*_: object) -> Never:
@@ -80,10 +80,10 @@ def _stop(*_: object) -> Never:
 
 
 def command_line(prog: str = PROG, epilog: str | None = None) -> argparse.ArgumentParser:
-    """Make what reads the options."""
+    """Return the parser of the options."""
     parser = _Parser(
         prog=prog,
-        description="Serve Relay's HTTP protocol from a SQLite file or a PostgreSQL database.",
+        description="Serve Relay's HTTP protocol from an SQLite file or a PostgreSQL database.",
         epilog=epilog,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -91,8 +91,8 @@ def command_line(prog: str = PROG, epilog: str | None = None) -> argparse.Argume
     parser.add_argument(
         "--db",
         metavar="FILE|URL",
-        default=argparse.SUPPRESS,  # which may have a password
-        help="where the jobs are: a file, :memory: which forgets them, or a postgresql:// URL "
+        default=argparse.SUPPRESS,  # the default may contain a password
+        help="where the jobs are stored: a file, :memory: (lost at exit), or a postgresql:// URL "
         "($RELAY_DB, a postgresql:// $DATABASE_URL, or relay.db)",
     )
     parser.add_argument(
@@ -104,26 +104,26 @@ def command_line(prog: str = PROG, epilog: str | None = None) -> argparse.Argume
         "--port",
         type=int,
         default=environ.get("HTTP_PORT", "8080"),
-        help="the port to listen on; 0 takes a free one ($HTTP_PORT)",
+        help="the port to listen on; 0 chooses a free one ($HTTP_PORT)",
     )
     parser.add_argument(
         "--reap-interval",
         type=float,
         metavar="SECONDS",
         default=environ.get("REAP_INTERVAL", "5"),
-        help="how often timed-out jobs are looked for ($REAP_INTERVAL)",
+        help="how often to look for timed-out jobs ($REAP_INTERVAL)",
     )
     parser.add_argument(
         "--token",
-        help="answer only who sends this token; other programs see it here, so better say it "
-        "in $RELAY_TOKEN",
+        help="answer only clients that send this token; other programs can see options, so prefer "
+        "$RELAY_TOKEN",
     )
     parser.add_argument(
         "--no-dashboard",
         dest="dashboard",
         action="store_false",
         default=argparse.SUPPRESS,
-        help="do not serve the page at / and what it reads, /local",
+        help="do not serve the page at / and its API at /local",
     )
     parser.add_argument(
         "--log-level",

@@ -3,89 +3,61 @@
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Lock
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
-from . import answers, dates
-from .answers import BackendError, JobExistsError, Refused, Response
-from .call import Call
-from .counts import Counts
-from .news import News
-from .operations import Database, Enqueue, NewJob, Operation, Requeue, Reschedule
-from .routes import Found, backend_error, find
+from . import dates, responses, routes
+from .arrivals import JobArrivals
+from .database import open_database
+from .exceptions import BackendError
+from .handler_run import HandlerRun
+from .job_reader import JobReader
+from .operations import Enqueue, NewJob, Operation, Requeue, Reschedule
+from .request import Request, without_body
+from .responses import Response
+from .routes import RouteMatch, backend_error
+from .stats import Stats
 from .store import Store
-
-if TYPE_CHECKING:
-    from .dashboard.reader import Reader
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 
-TURN = 0.01
-"""Seconds after which a turn takes no more requests; the others are not to wait for all of them."""
+BATCH_TIME_LIMIT = 0.01
+"""Seconds after which a batch takes no more requests, so that none waits for all of them."""
 
 
 def utc_now() -> datetime:
-    """Read the clock of this machine."""
+    """Return the time of this machine."""
     return datetime.now(UTC)
 
 
-def is_postgres(db: str | os.PathLike[str]) -> bool:
-    """Tell a PostgreSQL database's URL from a file's name."""
-    return isinstance(db, str) and db.startswith(("postgresql://", "postgres://"))
+RoutedRequest: TypeAlias = tuple[Request, RouteMatch]
+
+FindLongPolls: TypeAlias = Callable[[str, int], Sequence[RoutedRequest]]
+"""Returns the long polls of a queue that can take this many jobs."""
 
 
-def open_database(db: str | os.PathLike[str]) -> Database:
-    """Open the PostgreSQL database of a URL, or a SQLite file."""
-    if is_postgres(db):
-        from .postgres import open_store
-
-        return open_store(str(db))
-    return Store(db)
-
-
-@dataclass(slots=True)
-class Request:
-    """A request; its target is the path, still percent-encoded, and the query."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str]
-    body: bytes
-    waits: bool = False
-    """Whether the client waits for jobs if there are none, and is to be told of those that come."""
-    gone: bool = False
-    """Whether the client has left, and must be given no jobs."""
-
-
-Work: TypeAlias = tuple[Request, Found]
-
-Waiters: TypeAlias = Callable[[str, int], Sequence[Work]]
-"""Gives requests that wait for the jobs of a queue, enough for so many jobs."""
-
-
-def _nobody(*_: object) -> Sequence[Work]:
+def _no_long_polls(*_: object) -> Sequence[RoutedRequest]:
     return ()
 
 
-class Turn(NamedTuple):
-    """The answers to the first of some requests and to those that waited, and what came of them."""
+class BatchResult(NamedTuple):
+    """The responses to the first of some requests and to long polls, and what the batch did."""
 
     responses: list[Response]
-    given: list[Response]
-    news: News
-    reaping: bool
-    """Whether there are more jobs to reap, now."""
+    long_poll_responses: list[Response]
+    arrivals: JobArrivals
+    more_to_reap: bool
+    """Whether more timed-out jobs are left to reap now."""
 
 
 class App:
     """Relay over one database; safe to share between threads.
 
-    The database is a SQLite file, or the `postgresql://` URL of one that servers share.
-    Jobs whose time is over are reaped by the first turn after each interval.
+    The database is an SQLite file, or the `postgresql://` URL of one that servers share.
+    The first batch after each interval reaps the jobs that timed out.
     """
 
     def __init__(
@@ -98,12 +70,12 @@ class App:
         if not reap_interval > 0:
             raise ValueError(f"reap_interval must be more than 0 seconds, not {reap_interval}")
         self.reap_interval = reap_interval
-        self.listener: Callable[[News], None] | None = None
-        """Told of what a call of `answer` did; must not block."""
-        self.counts: Counts = Counts()
+        self.on_arrivals: Callable[[JobArrivals], None] | None = None
+        """Called with the arrivals of each batch of `answer` and `execute`; must not block."""
+        self.stats: Stats = Stats()
         self._lock = Lock()
-        self.store: Database = open_database(db)
-        # Servers that share a database go by one clock, unless a test gives another.
+        self.store: Store = open_database(db)
+        # Servers that share a database use the clock of the database, unless a test sets a clock.
         self.now: Callable[[], int] = (
             self.store.clock if clock is utc_now else lambda: dates.from_datetime(clock())
         )
@@ -113,9 +85,9 @@ class App:
         with self._lock:
             self.store.close()
 
-    def look(self) -> "Reader":
-        """Read beside the turns."""
-        return self.store.look(self._lock)
+    def open_reader(self) -> JobReader:
+        """Return a reader that works beside the batches."""
+        return self.store.open_reader(self._lock)
 
     def __enter__(self) -> Self:
         return self
@@ -135,124 +107,128 @@ class App:
 
     def answer(self, requests: Sequence[Request]) -> list[Response]:
         """Answer requests in order; each can fail alone."""
-        places = [place(request) for request in requests]
+        matches = [route(request) for request in requests]
         work = [
-            (request, found)
-            for request, found in zip(requests, places, strict=True)
-            if isinstance(found, Found)
+            (request, match)
+            for request, match in zip(requests, matches, strict=True)
+            if isinstance(match, RouteMatch)
         ]
         done: list[Response] = []
         while len(done) < len(work):
-            turn = self.turn(work[len(done) :])
-            done += turn.responses
-            if self.listener:
-                self.listener(turn.news)
+            result = self.execute_batch(work[len(done) :])
+            done += result.responses
+            if self.on_arrivals:
+                self.on_arrivals(result.arrivals)
         rest = iter(done)
         return [
-            without_body(request, found if isinstance(found, Response) else next(rest))
-            for request, found in zip(requests, places, strict=True)
+            without_body(request, match if isinstance(match, Response) else next(rest))
+            for request, match in zip(requests, matches, strict=True)
         ]
 
-    def do(self, request: Request, found: Found) -> Response:
-        """Answer a request whose handler is known."""
-        turn = self.turn([(request, found)])
-        if self.listener:
-            self.listener(turn.news)
-        return turn.responses[0]
+    def execute(self, request: Request, match: RouteMatch) -> Response:
+        """Answer one request whose handler is known."""
+        result = self.execute_batch([(request, match)])
+        if self.on_arrivals:
+            self.on_arrivals(result.arrivals)
+        return result.responses[0]
 
-    def turn(self, work: Sequence[Work], waiters: Waiters = _nobody) -> Turn:
-        """Answer the first of these requests with one commit, and at least one; raise nothing.
+    def execute_batch(
+        self, work: Sequence[RoutedRequest], find_long_polls: FindLongPolls = _no_long_polls
+    ) -> BatchResult:
+        """Answer at least the first of these requests with one commit; raise nothing.
 
-        With the same commit, jobs that came are given to those who wait for them.
+        The same commit claims the jobs that arrive for the long polls that wait for them.
         """
         with self._lock:
             began = perf_counter()
-            news = News(0)
-            asked: list[_Asked] = []
-            given: list[_Asked] = []
+            arrivals = JobArrivals(0)
+            runs: list[HandlerRun] = []
+            long_poll_runs: list[HandlerRun] = []
             try:
-                news.now = self.now()
-                reaping = self._reap(news)
+                arrivals.now = self.now()
+                more_to_reap = self._reap(arrivals)
                 outcomes = self.store.perform(
-                    _operations(work, waiters, news, asked, given),
-                    news.now,
-                    write=not all(found.reads for _, found in work),
+                    _operations(work, find_long_polls, arrivals, runs, long_poll_runs),
+                    arrivals.now,
+                    write=not all(match.reads for _, match in work),
                 )
-                waiting = [each for each in asked + given if each.operation is not None]
-                for each, outcome in zip(waiting, outcomes, strict=True):
-                    each.go_on(outcome)
-                operations = [each.operation for each in waiting if each.operation is not None]
+                waiting = [run for run in runs + long_poll_runs if run.operation is not None]
+                for run, outcome in zip(waiting, outcomes, strict=True):
+                    run.resume(outcome)
+                operations = [run.operation for run in waiting if run.operation is not None]
                 done = zip(operations, outcomes, strict=True)
-                self.counts.turn(news.now, perf_counter() - began, done)
-            except BackendError as trouble:
-                responses = [backend_error(request.target, trouble) for request, _ in work]
-                self._count_errors(work, responses)
-                return Turn(responses, [], news, reaping=False)
+                self.stats.record_batch(arrivals.now, perf_counter() - began, done)
+            except BackendError as error:
+                failed = [backend_error(request.target, error) for request, _ in work]
+                self._record_errors(work, failed)
+                return BatchResult(failed, [], arrivals, more_to_reap=False)
             except Exception:
                 log.exception("Cannot answer any of %d requests", len(work))
-                responses = [answers.fault() for _ in work]
-                self._count_errors(work, responses)
-                return Turn(responses, [], news, reaping=False)
-            responses = [each.response for each in asked]
-            self._count_errors(work, responses)
-            return Turn(responses, [each.response for each in given], news, reaping)
+                failed = [responses.server_error() for _ in work]
+                self._record_errors(work, failed)
+                return BatchResult(failed, [], arrivals, more_to_reap=False)
+            answered = [run.response for run in runs]
+            self._record_errors(work, answered)
+            polled = [run.response for run in long_poll_runs]
+            return BatchResult(answered, polled, arrivals, more_to_reap)
 
-    def _count_errors(self, work: Sequence[Work], responses: Sequence[Response]) -> None:
-        for (request, found), response in zip(work, responses, strict=False):
+    def _record_errors(self, work: Sequence[RoutedRequest], answered: Sequence[Response]) -> None:
+        for (request, match), response in zip(work, answered, strict=False):
             if response.status >= 400:
-                self.counts.error(request.target, found, response.status)
+                self.stats.record_error(request.target, match, response.status)
 
-    def _reap(self, news: News) -> bool:
-        """Reap some jobs if it is time; tell whether there are more.
+    def _reap(self, arrivals: JobArrivals) -> bool:
+        """Reap some jobs if the interval is over; return whether more are left.
 
-        That this fails, on a full disk say, keeps nobody from what can still be done.
+        A failure, as on a full disk, must not fail the requests that can still be answered.
         """
         # A clock that was set back must not stop the reaper.
         interval = int(self.reap_interval * 10**6)
-        if 0 <= news.now - self._reaped_at < interval:
+        if 0 <= arrivals.now - self._reaped_at < interval:
             return False
         try:
-            reaped = self.store.reap(news.now, interval)
+            reaped = self.store.reap(arrivals.now, interval)
         except BackendError:
-            self._reaped_at = news.now  # and not with each turn, nor a line of log for each
+            # Try again after the interval: each batch would fail and log the same otherwise.
+            self._reaped_at = arrivals.now
             return False
         for queue, key in reaped.dropped:
-            log.warning("Job %r of queue %r timed out without retries left: gone", key, queue)
+            log.warning("Dropped job %r of queue %r: it timed out without retries left", key, queue)
         for queue, run_at in reaped.requeued:
-            news.job(queue, run_at)
+            arrivals.add(queue, run_at)
         if reaped.dropped or reaped.requeued:
             dropped, requeued = ([queue for queue, _ in jobs] for jobs in reaped[:2])
-            self.counts.reaped(news.now, dropped, requeued)
+            self.stats.record_reaped(arrivals.now, dropped, requeued)
         if reaped.complete:
-            self._reaped_at = news.now
+            self._reaped_at = arrivals.now
         return not reaped.complete
 
 
 def _operations(
-    work: Sequence[Work],
-    waiters: Waiters,
-    news: News,
-    asked: list["_Asked"],
-    given: list["_Asked"],
+    work: Sequence[RoutedRequest],
+    find_long_polls: FindLongPolls,
+    arrivals: JobArrivals,
+    runs: list[HandlerRun],
+    long_poll_runs: list[HandlerRun],
 ) -> Iterator[Operation[Any]]:
-    """Read the first of the requests, and then those that wait for what these may store."""
-    end = perf_counter() + TURN
-    coming = News(news.now, news.ready.copy())
-    for request, found in work:
-        each = _Asked(request, found, news)
-        asked.append(each)
-        if each.operation is not None:
-            for job in _jobs(each.operation):
-                coming.job(job.queue, job.run_at)
-            yield each.operation
+    """Yield the operations of the first requests, then of the long polls for the new jobs."""
+    end = perf_counter() + BATCH_TIME_LIMIT
+    coming = JobArrivals(arrivals.now, arrivals.ready.copy())
+    for request, match in work:
+        run = HandlerRun(request, match, arrivals)
+        runs.append(run)
+        if run.operation is not None:
+            for job in _jobs(run.operation):
+                coming.add(job.queue, job.run_at)
+            yield run.operation
         if perf_counter() > end:
             break
     for queue, jobs in coming.ready.items():
-        for request, found in waiters(queue, jobs):
-            each = _Asked(request, found, news)
-            given.append(each)
-            if each.operation is not None:
-                yield each.operation
+        for request, match in find_long_polls(queue, jobs):
+            run = HandlerRun(request, match, arrivals)
+            long_poll_runs.append(run)
+            if run.operation is not None:
+                yield run.operation
 
 
 def _jobs(operation: Operation[Any]) -> Sequence[NewJob]:
@@ -265,65 +241,10 @@ def _jobs(operation: Operation[Any]) -> Sequence[NewJob]:
             return ()
 
 
-class _Asked:
-    """A request that is being answered: it waits for its operation, or needs none."""
-
-    __slots__ = ("_flow", "_request", "operation", "response")
-
-    def __init__(self, request: Request, found: Found, news: News) -> None:
-        self._request = request
-        self.operation: Operation[Any] | None = None
-        self.response: Response = answers.fault()
-        call = Call(
-            news=news,
-            waits=request.waits,
-            gone=request.gone,
-            path=found.path,
-            query=found.query,
-            content_type=request.headers.get("content-type", ""),
-            content=request.body,
-        )
-        self._flow = found.handler(call)
-        self.operation = self._next(None)
-
-    def go_on(self, outcome: object) -> None:
-        """Take the result of its operation, which may be an exception, to the response."""
-        if self._next(outcome) is not None:
-            log.error("A second operation of %s was not done", ascii(self._request.target))
-
-    def _next(self, outcome: object) -> Operation[Any] | None:
-        """Let the handler go on; keep its response if that is what comes next."""
-        try:
-            if isinstance(outcome, Exception):
-                return self._flow.throw(outcome)
-            return self._flow.send(outcome)
-        except StopIteration as end:
-            self.response = end.value
-        except Refused as refused:
-            self.response = answers.plain(refused.status, refused.text)
-        except JobExistsError as conflict:
-            self.response = answers.plain(
-                409,
-                f"job with id `{conflict.id}` already exists in queue `{conflict.queue}`.",
-            )
-        except BackendError as error:
-            self.response = backend_error(self._request.target, error)
-        except Exception:
-            log.exception("Cannot answer %s %s", self._request.method, ascii(self._request.target))
-        return None
-
-
-def place(request: Request) -> Found | Response:
-    """Find who is to answer a request, or the answer where nobody needs to."""
+def route(request: Request) -> RouteMatch | Response:
+    """Return the route of a request, or its response if it needs no handler."""
     try:
-        return find(request.method, request.target)
+        return routes.match(request.method, request.target)
     except Exception:
-        log.exception("Cannot find %s %s", request.method, ascii(request.target))
-        return answers.fault()
-
-
-def without_body(request: Request, response: Response) -> Response:
-    """Take the body away where the method is HEAD."""
-    if request.method == "HEAD" and response.body:
-        return replace(response, body=b"")
-    return response
+        log.exception("Cannot route %s %s", request.method, ascii(request.target))
+        return responses.server_error()

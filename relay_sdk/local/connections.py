@@ -1,103 +1,103 @@
-"""The connections of a server: how many there are, how long they wait, how much they hold."""
+"""The connections of a server, and their limits: number, timeouts and memory."""
 
 import asyncio
 from math import inf
 from time import monotonic
 from typing import Protocol
 
-SWEEP = 5.0
-"""Seconds between looks for connections that have waited too long."""
+SWEEP_INTERVAL = 5.0
+"""Seconds between checks for connections that timed out."""
 
-IDLE = 3600.0
+IDLE_TIMEOUT = 3600.0
 """Seconds that a connection may be unused."""
 
-HEAD_TIME = 20.0
-"""Seconds in which a request's head is to come."""
+HEAD_TIMEOUT = 20.0
+"""Seconds in which the head of a request must arrive."""
 
-STILL = 60.0
-"""Seconds in which something of a body must come, or of an answer be read."""
+STALL_TIMEOUT = 60.0
+"""Seconds in which more of a body must arrive, or more of a response must be read."""
 
-HELD = 128 * 1024 * 1024
-"""Bytes of bodies that are not answered yet and of answers not read, over all connections."""
+MAX_BUFFERED_BYTES = 128 * 1024 * 1024
+"""Bytes of unanswered bodies and unread responses, over all connections."""
 
 
-class Waiting(Protocol):
+class LimitedConnection(Protocol):
     """A connection, as far as its limits matter."""
 
-    since: float
-    """When its client did something last, by the monotonic clock."""
-    held: int
-    """Bytes that it holds."""
+    last_activity: float
+    """When the client did something last, by the monotonic clock."""
+    buffered: int
+    """Bytes in memory."""
 
     @property
     def unused(self) -> bool:
-        """Whether no request is under way."""
+        """Whether the connection has no request."""
         ...
 
-    def patience(self) -> float:
-        """Seconds that it waits for its client."""
+    def timeout(self) -> float:
+        """Return the seconds that the client may do nothing."""
         ...
 
     def stop(self) -> None:
-        """Close it when the requests at hand are answered."""
+        """Close the connection when its current requests are answered."""
         ...
 
-    def give_up(self, why: str) -> None:
-        """Close it, and say why if the client is to be answered."""
+    def close_with_error(self, reason: str) -> None:
+        """Close the connection, with an error response if the client can still get one."""
         ...
 
     def abort(self) -> None:
-        """Close it at once."""
+        """Close the connection at once."""
         ...
 
 
 class Connections:
-    """All that are open."""
+    """The open connections of a server."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._open: set[Waiting] = set()
-        self._held = 0
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open: set[LimitedConnection] = set()
+        self._buffered = 0
         self._timer: asyncio.TimerHandle | None = None
         self._closed: asyncio.Event | None = None
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, connection: Waiting) -> None:
-        """Take one more; where there are too many, close those that are unused for longest."""
+    def add(self, connection: LimitedConnection) -> None:
+        """Add a connection; if there are too many, close those that are unused for longest."""
         self._open.add(connection)
         if self._closed is not None:
             connection.abort()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
-        if len(self._open) > self._most:
-            unused = sorted((c for c in self._open if c.unused), key=lambda c: c.since)
-            for each in unused[: 1 + self._most // 100]:
+            self._timer = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
+        if len(self._open) > self._limit:
+            unused = sorted((c for c in self._open if c.unused), key=lambda c: c.last_activity)
+            for each in unused[: 1 + self._limit // 100]:
                 each.abort()
 
-    def remove(self, connection: Waiting) -> None:
+    def remove(self, connection: LimitedConnection) -> None:
         self._open.discard(connection)
-        self._held -= connection.held
-        connection.held = 0
+        self._buffered -= connection.buffered
+        connection.buffered = 0
         if not self._open and self._closed is not None:
             self._closed.set()
 
-    def hold(self, connection: Waiting, size: int) -> None:
-        """Note what a connection holds; where all hold too much, give the stillest one up."""
-        self._held += size - connection.held
-        connection.held = size
-        while self._held > HELD:
-            waiting = [c for c in self._open if c.held and c.patience() < inf]
+    def set_buffered(self, connection: LimitedConnection, size: int) -> None:
+        """Set the bytes of a connection; if the sum is too large, close the most idle ones."""
+        self._buffered += size - connection.buffered
+        connection.buffered = size
+        while self._buffered > MAX_BUFFERED_BYTES:
+            waiting = [c for c in self._open if c.buffered and c.timeout() < inf]
             if not waiting:
-                return  # what there is will be answered
-            stillest = min(waiting, key=lambda c: c.since)
-            self._held -= stillest.held
-            stillest.held = 0
-            stillest.give_up("too much is under way at once")
+                return  # all of them will be answered soon
+            idlest = min(waiting, key=lambda c: c.last_activity)
+            self._buffered -= idlest.buffered
+            idlest.buffered = 0
+            idlest.close_with_error("the server buffers too much at once")
 
     async def close(self, grace: float) -> None:
-        """Let the requests at hand end within some seconds, then end them."""
+        """Wait some seconds for the current requests, then close their connections."""
         self._closed = asyncio.Event()
         if self._timer is not None:
             self._timer.cancel()
@@ -106,7 +106,7 @@ class Connections:
         if await self._wait(grace):
             return
         for each in list(self._open):
-            each.give_up("the server stops, and the request did not end")
+            each.close_with_error("the server stopped before the request was complete")
         if await self._wait(1):
             return
         for each in list(self._open):
@@ -123,7 +123,7 @@ class Connections:
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(SWEEP, self._sweep) if self._open else None
+        self._timer = loop.call_later(SWEEP_INTERVAL, self._sweep) if self._open else None
         now = monotonic()
-        for each in [c for c in self._open if now - c.since > c.patience()]:
-            each.give_up("the request did not come in time")
+        for each in [c for c in self._open if now - c.last_activity > c.timeout()]:
+            each.close_with_error("the request did not arrive in time")

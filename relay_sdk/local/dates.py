@@ -1,4 +1,4 @@
-"""Moments on the wire, as microseconds since 1970 UTC; the years 1 to 9999."""
+"""Times on the wire, as microseconds since 1970 UTC; the years 1 to 9999."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +13,7 @@ _LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 _CYCLE = timedelta(days=146_097) // MICROSECOND  # after 400 years the calendar repeats
 _YEAR_2000 = (datetime(2000, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(seconds=1) * 10**9
 
-# Every run of unknown length is taken whole, so that no text is gone through twice.
+# All quantifiers are possessive, so that no text needs backtracking.
 _RELAXED = re.compile(
     r"\s*+(?P<year>[+-][0-9]{1,10}|[0-9]{1,4})\s*+-\s*+(?P<month>[0-9]{1,2})\s*+-"
     r"\s*+(?P<day>[0-9]{1,2})[Tt ]\s*+(?P<hour>[0-9]{1,2})\s*+:\s*+(?P<minute>[0-9]{1,2})"
@@ -28,9 +28,9 @@ def from_datetime(moment: datetime) -> int:
     return (moment - EPOCH) // MICROSECOND
 
 
-@lru_cache(4096)  # jobs that came or went together share their moments
+@lru_cache(4096)  # jobs of one request or one batch share their times
 def to_text(moment: int) -> str:
-    """Write RFC 3339 with a fraction of 0, 3 or 6 digits and Z."""
+    """Return RFC 3339 with a fraction of 0, 3 or 6 digits and Z."""
     if not _EARLIEST <= moment <= _LATEST:
         return _to_far_text(moment)
     when = (EPOCH + timedelta(microseconds=moment)).replace(tzinfo=None)
@@ -42,7 +42,7 @@ def to_text(moment: int) -> str:
 
 
 def _to_far_text(moment: int) -> str:
-    """Write a moment that only the real server stores."""
+    """Return the text of a time that only the real server stores."""
     cycles, within = divmod(moment - _EARLIEST, _CYCLE)
     text = to_text(_EARLIEST + within)
     year = int(text[:4]) + 400 * cycles
@@ -50,10 +50,10 @@ def _to_far_text(moment: int) -> str:
     return f"{sign}{abs(year):04}{text[4:]}"
 
 
-def relaxed(text: str) -> int:
-    """Read the relaxed RFC 3339 of version 2.
+def parse_relaxed(text: str) -> int:
+    """Parse the relaxed RFC 3339 of version 2.
 
-    Raise ValueError for any other form, and OverflowError for another year.
+    Raise ValueError for any other form, and OverflowError for a year outside 1 to 9999.
     """
     found = _RELAXED.fullmatch(text)
     if not found:
@@ -81,8 +81,8 @@ def assemble(
     fraction: str,
     offset: int,
 ) -> int:
-    """Compute the moment; the fraction is its digits, the offset is minutes east of UTC."""
-    date(2000 + year % 400, month, day)  # whether there is such a day, in any year
+    """Return the time; `fraction` is digits, and `offset` is minutes east of UTC."""
+    date(2000 + year % 400, month, day)  # raises ValueError if no year like this has the day
     if hour > 23 or minute > 59 or second > 60 or abs(offset) >= 24 * 60 or abs(year) > 262142:
         raise ValueError("input is out of range")
     if not 1 <= year <= 9999:
@@ -93,7 +93,7 @@ def assemble(
 
 
 def from_nanoseconds(nanoseconds: int) -> int:
-    """Cut to microseconds toward the year 2000, where PostgreSQL has its zero."""
+    """Truncate to microseconds toward the year 2000, the epoch of PostgreSQL."""
     since = nanoseconds - _YEAR_2000
     cut = since // 1000 if since >= 0 else -(-since // 1000)
     moment = cut + _YEAR_2000 // 1000

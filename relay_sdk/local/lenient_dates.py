@@ -1,11 +1,11 @@
-"""The forms of a date that version 1 takes: those that clients send and that people write."""
+"""The many forms of a date that version 1 accepts."""
 
 import re
 
 from . import dates
 
-LONGEST = 100
-"""Characters of a date; what is longer is none."""
+MAX_DATE_CHARACTERS = 100
+"""A longer text is not parsed as a date."""
 
 _MONTHS = [
     *("january", "february", "march", "april", "may", "june"),
@@ -36,23 +36,23 @@ _FORMS = [
 ]
 
 
-def lenient(text: str) -> int | None:
-    """Read a date in any known form; None when it has none of them."""
-    if not text or len(text) > LONGEST or text[0].isspace() or text[0] in "+-":
+def parse_lenient(text: str) -> int | None:
+    """Parse a date in any known form; return None if it has none of them."""
+    if not text or len(text) > MAX_DATE_CHARACTERS or text[0].isspace() or text[0] in "+-":
         return None
     try:
         if _DIGITS.fullmatch(text):
-            return _since_1970(text)
+            return _parse_timestamp(text)
         try:
-            return dates.relaxed(text)
+            return dates.parse_relaxed(text)
         except ValueError:
-            return _in_words(text)
+            return _parse_form(text)
     except (StopIteration, ValueError, OverflowError):
         return None
 
 
-def _since_1970(digits: str) -> int:
-    """Read seconds, milliseconds, microseconds or nanoseconds, by the number of digits."""
+def _parse_timestamp(digits: str) -> int:
+    """Parse seconds, milliseconds, microseconds or nanoseconds, by the number of digits."""
     if len(digits) <= 10:
         return int(digits) * 10**6
     unit = 10**6 if len(digits) <= 13 else 10**3 if len(digits) <= 16 else 1
@@ -62,10 +62,10 @@ def _since_1970(digits: str) -> int:
     return dates.from_nanoseconds((int(digits) * unit + 2**63) % 2**64 - 2**63)
 
 
-def _in_words(text: str) -> int:
+def _parse_form(text: str) -> int:
     found = next(filter(None, (form.fullmatch(text) for form in _FORMS)), None)
     if not found:
-        raise ValueError("no known form of a date")
+        raise ValueError("unknown form of a date")
     part = found.groupdict()
     offset = 60 * int(part.get("ahead") or 0) + int(part.get("minutes") or 0)
     return dates.assemble(

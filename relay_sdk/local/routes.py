@@ -1,4 +1,4 @@
-"""The table of routes, and how a request finds its own."""
+"""The table of routes, and how a request is matched to one."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
-from . import answers, v1, v2
-from .answers import BackendError, Refused, Response
-from .call import Call
+from . import responses, v1, v2
+from .context import RequestContext
+from .exceptions import BackendError, RequestError
 from .operations import Flow
+from .responses import Response
 
-Handler = Callable[[Call], Flow[Response]]
+Handler = Callable[[RequestContext], Flow[Response]]
 
 
-# As the real server sends it, an allow names HEAD twice where GET would answer it too.
+# The real server names HEAD twice in `allow` where GET would answer it too.
 TABLE: list[tuple[str, str, dict[str, Handler | Response]]] = [
-    ("/health", "GET,HEAD", {"GET": answers.empty(200), "HEAD": answers.empty(200)}),
+    ("/health", "GET,HEAD", {"GET": responses.empty(200), "HEAD": responses.empty(200)}),
     ("/v1/queues/jobs", "POST,PUT", {"POST": v1.enqueue, "PUT": v1.reschedule}),
     # HEAD would claim jobs and hide them, so it is not allowed.
     ("/v1/queues/{queue}/jobs", "GET", {"GET": v1.next_jobs}),
@@ -46,7 +47,7 @@ _READS: set[Handler] = {v1.exists, v1.get, v2.get}
 
 
 @dataclass(slots=True)
-class Found:
+class RouteMatch:
     """The handler of a request, its decoded path and its raw query."""
 
     handler: Handler
@@ -55,17 +56,17 @@ class Found:
 
     @property
     def claims(self) -> bool:
-        """Whether it takes jobs for the client."""
+        """Whether the request claims jobs."""
         return self.handler in _CLAIMS
 
     @property
     def reads(self) -> bool:
-        """Whether it changes nothing."""
+        """Whether the request changes nothing."""
         return self.handler in _READS
 
 
 class _Route:
-    """A template, cut at its slashes as a path is. Its last segment may not be empty."""
+    """A template, split at its slashes as a path is. The last segment may not be empty."""
 
     def __init__(self, template: str, allow: str, handlers: dict[str, Handler | Response]) -> None:
         parts = template.split("/")
@@ -75,56 +76,57 @@ class _Route:
         self.allow = allow
         self.handlers = handlers
 
-    def fits(self, parts: Sequence[str]) -> bool:
+    def matches(self, parts: Sequence[str]) -> bool:
         return bool(parts[-1]) and all(parts[n] == word for n, word in self.words)
 
 
-# No two routes begin alike and have equally many segments.
+# No two routes have the same first segment and the same number of segments.
 _ROUTES = {route.key: route for route in (_Route(*row) for row in TABLE)}
 
 
-def find(method: str, target: str) -> Found | Response:
-    """Match the still encoded path; return the answer where no handler is needed."""
+def match(method: str, target: str) -> RouteMatch | Response:
+    """Match a path that is still percent-encoded; return the response if no handler is needed."""
     raw, _, query = target.partition("?")
     parts = raw.split("/")
     route = _ROUTES.get((parts[1], len(parts))) if len(parts) > 1 and not parts[0] else None
-    if route is None or not route.fits(parts):
-        return answers.empty(404)
+    if route is None or not route.matches(parts):
+        return responses.empty(404)
     handler = route.handlers.get(method)
     if handler is None:
         return Response(405, {"allow": route.allow, "content-length": "0"})
     if isinstance(handler, Response):
         return handler
     try:
-        return Found(handler, {name: _decoded(name, parts[n]) for n, name in route.names}, query)
-    except Refused as refused:
-        return answers.plain(refused.status, refused.text)
+        path = {name: _decode(name, parts[n]) for n, name in route.names}
+        return RouteMatch(handler, path, query)
+    except RequestError as error:
+        return responses.plain(error.status, error.text)
 
 
 _NEXT = re.compile("/v./queues/[^/]*+/jobs")
 
 
 def backend_error(target: str, error: BackendError) -> Response:
-    """Answer in the words of the version that was asked."""
+    """Return a response in the words of the version that was requested."""
     raw = target.partition("?")[0]
     permanent = 500 if _NEXT.fullmatch(raw) else 422
     if raw.startswith("/v1/"):
-        return answers.plain(
+        return responses.plain(
             429 if error.retryable else permanent, f"Backend error: {error.message}"
         )
     retryable = "true" if error.retryable else "false"
-    return answers.plain(
+    return responses.plain(
         503 if error.retryable else permanent,
         f"Backend error: {error.message}. Is retryable: {retryable}.",
     )
 
 
-def _decoded(name: str, segment: str) -> str:
+def _decode(name: str, segment: str) -> str:
     if "%" in segment or not segment.isascii():
         try:
             segment = unquote_to_bytes(segment.encode("utf-8", "surrogatepass")).decode()
         except UnicodeDecodeError:
-            raise Refused(400, f"Invalid URL: Invalid UTF-8 in `{name}`") from None
+            raise RequestError(400, f"Invalid URL: Invalid UTF-8 in `{name}`") from None
     return _run_id(segment) if name == "run_id" else segment
 
 
@@ -138,5 +140,5 @@ def _run_id(text: str) -> str:
         return text
     found = _RUN_ID.fullmatch(text.lower())
     if not found:
-        raise Refused(400, f"Invalid URL: UUID parsing failed: `{text}` is no UUID")
+        raise RequestError(400, f"Invalid URL: UUID parsing failed: `{text}` is not a UUID")
     return str(UUID(found[1] or found[2] or found[3]))

@@ -1,4 +1,4 @@
-"""The app on a socket, in a thread of its own."""
+"""The app on a socket, in a background thread."""
 
 import asyncio
 import logging
@@ -11,20 +11,25 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
+from .access import AccessControl
 from .app import App, utc_now
+from .batch_executor import BatchExecutor
 from .connections import Connections
-from .dashboard.api import Desk
-from .dashboard.lookers import Lookers
-from .dashboard.page import PATHS
-from .guard import Guard
-from .http import Connection, Exchange
-from .turns import Turns
+from .dashboard.api import DashboardApi
+from .dashboard.executor import DashboardExecutor
+from .dashboard.page import PAGE_PATHS
+from .http import Exchange, HttpConnection
 
 log: logging.Logger = logging.getLogger("relay_sdk.local")
 
-GRACE = 5  # seconds that running requests have to end when the server stops
-BACKLOG = 4096  # connections that may wait to be accepted
-FILES = 64  # those that are no connections
+GRACEFUL_SHUTDOWN_TIMEOUT = 5
+"""Seconds that running requests have to end when the server stops."""
+
+BACKLOG = 4096
+"""Connections that may wait to be accepted."""
+
+RESERVED_FILES = 64
+"""Open files that are not connections."""
 
 
 class LocalServer:
@@ -51,7 +56,7 @@ class LocalServer:
         self._port = port
         self._reap_interval = reap_interval
         self._clock = clock
-        self._guard = Guard(host, token, {"/health", *(PATHS if dashboard else ())})
+        self._access = AccessControl(host, token, {"/health", *(PAGE_PATHS if dashboard else ())})
         self._dashboard = dashboard
         self._running: _Running | None = None
 
@@ -73,20 +78,20 @@ class LocalServer:
             raise RuntimeError("the server is running already")
         app = App(self._db, reap_interval=self._reap_interval, clock=self._clock)
         try:
-            desk = Desk(app, dashboard=self._dashboard)
-            self._running = _Running(app, self._host, self._port, self._guard, desk)
+            dashboard = DashboardApi(app, dashboard=self._dashboard)
+            self._running = _Running(app, self._host, self._port, self._access, dashboard)
         except BaseException:
             app.close()
             raise
-        if self._guard.is_open:
+        if self._access.is_open:
             log.warning(
-                "Whoever reaches %s can read and change all jobs, for it asks for no token",
+                "Every program that can reach %s can read and change all jobs: set a token",
                 self.url,
             )
         return self
 
     def stop(self) -> None:
-        """Stop, if it runs; a client that does not end its request is cut off after a while."""
+        """Stop the server if it runs; disconnect clients that do not finish in time."""
         if self._running is not None:
             self._running.stop()
             self._running = None
@@ -113,24 +118,27 @@ class LocalServer:
 
 
 class _Running:
-    def __init__(self, app: App, host: str, port: int, guard: Guard, desk: Desk) -> None:
+    def __init__(
+        self, app: App, host: str, port: int, access: AccessControl, dashboard: DashboardApi
+    ) -> None:
         self.app = app
         self.ended = Event()
-        self._guard = guard
-        self._desk = desk
+        self._access = access
+        self._dashboard = dashboard
         self._listener = _listen(host, port)
         name = f"[{host}]" if ":" in host else host
         self.url = f"http://{name}:{self._listener.getsockname()[1]}"
         self._runner = asyncio.Runner(loop_factory=_loop_factory())
         self._loop = self._runner.get_loop()
         self._stop = asyncio.Event()
-        # A program that forgets to stop it can end all the same: what was answered is on disk.
+        # A daemon, so that a program that forgets to stop the server can end: all answered requests
+        # are on disk.
         self._thread = Thread(target=self._run, name=f"relay {self.url}", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         if not self.ended.is_set():
-            with suppress(RuntimeError):  # it has ended meanwhile
+            with suppress(RuntimeError):  # the loop was closed
                 self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
@@ -146,34 +154,34 @@ class _Running:
             self.ended.set()
 
     async def _serve(self) -> None:
-        turns = Turns(self.app)
-        lookers = Lookers(self._desk)
-        connections = Connections(_most_connections())
+        batches = BatchExecutor(self.app)
+        dashboard = DashboardExecutor(self._dashboard)
+        connections = Connections(_max_connections())
 
-        def take(exchange: Exchange) -> None:
+        def handle(exchange: Exchange) -> None:
             request = exchange.request
-            if refusal := self._guard.refusal(request.target, request.headers):
+            if refusal := self._access.refusal(request.target, request.headers):
                 exchange.answer(refusal)
-            elif self._desk.wants(request.target):
-                lookers.take(exchange)
+            elif self._dashboard.handles(request.target):
+                dashboard.submit(exchange)
             else:
-                turns.take(exchange)
+                batches.submit(exchange)
 
         server = await self._loop.create_server(
-            lambda: Connection(connections, take), sock=self._listener, backlog=BACKLOG
+            lambda: HttpConnection(connections, handle), sock=self._listener, backlog=BACKLOG
         )
         try:
             await self._stop.wait()
         finally:
             server.close()
-            turns.release()
-            await connections.close(GRACE)
-            lookers.close()
-            turns.close()
+            batches.stop_long_polls()
+            await connections.close(GRACEFUL_SHUTDOWN_TIMEOUT)
+            dashboard.close()
+            batches.close()
 
 
-def _most_connections() -> int:
-    """Count the connections that this process may open files for."""
+def _max_connections() -> int:
+    """Return how many connections the limit of open files allows."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
@@ -181,7 +189,7 @@ def _most_connections() -> int:
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if files == resource.RLIM_INFINITY:
         return 1_000_000
-    return max(files - FILES, files // 2)
+    return max(files - RESERVED_FILES, files // 2)
 
 
 def _listen(host: str, port: int) -> socket.socket:

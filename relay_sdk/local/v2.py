@@ -1,12 +1,12 @@
-"""Version 2: what each of its routes does."""
+"""The handlers of version 2."""
 
-from . import answers, batches, dates
-from .answers import BackendError, Refused, Response
-from .call import Call
+from . import batch_decoder, dates, responses
+from .context import RequestContext
+from .exceptions import BackendError, RequestError
+from .json_parser import JsonParser
 from .operations import Enqueue, Flow, Get, Heartbeat, Job, NewJob, Remove, Requeue
-from .reading import Reader
+from .responses import Response, json_string
 from .v1 import exists, remove
-from .writing import array, string
 
 __all__ = [
     "complete",
@@ -22,120 +22,121 @@ __all__ = [
 FIELDS = ("queue", "id", "timeout", "max_retries", "payload", "state", "run_at")
 
 
-def enqueue(call: Call) -> Flow[Response]:
-    """Insert jobs, all or none; the mode decides about those that are there already."""
-    mode = call.mode()
-    yield from call.enqueue(_read_jobs(call), mode)
-    return answers.empty(202)
+def enqueue(context: RequestContext) -> Flow[Response]:
+    """Insert jobs, all or none; the mode decides about those that exist already."""
+    mode = context.mode()
+    yield from context.enqueue(_parse_request_jobs(context), mode)
+    return responses.empty(202)
 
 
-def next_jobs(call: Call) -> Flow[Response]:
+def next_jobs(context: RequestContext) -> Flow[Response]:
     """Claim ready jobs, each with a new run id."""
-    return array(map(_write_job, (yield from call.claim())))
+    return responses.json_array(map(_format_job, (yield from context.claim())))
 
 
-def get(call: Call) -> Flow[Response]:
-    """Show the job."""
-    job = yield from Get(call.queue, call.id)
-    return answers.json(_write_job(job)) if job else answers.empty(404)
+def get(context: RequestContext) -> Flow[Response]:
+    """Return the job."""
+    job = yield from Get(context.queue, context.id)
+    return responses.json(_format_job(job)) if job else responses.empty(404)
 
 
-def heartbeat(call: Call) -> Flow[Response]:
-    """Extend this run of the job; without a usable body its state is erased."""
-    state = call.state()
-    if not (yield from Heartbeat(call.queue, call.id, call.run_id, state)):
-        raise Refused(
+def heartbeat(context: RequestContext) -> Flow[Response]:
+    """Extend this run of the job; without a valid body its state is erased."""
+    state = context.parse_state()
+    if not (yield from Heartbeat(context.queue, context.id, context.run_id, state)):
+        raise RequestError(
             404,
-            f"job with id `{call.id}` not found in queue `{call.queue}` with {call.run_id}.",
+            f"job with id `{context.id}` not found in queue `{context.queue}` "
+            f"with {context.run_id}.",
         )
-    return answers.empty(202)
+    return responses.empty(202)
 
 
-def complete(call: Call) -> Flow[Response]:
+def complete(context: RequestContext) -> Flow[Response]:
     """Delete the job if this run holds it."""
-    yield from Remove(call.queue, call.id, call.run_id)
-    return answers.empty(200)
+    yield from Remove(context.queue, context.id, context.run_id)
+    return responses.empty(200)
 
 
-def requeue(call: Call) -> Flow[Response]:
-    """Replace this run of the job by new jobs; do nothing when the run is not there."""
-    mode = call.mode()
-    jobs = _read_jobs(call)
-    run = Remove(call.queue, call.id, call.run_id)
+def requeue(context: RequestContext) -> Flow[Response]:
+    """Replace this run of the job by new jobs; do nothing if it does not hold the job."""
+    mode = context.mode()
+    jobs = _parse_request_jobs(context)
+    run = Remove(context.queue, context.id, context.run_id)
     if (yield from Requeue(run, Enqueue(jobs, mode))):
-        call.tell(jobs)
-    return answers.empty(202)
+        context.add_arrivals(jobs)
+    return responses.empty(202)
 
 
-def _read_jobs(call: Call) -> list[NewJob]:
-    call.check_body()
-    jobs = batches.version_2(call.content, call.now)
+def _parse_request_jobs(context: RequestContext) -> list[NewJob]:
+    context.check_body()
+    jobs = batch_decoder.decode_v2(context.content, context.now)
     if jobs is None:
-        jobs = call.body(lambda reader: read_jobs(reader, call.now))
+        jobs = context.parse_body(lambda parser: parse_jobs(parser, context.now))
     return jobs
 
 
-def read_jobs(reader: Reader, now: int) -> list[NewJob]:
-    """Read an array of jobs, and say what is wrong with it."""
-    return reader.array(lambda item: _read_job(item, now))
+def parse_jobs(parser: JsonParser, now: int) -> list[NewJob]:
+    """Parse an array of jobs; raise RequestError at the first mistake."""
+    return parser.array(lambda item: _parse_job(item, now))
 
 
-def _read_job(reader: Reader, now: int) -> NewJob:
+def _parse_job(parser: JsonParser, now: int) -> NewJob:
     queue = key = timeout = max_retries = payload = state = run_at = None
-    for name in reader.fields(FIELDS, "struct New"):
+    for name in parser.fields(FIELDS, "struct New"):
         match name:
             case "queue":
-                queue = reader.string()
+                queue = parser.string()
             case "id":
-                key = reader.string()
+                key = parser.string()
             case "timeout":
-                timeout = _natural(reader, 2**31 - 1, "i32")
+                timeout = _natural(parser, 2**31 - 1, "i32")
             case "max_retries":
-                max_retries = None if reader.null() else _natural(reader, 2**15 - 1, "i16")
+                max_retries = None if parser.null() else _natural(parser, 2**15 - 1, "i16")
             case "payload":
-                payload = reader.value()
+                payload = parser.value()
             case "state":
-                state = reader.value()
+                state = parser.value()
             case _:
-                run_at = None if reader.null() else _read_run_at(reader)
+                run_at = None if parser.null() else _parse_run_at(parser)
     return NewJob(
-        queue=reader.required("queue", queue),
-        id=reader.required("id", key),
-        timeout=reader.required("timeout", timeout),
+        queue=parser.required("queue", queue),
+        id=parser.required("id", key),
+        timeout=parser.required("timeout", timeout),
         max_retries=max_retries,
-        payload=reader.required("payload", payload),
+        payload=parser.required("payload", payload),
         state=state,
         run_at=now if run_at is None else run_at,
     )
 
 
-def _natural(reader: Reader, high: int, expected: str) -> int:
-    number = reader.integer(-high - 1, high, expected)
+def _natural(parser: JsonParser, high: int, expected: str) -> int:
+    number = parser.integer(-high - 1, high, expected)
     if number < 0:
-        reader.mismatch("Integer is too small to store in target integer type")
+        parser.mismatch("Integer is too small to store in target integer type")
     return number
 
 
-def _read_run_at(reader: Reader) -> int:
+def _parse_run_at(parser: JsonParser) -> int:
     try:
-        return dates.relaxed(reader.string(dates.EXPECTED))
+        return dates.parse_relaxed(parser.string(dates.EXPECTED))
     except ValueError as error:
-        reader.mismatch(str(error))
+        parser.mismatch(str(error))
     except OverflowError as error:
         raise BackendError(f"db error: ERROR: {error}") from None
 
 
-def _write_job(job: Job) -> str:
+def _format_job(job: Job) -> str:
     run_id = "null" if job.run_id is None else f'"{job.run_id}"'
     return (
-        f'{{"queue":{string(job.queue)},"id":{string(job.id)},"timeout":{job.timeout},'
-        f'"max_retries":{_count(job.max_retries)},'
-        f'"retries_remaining":{_count(job.retries_remaining)},'
+        f'{{"queue":{json_string(job.queue)},"id":{json_string(job.id)},"timeout":{job.timeout},'
+        f'"max_retries":{_number(job.max_retries)},'
+        f'"retries_remaining":{_number(job.retries_remaining)},'
         f'"payload":{job.payload},"state":{job.state or "null"},"run_id":{run_id},'
         f'"run_at":"{dates.to_text(job.run_at)}","updated_at":"{dates.to_text(job.updated_at)}",'
         f'"created_at":"{dates.to_text(job.created_at)}"}}'
     )
 
 
-def _count(number: int | None) -> str:
+def _number(number: int | None) -> str:
     return "null" if number is None else str(number)

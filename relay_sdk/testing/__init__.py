@@ -1,4 +1,4 @@
-"""For tests: a server in the same process, a clock that you move, and workers run step by step."""
+"""Tools for tests: an in-process server, a manual clock, and workers that run step by step."""
 
 from relay_sdk.testing.clock import Clock
 from relay_sdk.testing.server import Idle, InProcessServer, transport

@@ -1,4 +1,4 @@
-"""Time that a test moves."""
+"""A clock that a test controls."""
 
 import threading
 import time
@@ -10,15 +10,15 @@ import anyio.lowlevel
 
 from relay_sdk._base.clock import Stopped
 
-GLANCE = 0.005
-"""Real seconds between looks at a clock that others move."""
+POLL_INTERVAL = 0.005
+"""Real seconds between two looks at a clock that another thread may advance."""
 
 
 class Clock:
-    """A clock that stands still until it is moved.
+    """A clock that stops between calls of `advance`.
 
-    With `skip`, a wait moves the clock: right for a single thread or task. Without, a wait ends
-    when the clock has been moved far enough, or when that much time has really passed.
+    With `skip`, a wait advances the clock itself, which suits a single thread or task. Without
+    `skip`, a wait ends when the clock has been advanced far enough, or after that much real time.
     """
 
     def __init__(self, start: datetime = datetime(2030, 1, 1, tzinfo=UTC), *, skip: bool = True):
@@ -28,33 +28,33 @@ class Clock:
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
-        """The time of day."""
+        """Return the current date and time."""
         return self._start + self._passed
 
     def monotonic(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return self._passed.total_seconds()
 
     def advance(self, seconds: float | timedelta) -> None:
-        """Move the clock forward, by seconds or a timedelta."""
+        """Advance the clock by seconds or a timedelta."""
         step = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
         if step < timedelta():
-            raise ValueError(f"a clock can only go forward, not by {seconds}")
+            raise ValueError(f"the clock cannot go back: advance({seconds}) is negative")
         with self._lock:
             self._passed += step
 
     def skip(self, seconds: float) -> None:
-        """Move the clock forward by a wait; even the shortest one moves it."""
+        """Advance the clock by a wait, and by at least a microsecond, so that loops end."""
         self.advance(max(timedelta(seconds=seconds), timedelta.resolution))
 
     def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
-        """Wait in a thread; raise `Stopped` as soon as `stop` is set."""
+        """Wait in a thread. Raise `Stopped` as soon as `stop` is set."""
         if self._skip:
             self.skip(seconds)
         else:
-            over = self._over(seconds)
+            is_over = self._deadline(seconds)
             event = stop or threading.Event()
-            while not over() and not event.wait(GLANCE):
+            while not is_over() and not event.wait(POLL_INTERVAL):
                 pass
         if stop is not None and stop.is_set():
             raise Stopped
@@ -65,12 +65,12 @@ class Clock:
             self.skip(seconds)
             await anyio.lowlevel.checkpoint()
         else:
-            over = self._over(seconds)
+            is_over = self._deadline(seconds)
             await anyio.lowlevel.checkpoint()
-            while not over():  # noqa: ASYNC110 another thread may move the clock
-                await anyio.sleep(GLANCE)
+            while not is_over():  # noqa: ASYNC110 another thread may advance the clock
+                await anyio.sleep(POLL_INTERVAL)
 
-    def _over(self, seconds: float) -> Callable[[], bool]:
-        """Make the test whether a wait that begins now is over."""
+    def _deadline(self, seconds: float) -> Callable[[], bool]:
+        """Return a function that checks whether a wait that begins now is over."""
         moved, real = self.monotonic() + seconds, time.monotonic() + seconds
         return lambda: self.monotonic() >= moved or time.monotonic() >= real

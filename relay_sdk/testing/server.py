@@ -1,4 +1,4 @@
-"""A server in this process and its clients, without sockets or waiting."""
+"""A server in this process and its clients, without sockets or real waits."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -18,49 +18,49 @@ from relay_sdk._http.client import AsyncHttp, Http
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import NEXT_BACKOFF, AsyncClient, Client
 from relay_sdk.local import App
-from relay_sdk.local.store import Store
+from relay_sdk.local.sqlite.store import SqliteStore
 from relay_sdk.testing.clock import Clock
 
 R = TypeVar("R")
 
 URL = "http://in.process"
-AT_ONCE = 1e-6
-"""Seconds between looks for jobs that timed out."""
+REAP_INTERVAL = 1e-6
+"""Seconds between two searches for jobs that timed out: practically at once."""
 
 NEXT_DUE = """
 SELECT min(at) FROM (SELECT coalesce(expires_at + 1, run_at) AS at FROM jobs) WHERE at > ?"""
 
-# A client shows its driver to nobody else.
+# The driver of a client is private; only this module replaces it.
 # pyright: reportPrivateUsage=false
 
 
 class Idle(BaseException):
-    """A call would wait for ever: no job is scheduled, and none is running that could time out.
+    """A call would wait forever: no job is scheduled, and no running job can time out.
 
-    It is not an `Exception`, so it also ends loops that survive errors.
+    It is not an `Exception`, so that it also ends loops that catch errors.
     """
 
 
 class InProcessServer(App):
     """An empty server in this process, with its own clock and clients.
 
-    Time stands still. `clock.advance` moves it, and so do calls that wait: `next` moves it to the
-    moment when a job is due or a run times out, at most by its `timeout`, and raises `Idle` if
-    there is no such moment; a retry moves it by the wait before it. What runs in the background,
-    such as automatic heartbeats or a worker between two polls, moves nothing: it continues when the
-    clock was moved far enough, or that much time has really passed.
+    Time only passes when `clock.advance` or a waiting call moves the clock. `next` moves it to the
+    time when the next job is due or a run times out, but by no more than its `timeout`; it raises
+    `Idle` if there is no such time. A retry moves it by the delay before it. Background tasks, such
+    as automatic heartbeats or a worker between two polls, do not move it: they continue when the
+    clock has been moved far enough, or after that much real time.
 
-    A run that times out is noticed at once; a real server takes some seconds.
+    The server detects a run that times out at once; a real server takes some seconds.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or Clock(datetime.now(UTC), skip=False)
-        super().__init__(clock=self.clock.now, reap_interval=AT_ONCE)
-        assert isinstance(self.store, Store)  # noqa: S101  its own, in memory
+        super().__init__(clock=self.clock.now, reap_interval=REAP_INTERVAL)
+        assert isinstance(self.store, SqliteStore)  # noqa: S101  the default store, in memory
         self._connection = self.store.connection
 
     def client(self, *, api: ApiChoice = "auto") -> Client:
-        """Make a `Client` of this server."""
+        """Return a `Client` of this server."""
         client = Client(
             URL,
             http_client=httpx.Client(transport=transport(self)),
@@ -69,11 +69,11 @@ class InProcessServer(App):
             clock=self.clock,
         )
         driver = client._driver
-        client._driver = _Driver(_at_workers_pace(driver.config), driver.http, self._wait)
+        client._driver = _Driver(_with_poll_backoff(driver.config), driver.http, self._wait)
         return client
 
     def async_client(self, *, api: ApiChoice = "auto") -> AsyncClient:
-        """Make an `AsyncClient` of this server, for any number of event loops."""
+        """Return an `AsyncClient` of this server, for any number of event loops."""
         client = AsyncClient(
             URL,
             http_client=httpx.AsyncClient(transport=transport(self)),
@@ -82,11 +82,11 @@ class InProcessServer(App):
             clock=self.clock,
         )
         driver = client._driver
-        client._driver = _AsyncDriver(_at_workers_pace(driver.config), driver.http, self._wait)
+        client._driver = _AsyncDriver(_with_poll_backoff(driver.config), driver.http, self._wait)
         return client
 
     def _until_due(self) -> float:
-        """Count the seconds until the next moment at which a queue may have a job."""
+        """Return the seconds until a job may be ready next, or infinity."""
         now = self.now()
         with self._lock:
             (at,) = self._connection.execute(NEXT_DUE, (now,)).fetchone()
@@ -102,14 +102,14 @@ class InProcessServer(App):
             ).fetchall()
         held = ", ".join(f"{count} in queue {queue!r}" for queue, count in counts)
         raise Idle(
-            f"no job will come by waiting (jobs on the server: {held or 'none'}). Enqueue one "
-            "first, or pass a timeout. If another thread or task is to enqueue it meanwhile, use "
-            "a LocalServer (fixture relay_server), where time is real"
+            f"waiting would never return a job (jobs on the server: {held or 'none'}). Enqueue one "
+            "first, or pass a timeout. If another thread or task enqueues it later, use a "
+            "LocalServer (fixture relay_server), which runs in real time"
         )
 
 
 def transport(app: App) -> httpx.MockTransport:
-    """Make an httpx transport, sync and async, that calls a server in this process."""
+    """Return an httpx transport, sync and async, that calls a server in this process."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         response = app(
@@ -127,7 +127,7 @@ def transport(app: App) -> httpx.MockTransport:
 
 @frozen
 class _UntilDue(Backoff):
-    """Asks again when there may be something new, and not before."""
+    """Polls again when a job may be ready, and not earlier."""
 
     seconds: Callable[[], float] = field(kw_only=True)
 
@@ -135,13 +135,13 @@ class _UntilDue(Backoff):
         return iter(self.seconds, None)
 
 
-def _at_workers_pace(config: ClientConfig) -> ClientConfig:
-    # A worker does not know what is due: it polls.
+def _with_poll_backoff(config: ClientConfig) -> ClientConfig:
+    # Workers run in the background, so they poll as usual instead of moving the clock.
     return evolve(config, next_backoff=NEXT_BACKOFF)
 
 
 class _Driver(Driver):
-    """Moves the clock by the waits of a call."""
+    """Moves the clock instead of waiting."""
 
     def __init__(self, config: ClientConfig, http: Http, wait: Callable[[float], None]) -> None:
         super().__init__(config, http)
@@ -154,7 +154,7 @@ class _Driver(Driver):
 
 
 class _AsyncDriver(AsyncDriver):
-    """Moves the clock by the waits of a call; other tasks run before each."""
+    """Moves the clock instead of waiting, after a checkpoint for other tasks."""
 
     def __init__(
         self, config: ClientConfig, http: AsyncHttp, wait: Callable[[float], None]

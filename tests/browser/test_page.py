@@ -12,8 +12,8 @@ import pytest
 
 from relay_sdk import Client, Queue
 from relay_sdk.local import LocalServer
-from relay_sdk.local.counts import STEP, STEPS
 from relay_sdk.local.operations import Enqueue, NewJob, Remove
+from relay_sdk.local.stats import MAX_STEPS, STEP_SECONDS
 
 EMAILS = Queue("emails")
 EVIL = '</script><img src=x onerror="window.hacked=1"><b>&amp;'
@@ -43,19 +43,23 @@ def fill(relay: Client) -> None:
 
 def remember(server: LocalServer) -> None:
     """Let the server have done something in the last minutes."""
-    counts, now = server.app.counts, server.app.now()
-    for step in range(STEPS, 0, -1):
+    stats, now = server.app.stats, server.app.now()
+    for step in range(MAX_STEPS, 0, -1):
         wave = 30 + round(20 * sin(step / 9) + 6 * sin(step / 2))
         jobs = [NewJob("emails", "", 30, None, "1", None, now)] * wave
         done = [(Remove("emails", "", "run"), True)] * (wave - 4 + step % 7)
-        counts.turn(now - step * STEP * 10**6, 0.0, [(Enqueue(jobs, "ignore"), None), *done])
-        counts.reaped(now - step * STEP * 10**6, [], ["emails"] * (5 * (step % 31 == 0)))
+        stats.record_batch(
+            now - step * STEP_SECONDS * 10**6, 0.0, [(Enqueue(jobs, "ignore"), None), *done]
+        )
+        stats.record_reaped(
+            now - step * STEP_SECONDS * 10**6, [], ["emails"] * (5 * (step % 31 == 0))
+        )
 
 
 def look_again(page: Any) -> None:
     """Wait until the page has looked once more from beginning to end."""
-    looks = int(page.evaluate("document.body.dataset.looks ?? 0"))
-    page.wait_for_function("looks => Number(document.body.dataset.looks) > looks + 1", arg=looks)
+    looks = int(page.evaluate("document.body.dataset.updates ?? 0"))
+    page.wait_for_function("looks => Number(document.body.dataset.updates) > looks + 1", arg=looks)
 
 
 def ids(page: Any) -> list[str]:
@@ -105,7 +109,7 @@ def test_it_shows_queues_and_jobs(
 def test_a_run_of_relay_does_not_tell_since_when(
     page: Any, server: LocalServer, relay: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk.local.run_ids.beginning", lambda _: "0b7ce8cb-1a71-4")
+    monkeypatch.setattr("relay_sdk.local.run_ids.time_prefix", lambda _: "0b7ce8cb-1a71-4")
     relay.enqueue(EMAILS.job("a", 1))
     relay.next("emails")
 
@@ -151,7 +155,7 @@ def test_jobs_are_filtered_and_the_address_keeps_it(
     assert ids(page) == [f"welcome-05{n}" for n in range(10)]
     assert page.get_by_label("Id begins with").input_value() == "welcome-05"
     page.get_by_label("Id begins with").fill("nobody")
-    expect_text(page, "#no-jobs", "No job that fits.")
+    expect_text(page, "#no-jobs", "No matching jobs.")
 
 
 def test_a_selection_is_removed_when_it_is_confirmed(
@@ -196,7 +200,7 @@ def test_one_job_is_put_back_made_due_and_removed(
     expect_text(page, "#told", "Made due 1 job")
     this.get_by_role("button", name="Remove").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-    expect_text(page, "#job dl", "no such job")
+    expect_text(page, "#job dl", "no longer exists")
 
     assert [again.job.id for again in relay.next("emails", 2)] == ["now"]
     assert helper.job.id == "now"
@@ -251,7 +255,7 @@ def test_a_job_is_enqueued_by_a_form_that_knows_json(
     payload = dialog.get_by_label("Payload")
     payload.fill('{"n": 12345678901234567890')
     dialog.get_by_role("button", name="Enqueue").click()
-    expect_text(page, "#payload-wrong", "This is no JSON")
+    expect_text(page, "#payload-wrong", "This is not JSON")
     assert payload.get_attribute("aria-invalid") == "true"
     take_picture(page, "dashboard-enqueue")
 
@@ -292,7 +296,7 @@ def test_it_asks_for_the_token_and_keeps_it_in_its_tab(new_page: NewPage) -> Non
     with LocalServer(token="secret") as server:
         page = new_page()
         page.goto(server.url)
-        dialog = page.get_by_role("dialog", name="This server wants a token")
+        dialog = page.get_by_role("dialog", name="This server requires a token")
         dialog.get_by_label("Token").fill("guess")
         dialog.get_by_role("button", name="Use it").click()
         expect_text(page, "#token .wrong", "not the server's")

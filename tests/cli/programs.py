@@ -1,4 +1,4 @@
-"""The command as a process."""
+"""Run the command as a process."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ posix = os.name == "posix"
 def program(
     folder: Path, *arguments: str, url: str | None = None, **options: Any
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start `relay-sdk` in a folder; end it hard if it still runs."""
+    """Start `relay-sdk` in a folder. Kill it at the end if it still runs."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
     if url is not None:
         env["RELAY_URL"] = url
@@ -36,7 +36,7 @@ def program(
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Look again and again until it is so."""
+    """Wait until a condition is true."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
@@ -44,7 +44,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) ->
 
 
 def line_with(stream: IO[str] | None, text: str) -> str:
-    """Read lines up to one with this text."""
+    """Read lines up to the first that contains this text."""
     assert stream is not None
     for line in stream:
         if text in line:
@@ -53,12 +53,12 @@ def line_with(stream: IO[str] | None, text: str) -> str:
 
 
 def read_terminal(terminal: int) -> str:
-    """Read what a pseudo terminal shows until nobody writes there any more."""
+    """Read what a pseudo terminal shows until its other end is closed."""
     parts: list[bytes] = []
     while True:
         try:
             part = os.read(terminal, 65536)
-        except OSError:  # how Linux tells that nobody holds the other end
+        except OSError:  # Linux reports EIO when the other end is closed
             part = b""
         if not part:
             return b"".join(parts).decode()

@@ -1,4 +1,4 @@
-"""`relay-sdk check`: which change of a type breaks jobs that are waiting."""
+"""`relay-sdk check` finds changes of types that break waiting jobs."""
 
 import json
 import sys
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay_sdk.cli.compare import Finding, compare
-from relay_sdk.cli.schemas import Schema
+from relay_sdk.cli.compatibility import Finding, compare
+from relay_sdk.cli.json_schema import Schema
 
 from .conftest import Run
 
@@ -80,21 +80,21 @@ def test_an_optional_field_that_is_added_is_fine(check: Check) -> None:
     assert check(old, old.replace("to: str", "to: str\n    subject: str = ''")) == FINE
 
 
-def test_a_queue_that_is_gone_breaks_and_a_new_one_is_fine(check: Check) -> None:
+def test_a_removed_queue_breaks_and_a_new_one_is_fine(check: Check) -> None:
     one, two = "A = Queue('a')\n", "B = Queue('b')\n"
 
     assert check(one, one + two) == FINE
-    assert check(one + two, one) == ["breaks: b: it is not declared any more"]
+    assert check(one + two, one) == ["breaks: b: it is no longer declared"]
 
 
 def test_a_codec_cannot_be_compared(check: Check) -> None:
     old = "Q = Queue('q', payload=Codec(str, str))"
 
-    assert check(old, old) == ["cannot tell: q payload $: a codec of your own reads it"]
+    assert check(old, old) == ["cannot tell: q payload $: a custom codec reads it"]
     assert check(old, "Q = Queue('q')") == FINE
 
 
-def test_a_type_that_holds_itself_is_compared(check: Check) -> None:
+def test_a_recursive_type_is_compared(check: Check) -> None:
     old = "@dataclass\nclass T:\n    x: int\n    below: 'list[T]' = field(default_factory=list)\n"
     old += "Q = Queue('q', payload=T)"
 
@@ -103,7 +103,7 @@ def test_a_type_that_holds_itself_is_compared(check: Check) -> None:
     assert line == "breaks: q payload $.x: it could be integer, and now must be string"
 
 
-def test_a_model_of_pydantics_is_compared(check: Check) -> None:
+def test_a_pydantic_model_is_compared(check: Check) -> None:
     old = "class M(pydantic.BaseModel):\n    a: int\n    b: int | None = None\n"
     old += "Q = Queue('q', payload=M)"
 
@@ -116,7 +116,7 @@ def test_a_model_of_pydantics_is_compared(check: Check) -> None:
             "    b: int | None = None\n", ""
         ),
     )
-    assert line == "breaks: q payload $.b: it is gone, and fields that are not known are refused"
+    assert line == "breaks: q payload $.b: it was removed, and unknown fields are refused"
 
 
 UNIONS = (
@@ -226,12 +226,12 @@ def schemas() -> st.SearchStrategy[Schema]:
 
 
 @given(schemas(), schemas(), JSON)
-def test_what_is_said_to_fit_fits(old: Schema, new: Schema, value: object) -> None:
-    """Held against a validator: a value that the old form declares is taken by the new one."""
+def test_compatible_schemas_accept_all_old_values(old: Schema, new: Schema, value: object) -> None:
+    """According to a validator, the new schema accepts all values of the old one."""
     jsonschema = pytest.importorskip("jsonschema")
     if compare(old, {}, new, {}):
         return
-    # What was not declared is taken for not sent.
+    # `compare` assumes that no job has undeclared fields.
     closed = json.loads(json.dumps(old), object_hook=_closed)
 
     if jsonschema.Draft202012Validator(closed).is_valid(value):
@@ -243,15 +243,15 @@ def _closed(node: dict[str, object]) -> dict[str, object]:
 
 
 @given(schemas())
-def test_what_is_the_same_fits(schema: Schema) -> None:
+def test_a_schema_is_compatible_with_itself(schema: Schema) -> None:
     assert compare(schema, {}, schema, {}) == []
 
 
-def test_what_it_does_not_know_it_cannot_tell() -> None:
+def test_unknown_keywords_cannot_be_compared() -> None:
     old, new = {"type": "string"}, {"type": "string", "x-new": 1}
 
     assert compare(old, {}, new, {}) == [
-        Finding("$", "'x-new' is not the same, and cannot be compared", None)
+        Finding("$", "'x-new' has changed, and cannot be compared", None)
     ]
     assert compare({"not": {}}, {}, old, {})[0].breaks is None
 
@@ -260,11 +260,11 @@ def test_what_it_does_not_know_it_cannot_tell() -> None:
     ("text", "message"),
     [
         (None, "cannot read mails.json: No such file"),
-        ("{", "mails.json is not what relay-sdk schema writes: "),
-        ("{}", "mails.json is not what relay-sdk schema writes: "),
+        ("{", "mails.json is not a document of relay-sdk schema: "),
+        ("{}", "mails.json is not a document of relay-sdk schema: "),
     ],
 )
-def test_a_file_that_is_none_is_a_mistake(
+def test_an_invalid_file_is_a_usage_error(
     offline: Run, tmp_path: Path, text: str | None, message: str
 ) -> None:
     if text is not None:

@@ -31,7 +31,7 @@ HEALTHY = {"/health": (200, {}, ""), "/v2/queues/relay_sdk/jobs?num_jobs=0": REF
 def answering(
     answers: Mapping[str, Answer], date: datetime | None = None
 ) -> Iterator[tuple[str, list[str]]]:
-    """Serve fixed answers; anything else is 404. Give the URL and what was asked."""
+    """Serve fixed answers; anything else is 404. Yield the URL and the requests."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -66,7 +66,7 @@ def answering(
 
 @contextmanager
 def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Accept connections on a port, and talk as told."""
+    """Accept connections on a port, and call `talk` with each."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def accept() -> None:
@@ -83,12 +83,12 @@ def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
         try:
             yield listener.getsockname()[1]
         finally:
-            # Closing alone would not wake who waits for the next connection.
+            # Closing alone would not end `accept` in the other thread.
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
 
 
-def test_a_good_server_is_all_well(run: Run) -> None:
+def test_a_good_server_has_no_problems(run: Run) -> None:
     human, machine = run("doctor"), run("doctor", "--json")
 
     assert human.exit_code == machine.exit_code == 0
@@ -107,9 +107,9 @@ def test_a_proxy_is_named(offline: Run, monkeypatch: pytest.MonkeyPatch) -> None
     for name in ("NO_PROXY", "no_proxy", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTP_PROXY", "http://name:secret@127.0.0.1:1")
-    said = offline("doctor", "--url", "http://relay.invalid").stdout
-    assert "proxy: 127.0.0.1 port 1\n" in said
-    assert "secret" not in said
+    output = offline("doctor", "--url", "http://relay.invalid").stdout
+    assert "proxy: 127.0.0.1 port 1\n" in output
+    assert "secret" not in output
 
 
 def test_no_job_is_taken(run: Run, relay: Client) -> None:
@@ -120,7 +120,7 @@ def test_no_job_is_taken(run: Run, relay: Client) -> None:
     assert len(relay.next("relay_sdk", timeout=0)) == 1
 
 
-def test_relay_rs_speaks_v1_alone(offline: Run) -> None:
+def test_relay_rs_has_only_v1(offline: Run) -> None:
     answers = {"/health": (200, {}, ""), "/v1/queues/relay_sdk/jobs?num_jobs=0": (204, {}, "")}
     with answering(answers) as (url, asked):
         found = json.loads(offline("doctor", "--url", url, "--json").stdout)
@@ -162,7 +162,7 @@ def test_the_difference_of_the_clocks_is_within_the_margin(
 
 
 @pytest.mark.parametrize("date", ["", "soon", "Tue, 01 Jan 2030 00:00:00 -0000"])
-def test_a_server_that_does_not_tell_the_time_is_no_problem(date: str) -> None:
+def test_a_server_without_a_date_header_is_not_a_problem(date: str) -> None:
     report = Report("http://server", "httpx")
 
     compare_clocks(report, Response(200, {"date": date}, b""), datetime.now(UTC), 0.1)
@@ -189,20 +189,18 @@ PAGE = "<html><head><title>Sign in</title></head></html>"
             },
             "its database does not answer",
         ),
-        ({"*": (200, {"content-type": "text/html"}, PAGE)}, "with a web page, 'Sign in', so that"),
-        ({"*": (404, {"content-type": "text/html"}, PAGE)}, "with a web page, 'Sign in', so that"),
+        ({"*": (200, {"content-type": "text/html"}, PAGE)}, "with a web page, 'Sign in', so it"),
+        ({"*": (404, {"content-type": "text/html"}, PAGE)}, "with a web page, 'Sign in', so it"),
         ({"*": (308, {"location": "https://x/health"}, "")}, "a redirect to https://x/health: use"),
-        ({"*": (401, {}, "")}, "a proxy wants a login"),
-        ({"*": (502, {}, "")}, "a proxy is there, but Relay behind it is not"),
+        ({"*": (401, {}, "")}, "a proxy requires a login"),
+        ({"*": (502, {}, "")}, "a proxy answers, but not Relay behind it"),
         ({}, "an HTTP server, but not Relay. Are host, port and path right?"),
-        ({"/health": (200, {}, "")}, "it answers /health, but speaks neither API v1 nor v2"),
+        ({"/health": (200, {}, "")}, "it answers /health, but has neither API v1 nor v2"),
         ({"/health": (200, {}, ""), "*": (418, {}, "tea")}, "answered 418: tea. Relay does not"),
-        ({"/health": (200, {}, "OK")}, "answered 200: OK. Relay does not say that"),
+        ({"/health": (200, {}, "OK")}, "answered 200: OK. Relay does not reply that"),
     ],
 )
-def test_what_is_wrong_is_said_in_words(
-    offline: Run, answers: Mapping[str, Answer], words: str
-) -> None:
+def test_problems_are_explained(offline: Run, answers: Mapping[str, Answer], words: str) -> None:
     with answering(answers) as (url, _):
         result = offline("doctor", "--url", url)
         machine = json.loads(offline("doctor", "--url", url, "--json").stdout)
@@ -212,7 +210,7 @@ def test_what_is_wrong_is_said_in_words(
     assert not machine["ok"]
 
 
-def test_nothing_that_listens(offline: Run) -> None:
+def test_a_port_without_a_server(offline: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -222,7 +220,7 @@ def test_nothing_that_listens(offline: Run) -> None:
     assert f"nothing listens at 127.0.0.1 port {port}: is the server running" in result.stdout
 
 
-def test_a_name_that_is_not_known(offline: Run) -> None:
+def test_an_unknown_name(offline: Run) -> None:
     result = offline("doctor", "--url", "http://nowhere.invalid")
 
     assert "the name in nowhere.invalid port 80 is not known" in result.stdout
@@ -243,7 +241,7 @@ def test_a_port_that_speaks_something_else(offline: Run) -> None:
     assert "should the URL begin with https://?" in result.stdout
 
 
-def test_tls_where_there_is_none(run: Run, server: LocalServer) -> None:
+def test_tls_without_tls_on_the_server(run: Run, server: LocalServer) -> None:
     result = run("doctor", "--url", server.url.replace("http:", "https:"))
 
     assert "If the server has no TLS, the URL begins with http://" in result.stdout
@@ -297,7 +295,7 @@ def test_a_proxy_of_the_environment_is_mentioned(
     assert "Requests go through the proxy that HTTP_PROXY names" in result.stdout
 
 
-def test_a_url_that_is_none_is_a_mistake(offline: Run) -> None:
+def test_an_invalid_url_is_a_usage_error(offline: Run) -> None:
     result = offline("doctor", "--url", "localhost:8080")
 
     assert (result.exit_code, result.stdout) == (2, "")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from relay_sdk import Client
-from relay_sdk.cli.sending import Sender
+from relay_sdk.cli.batch_sender import BatchSender
 from relay_sdk.job import Queue
 from relay_sdk.local import LocalServer
 
@@ -50,7 +50,7 @@ def test_what_next_prints_can_be_enqueued_elsewhere(run: Run, relay: Client) -> 
     assert relay.get("other", "a").max_retries == 3
 
 
-def test_payloads_get_ids_of_their_text_and_place(run: Run, relay: Client) -> None:
+def test_payloads_get_ids_of_their_text_and_position(run: Run, relay: Client) -> None:
     mails = lines({"to": "ada"}, {"to": "bob"}, {"to": "ada"})
 
     first = run("enqueue", "q", "--payload", input=mails)
@@ -79,7 +79,7 @@ def test_an_id_may_be_a_field_of_the_payload(run: Run, relay: Client) -> None:
     assert (relay.exists("q", "7"), relay.exists("q", "x")) == (True, True)
 
 
-def test_existing_jobs_are_left_and_counted(run: Run, relay: Client) -> None:
+def test_existing_jobs_are_unchanged_and_counted(run: Run, relay: Client) -> None:
     relay.enqueue(Queue("q").job("old", "first"))
 
     result = run(
@@ -92,24 +92,24 @@ def test_existing_jobs_are_left_and_counted(run: Run, relay: Client) -> None:
     assert relay.get("q", "old").payload == "first"
 
 
-def test_without_counting_the_summary_claims_nothing(run: Run, relay: Client) -> None:
+def test_without_counting_the_summary_has_only_the_jobs_sent(run: Run, relay: Client) -> None:
     relay.enqueue(Queue("q").job("old", 1))
 
     result = run("enqueue", "q", "--no-count", input=lines({"id": "old", "payload": 1}))
 
-    assert result.stdout == "1 sent (how many existed was not found out)\n"
+    assert result.stdout == "1 sent (existing jobs not counted)\n"
 
 
-def test_api_v1_cannot_tell_and_the_summary_says_so(server: LocalServer) -> None:
+def test_api_v1_does_not_count_existing_jobs(server: LocalServer) -> None:
     queue = Queue("q")
-    with Client(server.url, api="v1") as relay, Sender(relay, "q", count=True) as sender:
+    with Client(server.url, api="v1") as relay, BatchSender(relay, "q", count=True) as sender:
         sender.send([queue.job(id, 1) for id in "abc"])
         summary = sender.summary()
 
-    assert summary == "3 sent (how many existed was not found out)"
+    assert summary == "3 sent (existing jobs not counted)"
 
 
-def test_batches_keep_to_the_size_that_the_server_takes(run: Run) -> None:
+def test_batches_respect_the_limit_of_the_server(run: Run) -> None:
     big = "ü" * 200_000
 
     result = run("enqueue", "q", input=lines(*({"id": str(n), "payload": big} for n in range(12))))
@@ -126,7 +126,7 @@ def test_batches_keep_to_the_size_that_the_server_takes(run: Run) -> None:
         '{"id": "a", "payload": ',
     ],
 )
-def test_a_whole_job_that_is_wrong_is_not_taken_for_a_payload(offline: Run, line: str) -> None:
+def test_an_invalid_job_is_not_mistaken_for_a_payload(offline: Run, line: str) -> None:
     result = offline("enqueue", "q", input=line)
 
     assert result.exit_code == 2
@@ -134,11 +134,11 @@ def test_a_whole_job_that_is_wrong_is_not_taken_for_a_payload(offline: Run, line
     assert "--payload" not in result.stderr
 
 
-def test_a_job_that_is_too_large_is_told_the_limit(run: Run) -> None:
+def test_the_error_of_a_job_that_is_too_large_has_the_limit(run: Run) -> None:
     result = run("enqueue", "q", input=lines({"id": "a", "payload": "x" * 2**21}))
 
     assert result.exit_code == 1
-    assert "A request may have 2 MiB (2,097,152 bytes)" in result.stderr
+    assert "The limit of a request is 2 MiB (2,097,152 bytes)" in result.stderr
 
 
 @pytest.mark.parametrize("place", ["-", "./-"])
@@ -159,7 +159,7 @@ def test_a_refusal_names_the_lines(run: Run, relay: Client) -> None:
     result = run("enqueue", "q", "--batch", "2", input=lines(*jobs))
 
     assert result.exit_code == 1
-    assert "It was about line 3 to line 4" in result.stderr
+    assert "The request contained line 3 to line 4" in result.stderr
     assert "ended early after 2 accepted, 0 existing" in result.stderr
     assert relay.exists("q", "1")
     assert not relay.exists("q", "2")
@@ -187,7 +187,7 @@ def test_a_refusal_names_the_lines(run: Run, relay: Client) -> None:
         (["--format", "csv"], "", "'csv' is not one of 'lines', 'array'"),
     ],
 )
-def test_a_mistake_is_said_in_words_before_anything_is_sent(
+def test_a_usage_error_is_reported_before_anything_is_sent(
     offline: Run, options: list[str], text: str, message: str
 ) -> None:
     result = offline("enqueue", "q", *options, input=text)

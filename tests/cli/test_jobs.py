@@ -28,7 +28,7 @@ def test_next_prints_jobs_as_lines_and_leaves_them_claimed(run: Run, relay: Clie
         ("q", "b", {"n": "b"}, ["b"]),
     ]
     assert all(job["run_id"] for job in jobs)
-    assert "2 claimed; the server queues them again after their timeout" in result.stderr
+    assert "claimed 2; the server queues each again after its timeout" in result.stderr
     assert relay.exists("q", "a")
     assert [helper.job.id for helper in relay.next("q", 9)] == ["c"]
 
@@ -42,7 +42,7 @@ def test_next_may_complete_what_it_prints(run: Run, relay: Client) -> None:
     assert not relay.exists("q", "a")
 
 
-def test_next_may_put_back_what_it_prints(run: Run, relay: Client) -> None:
+def test_next_may_release_what_it_prints(run: Run, relay: Client) -> None:
     relay.enqueue_batch([QUEUE.job(id, 1, state=id) for id in "abc"])
 
     result = run("next", "q", "-n", "2", "--release")
@@ -52,21 +52,21 @@ def test_next_may_put_back_what_it_prints(run: Run, relay: Client) -> None:
     assert sorted(helper.job.state for helper in relay.next("q", 9)) == ["a", "b", "c"]
 
 
-def test_next_does_not_complete_and_put_back(offline: Run) -> None:
+def test_complete_and_release_exclude_each_other(offline: Run) -> None:
     result = offline("next", "q", "--complete", "--release")
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--complete and --release exclude each other" in result.stderr
 
 
-def test_many_jobs_are_taken_a_thousand_at_a_time(run: Run, relay: Client) -> None:
-    """One reply with all of them may come too late, and its jobs would stay claimed unseen."""
+def test_many_jobs_are_claimed_a_thousand_at_a_time(run: Run, relay: Client) -> None:
+    """A single large reply may time out, and its jobs would stay claimed."""
     relay.enqueue_batch([QUEUE.job(str(number), number) for number in range(2300)])
 
     result = run("next", "q", "-n", "800000")
 
     assert len(result.stdout.splitlines()) == 2300
-    assert "2,300 claimed" in result.stderr
+    assert "claimed 2,300" in result.stderr
 
 
 def test_next_without_a_job_is_status_1(run: Run) -> None:
@@ -125,14 +125,14 @@ def test_remove_deletes_a_job_that_is_there_or_not(run: Run, relay: Client) -> N
 
 
 @pytest.mark.parametrize("command", ["get", "exists", "remove"])
-def test_an_impossible_id_is_a_mistake(offline: Run, command: str) -> None:
+def test_an_invalid_id_is_a_usage_error(offline: Run, command: str) -> None:
     result = offline(command, "q", "x" * 1025)
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("relay-sdk: id must have 1 to 1024 characters, not 1025")
 
 
-def test_an_empty_url_is_a_mistake(offline: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_url_is_a_usage_error(offline: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELAY_URL", "")
 
     result = offline("exists", "q", "a")
@@ -149,7 +149,7 @@ def test_no_server_is_status_3(offline: Run) -> None:
 
 
 @pytest.mark.skipif(not posix, reason="a pipe is closed otherwise there")
-def test_a_closed_stdout_ends_quietly_and_keeps_what_was_not_printed(
+def test_a_closed_stdout_exits_quietly_and_releases_unprinted_jobs(
     server: LocalServer, relay: Client, tmp_path: Path
 ) -> None:
     relay.enqueue_batch([QUEUE.job(str(number), "x" * 1000) for number in range(500)])
@@ -166,18 +166,18 @@ def test_a_closed_stdout_ends_quietly_and_keeps_what_was_not_printed(
     assert not relay.exists("q", first["id"])
     back = [helper.job.id for helper in relay.next("q", 500, timeout=0)]
     assert back[-1] == "499"
-    # All that was printed was completed too, but for the one that met the closed pipe at most.
+    # All printed jobs were completed, except at most the one whose line met the closed pipe.
     assert all(relay.exists("q", id) for id in back)
     assert not any(relay.exists("q", str(n)) for n in range(500) if str(n) not in back)
 
 
 @pytest.mark.skipif(not posix, reason="needs signals")
-def test_an_interrupt_puts_back_what_was_not_printed(
+def test_an_interrupt_releases_unprinted_jobs(
     server: LocalServer, relay: Client, tmp_path: Path
 ) -> None:
     relay.enqueue_batch([QUEUE.job(str(number), "x" * 1000) for number in range(500)])
 
-    # Nobody reads on, so the pipe is full soon, and the command waits.
+    # Without a reader the pipe is soon full, and the command waits.
     with program(tmp_path, "next", "q", "-n", "500", url=server.url) as process:
         assert process.stdout
         process.stdout.readline()
@@ -186,7 +186,7 @@ def test_an_interrupt_puts_back_what_was_not_printed(
 
     back = [int(helper.job.id) for helper in relay.next("q", 500, timeout=0)]
     assert (process.returncode, errors) == (130, "relay-sdk: interrupted\n")
-    # In a row from the first that was not printed; the one that was being printed stays claimed.
+    # All jobs after the last printed one are back, except the one that was being printed.
     assert 1 <= back[0] < 499
     assert back == [*range(back[0], 500)]
     assert f'"id":"{back[0]}"' not in printed
@@ -194,7 +194,7 @@ def test_an_interrupt_puts_back_what_was_not_printed(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("options", [[], ["--complete"]])
-def test_a_full_disk_puts_back_what_was_not_printed(
+def test_a_full_disk_releases_unprinted_jobs(
     server: LocalServer, relay: Client, tmp_path: Path, options: list[str]
 ) -> None:
     relay.enqueue_batch([QUEUE.job(id, 1, state=id) for id in "abc"])
@@ -211,10 +211,10 @@ def test_a_full_disk_puts_back_what_was_not_printed(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("silent", [False, True])
-def test_a_server_that_takes_nothing_back_does_not_hold_the_command(
+def test_a_server_that_fails_each_release_does_not_block_the_command(
     tmp_path: Path, silent: bool
 ) -> None:
-    """It hands jobs out, and then cuts the connection, or says nothing until a Ctrl-C."""
+    """The server sends jobs, and then closes connections, or does not reply until Ctrl-C."""
     jobs = [
         {"queue": "q", "id": id, "timeout": 9, "max_retries": None, "retries_remaining": None}
         | {"payload": 1, "state": None, "run_id": str(uuid4())}
@@ -254,13 +254,13 @@ def test_a_server_that_takes_nothing_back_does_not_hold_the_command(
         assert (process.returncode, errors) == (130, "relay-sdk: interrupted\n")
     else:
         assert process.returncode == 1
-        assert errors.count("come again after their timeout") == 1
+        assert errors.count("are queued again after their timeout") == 1
         assert "cannot write the output" in errors
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("command", [["get", "q", "a"], ["exists", "q", "a"], ["next", "q"]])
-def test_a_full_disk_is_told(
+def test_a_full_disk_is_reported(
     server: LocalServer, relay: Client, tmp_path: Path, command: list[str]
 ) -> None:
     relay.enqueue(QUEUE.job("a", 1))

@@ -5,9 +5,9 @@ import psycopg
 import pytest
 
 from relay_sdk.local import LocalServer
-from relay_sdk.local.moving import open_side
+from relay_sdk.local.migration import open_migration_store
 from relay_sdk.local.operations import Claim, Enqueue, NewJob
-from relay_sdk.local.store import Store
+from relay_sdk.local.sqlite.store import SqliteStore
 
 from .conftest import Run
 
@@ -20,15 +20,15 @@ NEW = [
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """A SQLite file with jobs, some of them running."""
-    store = Store(tmp_path / "relay.db")
+    """An SQLite file with jobs, some of them running."""
+    store = SqliteStore(tmp_path / "relay.db")
     store.perform([Enqueue(NEW, "unique"), Claim("q", 10)], NOW + 20)
     store.close()
     return f"sqlite:{tmp_path / 'relay.db'}"
 
 
 def rows(place: str) -> list[object]:
-    side = open_side(place)
+    side = open_migration_store(place)
     try:
         return list(side.first())
     finally:
@@ -68,7 +68,7 @@ def test_a_job_that_is_on_both_sides_is_named_and_kept(
 ) -> None:
     before = rows(file)
     assert offline("move", file, postgres).exit_code == 0
-    store = Store(file.removeprefix("sqlite:"))
+    store = SqliteStore(file.removeprefix("sqlite:"))
     store.perform([Enqueue([NEW[3]], "unique")], NOW)
     store.close()
 
@@ -100,7 +100,7 @@ def test_a_database_that_a_server_has_open_is_refused(
 
 
 @pytest.mark.parametrize("place", ["relay.db", "sqlite:", "mysql://x", "", "sqlite:missing/x.db"])
-def test_a_place_that_is_none_is_refused(offline: Run, place: str, file: str) -> None:
+def test_an_invalid_database_is_refused(offline: Run, place: str, file: str) -> None:
     done = offline("move", place, file)
 
     assert done.exit_code == 2
@@ -112,6 +112,6 @@ def test_a_source_that_is_missing_is_not_made(offline: Run, file: str, tmp_path:
     assert not (tmp_path / "typo.db").exists()
 
 
-def test_a_place_is_not_moved_to_itself(offline: Run, file: str) -> None:
+def test_a_database_is_not_moved_to_itself(offline: Run, file: str) -> None:
     assert offline("move", file, file).exit_code == 2
     assert len(rows(file)) == 50

@@ -1,4 +1,4 @@
-"""What comes from elsewhere does not steer the terminal, and no password is shown."""
+"""Output has no control characters of servers and files, and no passwords."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ from .conftest import Run
 from .programs import line_with, posix, program, read_terminal
 from .test_doctor import answering, listening
 
-# Clears the screen; begins a line; turns the writing round; an 8-bit CSI; DEL; beyond 16 bits.
+# Clear screen; carriage return; right-to-left override; 8-bit CSI; DEL; beyond 16 bits.
 EVIL = "a\x1b[2J\nrelay-sdk: all is well\u202e\x9b1m\x7f\U000e0001"
 
 
@@ -56,7 +56,7 @@ def test_a_job_is_shown_escaped_and_is_the_same(
 
 @pytest.mark.skipif(not posix, reason="needs a pseudo terminal")
 @pytest.mark.parametrize("command", [["get", "q", EVIL], ["next", "q"]])
-def test_a_terminal_is_not_steered(
+def test_a_terminal_gets_no_control_characters(
     server: LocalServer,
     relay: Client,
     tmp_path: Path,
@@ -89,7 +89,7 @@ def test_an_escaped_job_can_be_enqueued_again(run: Run, relay: Client) -> None:
     assert (helper.job.id, helper.job.payload) == (EVIL, EVIL)
 
 
-def test_what_a_server_says_is_escaped(offline: Run) -> None:
+def test_the_text_of_a_server_is_escaped(offline: Run) -> None:
     text = EVIL.replace("\x9b", "").replace("\u202e", "").replace("\U000e0001", "")
     with answering({"*": (418, {"content-type": "text/plain"}, text)}) as (url, _):
         results = [
@@ -104,7 +104,7 @@ def test_what_a_server_says_is_escaped(offline: Run) -> None:
         assert "relay-sdk: all is well" not in result.output.splitlines()
 
 
-def test_an_input_is_told_of_escaped(offline: Run) -> None:
+def test_the_text_of_an_input_is_escaped(offline: Run) -> None:
     line = json.dumps({"id": EVIL, "payload": 1, EVIL: 2})
 
     result = offline("enqueue", "q", input=line)
@@ -217,9 +217,9 @@ def test_a_worker_waits_without_the_password(tmp_path: Path) -> None:
     assert "s3cr3t" not in "".join(lines)
 
 
-def test_a_person_who_cannot_be_told_anything_stops_nothing(
+def test_a_closed_stderr_is_not_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sys.stderr", None)  # as Python has it where it was closed: `2>&-`
+    monkeypatch.setattr("sys.stderr", None)  # as Python sets it if stderr is closed: `2>&-`
 
-    output.say("a process has ended")
+    output.print_message("a process has ended")

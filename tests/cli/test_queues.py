@@ -49,13 +49,13 @@ def test_queues_are_json_for_programs(run: Run, relay: Client) -> None:
 def test_all_pages_of_queues_are_read(
     run: Run, relay: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk.local.dashboard.sqlite.QUEUES", 2)
+    monkeypatch.setattr("relay_sdk.local.sqlite.job_reader.MAX_QUEUES", 2)
     relay.enqueue_batch([Queue(name).job("1", 1) for name in "abcde"])
 
     assert len(json.loads(run("queues", "--json").stdout)["queues"]) == 5
 
 
-def test_a_number_that_is_not_counted_to_its_end_says_so(
+def test_a_number_that_is_not_fully_counted_is_marked(
     run: Run, relay: Client, monkeypatch: pytest.MonkeyPatch, server: LocalServer
 ) -> None:
     relay.enqueue_batch([QUEUE.job(str(number), 1) for number in range(10_001)])
@@ -63,7 +63,7 @@ def test_a_number_that_is_not_counted_to_its_end_says_so(
     assert "10,000+" in run("queues").stdout
 
 
-def test_no_queues_are_said_to_a_person(run: Run) -> None:
+def test_no_queues_are_reported_on_stderr(run: Run) -> None:
     result = run("queues")
 
     assert (result.exit_code, result.stdout, result.stderr) == (
@@ -77,7 +77,7 @@ def test_watching_needs_a_terminal_or_a_program(run: Run) -> None:
     result = run("queues", "--watch")
 
     assert result.exit_code == 2
-    assert "--watch needs a terminal; with --json it does not" in result.stderr
+    assert "--watch without --json needs a terminal" in result.stderr
 
 
 @pytest.mark.skipif(not posix, reason="needs signals")
@@ -116,7 +116,7 @@ def test_watching_redraws_a_terminal(server: LocalServer, relay: Client, tmp_pat
         process.communicate(timeout=60)
     os.close(ours)
 
-    assert b"\x1b[?1049h" in seen  # the screen beside the one with the commands
+    assert b"\x1b[?1049h" in seen  # the alternate screen
 
 
 def test_a_queue_is_purged_when_the_answer_is_yes(run: Run, relay: Client) -> None:
@@ -129,24 +129,24 @@ def test_a_queue_is_purged_when_the_answer_is_yes(run: Run, relay: Client) -> No
     assert (no.exit_code, there) == (1, True)
     assert "relay-sdk: nothing was deleted" in no.stderr
     assert "Delete all jobs of queue 'emails' at http://127.0.0.1" in yes.stderr
-    assert (yes.exit_code, yes.stdout) == (0, "1,499 removed from queue 'emails'\n")
+    assert (yes.exit_code, yes.stdout) == (0, "removed 1,499 from queue 'emails'\n")
     assert relay.exists("a\x1b[31mb", "x")
     assert not relay.exists("emails", "7")
 
 
-def test_with_yes_nobody_is_asked(run: Run, relay: Client) -> None:
+def test_yes_skips_the_confirmation(run: Run, relay: Client) -> None:
     relay.enqueue(QUEUE.job("1", 1))
 
     unasked = run("purge", "emails", input="")
     result = run("purge", "emails", "--yes", "--json")
     again = run("purge", "emails")
 
-    assert (unasked.exit_code, "nobody to ask" in unasked.stderr) == (2, True)
+    assert (unasked.exit_code, "cannot ask for confirmation" in unasked.stderr) == (2, True)
     assert (json.loads(result.stdout), result.stderr) == ({"removed": 1}, "")
-    assert (again.exit_code, again.stdout) == (0, "0 removed from queue 'emails'\n")
+    assert (again.exit_code, again.stdout) == (0, "removed 0 from queue 'emails'\n")
 
 
-def test_a_token_is_sent_to_a_server_that_wants_one(
+def test_a_token_is_sent_to_a_server_that_requires_one(
     offline: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with LocalServer(token="secret") as server:
@@ -158,7 +158,7 @@ def test_a_token_is_sent_to_a_server_that_wants_one(
         served = offline("queues", *at, "--json")
 
     assert refused.exit_code == wrong.exit_code == 1
-    assert "wants a token: set RELAY_TOKEN to it" in refused.stderr
+    assert "requires a token: set RELAY_TOKEN" in refused.stderr
     assert "refuses this token" in wrong.stderr
     assert "wr0ng" not in wrong.stderr
     assert purged.exit_code == 0
@@ -166,7 +166,7 @@ def test_a_token_is_sent_to_a_server_that_wants_one(
 
 
 @pytest.mark.parametrize("command", [["queues"], ["purge", "emails", "--yes"]])
-def test_a_server_without_a_dashboard_says_why_not(offline: Run, command: list[str]) -> None:
+def test_a_server_without_a_dashboard_is_explained(offline: Run, command: list[str]) -> None:
     with LocalServer(dashboard=False) as server:
         result = offline(*command, "--url", server.url)
 
@@ -183,20 +183,20 @@ def answering(text: bytes) -> Callable[[socket.socket], None]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "said"),
+    ("answer", "status", "message"),
     [
         (
             b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
             1,
-            "Relay itself has no way to ask",
+            "only the bundled server has one",
         ),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n<p", 1, "so that is not Relay"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n<p", 1, "so it is not Relay"),
         (b"HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nno", 3, "Try again later"),
         (b"", 3, "relay-sdk doctor"),
     ],
 )
-def test_a_server_that_does_not_tell_is_named_in_one_line(
-    offline: Run, answer: bytes, status: int, said: str
+def test_a_server_without_the_local_api_is_reported_in_one_line(
+    offline: Run, answer: bytes, status: int, message: str
 ) -> None:
     def hang_up(connection: socket.socket) -> None:
         connection.recv(65536)
@@ -206,14 +206,14 @@ def test_a_server_that_does_not_tell_is_named_in_one_line(
 
     assert (result.exit_code, result.stdout) == (status, "")
     assert result.stderr.count("\n") == 1
-    assert said in result.stderr
+    assert message in result.stderr
 
 
 @pytest.mark.parametrize("trickles", [False, True])
-def test_a_server_that_does_not_end_its_answer_is_given_up(
+def test_an_endless_reply_times_out(
     offline: Run, monkeypatch: pytest.MonkeyPatch, trickles: bool
 ) -> None:
-    monkeypatch.setattr("relay_sdk.cli.local.TIMEOUT", 0.3)
+    monkeypatch.setattr("relay_sdk.cli.local_api.TIMEOUT", 0.3)
     over = threading.Event()
 
     def talk(connection: socket.socket) -> None:

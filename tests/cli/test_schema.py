@@ -1,4 +1,4 @@
-"""`relay-sdk schema`: what it writes is valid, and makes typed clients in other languages."""
+"""`relay-sdk schema` writes a valid document, from which typed clients can be generated."""
 
 import importlib
 import json
@@ -149,22 +149,22 @@ def test_it_is_valid_openapi_of_one_version(offline: Run, api: str) -> None:
         ("import nowhere", "cannot import 'wrong': ModuleNotFoundError"),
         (
             "from relay_sdk import Queue\na = Queue('q', payload=int)\nb = Queue('q', payload=str)",
-            "'wrong' declares two queues that are called 'q'",
+            "'wrong' declares two different queues named 'q'",
         ),
         (
             "from dataclasses import dataclass\nfrom relay_sdk import Queue\n"
             "@dataclass\nclass QJob:\n    a: int\nq = Queue('q', payload=QJob)",
-            "'QJob' is a name that the document needs itself",
+            "the document has another schema that is named 'QJob'",
         ),
         (
             "from pydantic import create_model\nfrom relay_sdk import Queue\n"
             "a = Queue('a', payload=create_model('M', x=(int, ...)))\n"
             "b = Queue('b', payload=create_model('M', y=(int, ...)))",
-            "two types are called 'M'",
+            "two different types are named 'M'",
         ),
     ],
 )
-def test_a_mistake_is_said_in_words(offline: Run, tmp_path: Path, text: str, message: str) -> None:
+def test_a_usage_error_is_explained(offline: Run, tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "wrong.py").write_text(text)
 
     result = offline("schema", "wrong")
@@ -174,7 +174,7 @@ def test_a_mistake_is_said_in_words(offline: Run, tmp_path: Path, text: str, mes
     assert message in result.stderr
 
 
-def test_a_file_that_cannot_be_written_is_a_mistake(offline: Run) -> None:
+def test_a_file_that_cannot_be_written_is_a_usage_error(offline: Run) -> None:
     result = offline("schema", "mails", "-o", "nowhere/mails.json")
 
     assert result.exit_code == 2
@@ -185,7 +185,7 @@ def test_a_file_that_cannot_be_written_is_a_mistake(offline: Run) -> None:
 def test_a_client_that_is_generated_from_it_talks_to_the_server(
     offline: Run, tmp_path: Path, server: LocalServer, relay: Client
 ) -> None:
-    """As a team that writes another language would: only the document is known."""
+    """Use only the document, as a team with another language would."""
     offline("schema", "mails", "-o", "mails.json")
     (tmp_path / "config.yml").write_text("literal_enums: true\npost_hooks: []\n")
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--fail-on-warning"]

@@ -1,4 +1,4 @@
-"""The command as it is started: help, completion, what is loaded, the bar on a terminal."""
+"""The start of the command: help, completion, imports, and the bar on a terminal."""
 
 import os
 import re
@@ -65,7 +65,7 @@ def test_there_is_completion(offline: Run, monkeypatch: pytest.MonkeyPatch, shel
 
 
 @pytest.mark.parametrize("version", [("--version",), ("--version", "get")])
-def test_it_tells_its_version(offline: Run, version: tuple[str, ...]) -> None:
+def test_it_prints_its_version(offline: Run, version: tuple[str, ...]) -> None:
     result = offline(*version)
 
     assert (result.exit_code, result.stderr) == (0, "")
@@ -109,7 +109,7 @@ def test_the_command_line_loads_no_server() -> None:
     assert python(script) == "set()\n"
 
 
-def test_without_typer_it_says_what_to_install() -> None:
+def test_without_typer_it_prints_what_to_install() -> None:
     done = subprocess.run(
         [
             sys.executable,
@@ -139,7 +139,7 @@ def test_serve_is_the_local_server(tmp_path: Path) -> None:
     assert (tmp_path / "jobs.db").exists()
 
 
-def test_a_mistake_in_serve_is_one_line_of_its_own(offline: Run) -> None:
+def test_a_usage_error_of_serve_is_one_line(offline: Run) -> None:
     result = offline("serve", "--port", "many")
 
     assert (result.exit_code, result.stdout) == (2, "")
@@ -168,13 +168,11 @@ def test_a_terminal_gets_a_bar_with_a_rate(server: LocalServer, tmp_path: Path) 
 
 
 @pytest.mark.skipif(not posix, reason="needs a pseudo terminal")
-def test_what_is_said_stands_on_a_line_of_its_own_above_the_bar(
-    server: LocalServer, tmp_path: Path
-) -> None:
+def test_messages_are_separate_lines_above_the_bar(server: LocalServer, tmp_path: Path) -> None:
     import pty
 
     (tmp_path / "jobs.jsonl").write_text(lines(*range(3)))
-    (tmp_path / "jobs.jsonl.relay-enqueue.new").mkdir()  # so that it has something to say
+    (tmp_path / "jobs.jsonl.relay-enqueue.new").mkdir()  # so that it prints a message
     ours, theirs = pty.openpty()
     try:
         with program(
@@ -186,6 +184,6 @@ def test_what_is_said_stands_on_a_line_of_its_own_above_the_bar(
     finally:
         os.close(ours)
 
-    (line,) = [line for line in shown.splitlines() if "cannot keep the place" in line]
+    (line,) = [line for line in shown.splitlines() if "cannot save the progress" in line]
     assert re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip("\r").startswith("relay-sdk: cannot")
     assert "jobs/s" not in line

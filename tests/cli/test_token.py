@@ -1,4 +1,4 @@
-"""A server that wants a token: every command sends it, and none shows it."""
+"""Every command sends the token to a server that requires one, and none prints it."""
 
 import json
 import sys
@@ -61,34 +61,32 @@ def test_work_passes_it_on_to_the_module(
         assert not relay.exists("q", "a")
 
 
-def test_doctor_says_in_one_line_that_a_token_is_wanted(guarded: LocalServer, offline: Run) -> None:
+def test_doctor_reports_a_missing_token_in_one_line(guarded: LocalServer, offline: Run) -> None:
     result = offline("doctor")
     assert result.exit_code == 1
     (problem,) = [line for line in result.output.splitlines() if line.startswith("problem")]
-    assert problem == (
-        f"problem: {guarded.url} wants a token: set RELAY_TOKEN to it, or pass --token"
-    )
+    assert problem == (f"problem: {guarded.url} requires a token: set RELAY_TOKEN, or pass --token")
     result = offline("doctor", "--token", "other")
     assert result.exit_code == 1
     assert f"problem: {guarded.url} refuses this token" in result.output
 
 
-def test_a_proxy_that_wants_another_login_is_told_as_such(offline: Run) -> None:
+def test_a_proxy_that_requires_another_login_is_explained(offline: Run) -> None:
     wants = {"www-authenticate": 'Basic realm="x"'}
     answers = {"/health": (200, {}, ""), "*": (401, wants, "")}
     with answering(answers) as (url, _):
         result = offline("doctor", "--url", url)
-    assert "a proxy wants a login" in result.output
+    assert "a proxy requires a login" in result.output
 
 
-def test_commands_say_what_is_missing(guarded: LocalServer, offline: Run) -> None:
+def test_commands_report_a_missing_token(guarded: LocalServer, offline: Run) -> None:
     result = offline("exists", "q", "a")
     assert result.exit_code == 1
     assert "Is a token needed? Set RELAY_TOKEN to it" in result.output
 
 
 @pytest.mark.parametrize("command", [["get", "q", "a"], ["doctor"], ["work", "x:y"]])
-def test_a_token_that_cannot_be_sent_is_a_mistake(offline: Run, command: list[str]) -> None:
+def test_a_token_that_cannot_be_sent_is_a_usage_error(offline: Run, command: list[str]) -> None:
     result = offline(*command, "--token", "s3cret\n")
     assert result.exit_code == 2
     assert "--token cannot be sent" in result.output

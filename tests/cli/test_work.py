@@ -86,7 +86,7 @@ def fast() -> Iterator[LocalServer]:
 
 @pytest.fixture
 def imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Undo what the command does to this process when it imports."""
+    """Undo the changes of the command to `sys.path` and `sys.modules`."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield
     for name in ("jobs", "wrong", "faulty", "failing", "leaving"):
@@ -94,7 +94,7 @@ def imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def done(folder: Path) -> list[str]:
-    """What the handlers noted: a job's payload and the process."""
+    """Return the notes of the handlers: the payload of a job, and the process."""
     file = folder / "done.txt"
     return file.read_text().splitlines() if file.exists() else []
 
@@ -108,7 +108,7 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # A process without a parent may stay as a zombie for as long as nobody takes its status.
+    # An orphan may remain a zombie until its status is collected.
     status = Path(f"/proc/{pid}/stat")
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
@@ -146,15 +146,15 @@ def test_concurrency_is_overridden(folder: Path, server: LocalServer, relay: Cli
 
 
 def test_a_killed_process_is_replaced_and_no_job_is_lost(folder: Path, fast: LocalServer) -> None:
-    """The killed process holds jobs; they come again when their timeout has passed."""
+    """The jobs of the killed process are run again after their timeout."""
     with Client(fast.url) as relay:
         relay.enqueue_batch([QUEUE.job(str(n), n, timeout=1) for n in range(24)])
         with program(folder, "work", "jobs:holding", "--processes", "3", url=fast.url) as process:
             pids = [int(line_with(process.stderr, "process").split()[-1]) for _ in range(3)]
             wait_until(lambda: len({*payloads(folder)}) == 24, "all are running")
             os.kill(pids[0], signal.SIGKILL)
-            line_with(process.stderr, "process 1 was ended by SIGKILL; starting it again in")
-            new = int(line_with(process.stderr, "process 1 is").split()[-1])
+            line_with(process.stderr, "process 1 was killed by SIGKILL; restarting it in")
+            new = int(line_with(process.stderr, "process 1 has pid").split()[-1])
             (folder / "go").touch()
             wait_until(
                 lambda: not any(relay.exists("q", str(n)) for n in range(24)), "all are done"
@@ -165,7 +165,7 @@ def test_a_killed_process_is_replaced_and_no_job_is_lost(folder: Path, fast: Loc
     assert (process.returncode, new in pids) == (0, False)
     assert "SIGTERM: stopping" in errors
     assert payloads(folder).keys() == {*map(str, range(24))}
-    # What the killed process ran, it ran in vain.
+    # The killed process did not complete its jobs.
     assert sum(count > 1 for count in payloads(folder).values()) >= 1
     assert not any(alive(pid) for pid in [*pids, new])
 
@@ -180,7 +180,7 @@ def test_a_signal_lets_the_jobs_of_all_processes_end(
         folder, "work", "jobs:holding", "--processes", "2", url=server.url, start_new_session=True
     ) as process:
         wait_until(lambda: len(done(folder)) == 16, "all are running")
-        # As a terminal does with Ctrl-C, to all of the group.
+        # A terminal sends the signal of Ctrl-C to the whole group.
         os.killpg(process.pid, signal.Signals[name])
         line_with(process.stderr, f"{name}: stopping when the running jobs have ended")
         (folder / "go").touch()
@@ -228,7 +228,7 @@ def test_a_signal_ends_the_wait_for_a_restart(
     relay.enqueue(QUEUE.job("a", 1))
 
     with program(folder, "work", "jobs:dying", "--processes", "1", url=server.url) as process:
-        line_with(process.stderr, "ended with status 3; starting it again in")
+        line_with(process.stderr, "ended with status 3; restarting it in")
         process.send_signal(signal.SIGTERM)
         errors = process.communicate(timeout=60)[1]
 
@@ -237,16 +237,14 @@ def test_a_signal_ends_the_wait_for_a_restart(
 
 
 @pytest.mark.parametrize("target", ["jobs:worker", "jobs:tasks"])
-def test_a_second_signal_ends_processes_whose_server_says_nothing(
-    folder: Path, target: str
-) -> None:
+def test_a_second_signal_ends_processes_whose_server_is_silent(folder: Path, target: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with program(folder, "work", target, "--processes", "1", url=url) as process:
-            pid = int(line_with(process.stderr, "process 1 is").split()[-1])
+            pid = int(line_with(process.stderr, "process 1 has pid").split()[-1])
             connection, _ = listener.accept()
             with connection:
-                connection.recv(1)  # it asks
+                connection.recv(1)  # a request has arrived
                 process.send_signal(signal.SIGTERM)
                 line_with(process.stderr, "SIGTERM: stopping")
                 process.send_signal(signal.SIGTERM)
@@ -258,7 +256,7 @@ def test_a_second_signal_ends_processes_whose_server_says_nothing(
 
 def test_a_second_signal_ends_processes_that_are_held(folder: Path, server: LocalServer) -> None:
     with program(folder, "work", "jobs:worker", "--processes", "1", url=server.url) as process:
-        pid = int(line_with(process.stderr, "process 1 is").split()[-1])
+        pid = int(line_with(process.stderr, "process 1 has pid").split()[-1])
         os.kill(pid, signal.SIGSTOP)
         process.send_signal(signal.SIGINT)
         line_with(process.stderr, "SIGINT: stopping")
@@ -269,8 +267,8 @@ def test_a_second_signal_ends_processes_that_are_held(folder: Path, server: Loca
     assert not alive(pid)
 
 
-def test_a_signal_that_does_not_wake_the_supervisor_is_seen(tmp_path: Path) -> None:
-    """So it is with one that comes just as its wait begins, or to another thread."""
+def test_a_signal_that_does_not_wake_the_supervisor_is_handled(tmp_path: Path) -> None:
+    """A signal may arrive just before the wait begins, or in another thread."""
     child = "import sys; open('started', 'w'); sys.stdin.read()"
 
     def signal_this_thread() -> None:
@@ -307,13 +305,16 @@ def test_processes_stop_when_their_supervisor_is_killed(
         ("jobs", "'jobs' should look like module:worker"),
         ("jobs:", "'jobs:' should look like module:worker"),
         ("nowhere:worker", "cannot import 'nowhere': ModuleNotFoundError: No module named"),
-        ("jobs:nobody", "'jobs:nobody': module 'jobs' has no attribute 'nobody'"),
-        ("jobs:note", "'jobs:note' is no Worker or AsyncWorker, nor a function without arguments"),
-        ("jobs:make_none", "'jobs:make_none' is no Worker or .* but of type NoneType"),
-        ("jobs:make_later", "'jobs:make_later' is no Worker or .* but of type function"),
+        ("jobs:missing", "'jobs:missing': module 'jobs' has no attribute 'missing'"),
+        (
+            "jobs:note",
+            "'jobs:note' must be a Worker, an AsyncWorker, or a function without arguments",
+        ),
+        ("jobs:make_none", "'jobs:make_none' must be a Worker, .* not of type NoneType"),
+        ("jobs:make_later", "'jobs:make_later' must be a Worker, .* not of type function"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_a_usage_error_is_one_line(
     folder: Path, offline: Run, imports: None, target: str, message: str
 ) -> None:
     result = offline("work", target)
@@ -348,7 +349,7 @@ def test_a_mistake_is_one_line(
         ),
     ],
 )
-def test_what_the_users_code_raises_is_shown_with_their_lines_alone(
+def test_an_error_of_user_code_is_shown_with_its_lines_only(
     folder: Path, offline: Run, imports: None, target: str, trace: list[str], message: str
 ) -> None:
     (folder / "wrong.py").write_text("def = 1")
@@ -379,7 +380,7 @@ def test_a_module_with_a_factory_needs_no_server_to_be_imported(
     assert offline("schema", "jobs").exit_code == 0
 
 
-def test_reloading_without_watchfiles_says_what_to_install(
+def test_reload_without_watchfiles_prints_what_to_install(
     folder: Path, offline: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "watchfiles", None)
@@ -404,7 +405,7 @@ worker = Worker(Client(), "q", handle)
 
 
 @pytest.mark.skipif(find_spec("watchfiles") is None, reason="needs watchfiles")
-def test_a_worker_starts_anew_when_its_file_changes(
+def test_a_worker_is_restarted_when_its_file_changes(
     tmp_path: Path, server: LocalServer, relay: Client
 ) -> None:
     module = tmp_path / "jobs.py"
@@ -414,9 +415,9 @@ def test_a_worker_starts_anew_when_its_file_changes(
         wait_until(lambda: done(tmp_path) == ["1 old"], "the first version runs")
 
         module.write_text("def = 1")
-        line_with(process.stderr, "jobs.py has changed: starting anew")
+        line_with(process.stderr, "jobs.py has changed: restarting")
         line_with(process.stderr, "cannot import 'jobs': SyntaxError")
-        line_with(process.stderr, "has no worker; it starts again with the next change")
+        line_with(process.stderr, "could not load the worker; restarting it after the next change")
 
         module.write_text(RELOADED.replace("VERSION", "new"))
         relay.enqueue(QUEUE.job("b", 2))
@@ -428,18 +429,18 @@ def test_a_worker_starts_anew_when_its_file_changes(
     assert "stopping when the running jobs have ended" in errors
 
 
-def test_a_mistake_ends_all_processes_and_starts_no_other(folder: Path) -> None:
+def test_a_usage_error_ends_all_processes(folder: Path) -> None:
     with program(
         folder, "work", "jobs:note", "--processes", "2", url="http://127.0.0.1:1"
     ) as process:
         errors = process.communicate(timeout=60)[1]
 
     assert process.returncode == 2
-    assert "is no Worker or AsyncWorker, nor a function" in errors
-    assert "again" not in errors
+    assert "must be a Worker, an AsyncWorker, or a function" in errors
+    assert "restarting" not in errors
 
 
-def test_a_module_of_the_user_does_not_stand_in_for_one_of_python(
+def test_a_module_of_the_user_does_not_shadow_the_standard_library(
     folder: Path, server: LocalServer
 ) -> None:
     (folder / "queue.py").write_text("raise RuntimeError('not me')")
@@ -455,7 +456,7 @@ def test_a_module_of_the_user_does_not_stand_in_for_one_of_python(
 
 
 @pytest.mark.parametrize("options", [[], ["--processes", "1"]])
-def test_what_a_handler_starts_finds_an_empty_stdin(
+def test_the_subprocess_of_a_handler_has_an_empty_stdin(
     folder: Path, server: LocalServer, relay: Client, options: list[str]
 ) -> None:
     (folder / "reading.py").write_text(
@@ -479,7 +480,7 @@ def test_a_process_that_dies_with_any_status_after_it_has_worked_is_replaced(
     relay.enqueue(QUEUE.job("a", 1, timeout=600))
 
     with program(folder, "work", "dying:dying", "--processes", "1", url=server.url) as process:
-        line_with(process.stderr, "ended with status 2; starting it again in")
+        line_with(process.stderr, "ended with status 2; restarting it in")
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
 
@@ -490,7 +491,7 @@ def test_a_process_that_dies_with_any_status_after_it_has_worked_is_replaced(
 def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
     folder: Path, server: LocalServer, relay: Client, options: list[str]
 ) -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does in the background
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # like a shell for background programs
     try:
         with program(folder, "work", "jobs:worker", *options, url=server.url) as process:
             for times in (1, 2):

@@ -1,4 +1,4 @@
-"""What the blocks of the pages need besides a server."""
+"""Fixtures for the blocks of the pages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from .shell import make_programs
 
 @pytest.fixture
 def database(postgres_url: str, worker_id: str) -> Iterator[tuple[str, str]]:
-    """The URL of a database with Relay's tables, and a name for what sql blocks make; both go."""
+    """Yield the URL of a database, and a name for what sql blocks create; drop both."""
     import psycopg
 
     name, made = f"relay_docs_{worker_id}", f"relay_made_{worker_id}"
@@ -26,7 +26,7 @@ def database(postgres_url: str, worker_id: str) -> Iterator[tuple[str, str]]:
         drop()
         connection.execute(f"CREATE DATABASE {name}".encode())
         try:
-            # What comes later in a URL holds: the tests' schema is not in this database.
+            # The last `options` in a URL counts: here, it removes the schema of the tests.
             url = f"{postgres_url}{'&' if '?' in postgres_url else '?'}dbname={name}&options="
             with LocalServer(url):
                 pass

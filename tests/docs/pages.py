@@ -1,4 +1,4 @@
-"""The pages, and what is found in them."""
+"""Find the pages, and the blocks in them."""
 
 import re
 from pathlib import Path
@@ -47,5 +47,5 @@ def blocks(page: Path) -> list[Block]:
 
 
 def prose(page: Path) -> str:
-    """Give a page without its blocks and comments."""
+    """Return a page without its blocks and comments."""
     return re.sub(r"<!--.*?-->", "", FENCE.sub("", read(page)), flags=re.DOTALL)

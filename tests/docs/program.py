@@ -1,8 +1,8 @@
-"""What stands in PATH for the programs that the pages' shell blocks call, by their names.
+"""The program on PATH that replaces those which the shell blocks of the pages call.
 
-`relay-sdk` is this Python's. What runs until Ctrl-C gets it as soon as it has printed something: a
-server its address, a worker what its handler says of a first job. The others install something, or
-need Docker; what they are told is checked, and done elsewhere.
+`relay-sdk` is that of this Python. Commands that run until Ctrl-C are interrupted after their first
+output: the address of a server, or what the handler of a worker prints about a job. The other
+programs install something, or need Docker: only their arguments are checked.
 """
 
 import os
@@ -29,20 +29,20 @@ def main(name: str, *words: str) -> int:
         case "relay-sdk", *_:
             become(*RELAY_SDK, *words)
         case "python3", "-m", "venv", _:
-            # Without pip, which takes seconds to install; the one below is found then.
+            # Without pip, which takes seconds to install. Then the replacement below is found.
             become(sys.executable, "-m", "venv", "--without-pip", words[-1])
         case "pip", "install", what if what.startswith(".[") and what.endswith("]"):
             # tests/test_wheel.py installs the package.
             missing = set(what[2:-1].split(",")) - set(extras())
             return report(f"no such extras: {missing}") if missing else 0
         case "docker", "compose", "--file", file, "up":
-            # tests/test_observability.py and tests/test_deployment.py check what is in such files.
+            # tests/test_observability.py and tests/test_deployment.py check these files.
             return 0 if (ROOT / file).is_file() else report(f"no such file: {file}")
-    return report(f"nothing stands in for this: {name} {' '.join(words)}")
+    return report(f"there is no replacement for this command: {name} {' '.join(words)}")
 
 
 def run_until_it_prints(*words: str) -> int:
-    screen, stdout = pty.openpty()  # `queues --watch` wants a terminal
+    screen, stdout = pty.openpty()  # `queues --watch` needs a terminal
     process = subprocess.Popen([*RELAY_SDK, *words], stdin=subprocess.DEVNULL, stdout=stdout)
     os.close(stdout)
     try:
@@ -64,7 +64,7 @@ def run_until_it_prints(*words: str) -> int:
 def is_read(screen: int) -> bool:
     try:
         return bool(os.read(screen, 1024))
-    except OSError:  # so Linux says that nobody has the terminal open any more
+    except OSError:  # Linux reports EIO when the other end is closed
         return False
 
 

@@ -1,4 +1,4 @@
-"""Runs the pages' shell and SQL blocks."""
+"""Run the shell and SQL blocks of the pages."""
 
 import os
 import re
@@ -15,7 +15,7 @@ POSTGRES = "postgresql://relay@db.example/relay"
 
 
 def make_programs(folder: Path) -> None:
-    """Put what stands in for programs into a folder, for PATH."""
+    """Create scripts that replace programs in a folder, for PATH."""
     for name in NAMES:
         command = shlex.join([sys.executable, str(PROGRAM), name])
         script = folder / name
@@ -26,7 +26,7 @@ def make_programs(folder: Path) -> None:
 def run_shell(block: Block, programs: Path) -> None:
     environment = os.environ | {
         "PATH": f"{programs}:{os.environ['PATH']}",
-        "HTTP_PORT": "0",  # a server takes a free port where the page names none
+        "HTTP_PORT": "0",  # use a free port where the page does not name one
         "TERM": "xterm",
     }
     done = subprocess.run(
@@ -42,7 +42,7 @@ def run_shell(block: Block, programs: Path) -> None:
 
 
 def run_sql(block: Block, url: str, made: str) -> None:
-    """Run each statement by itself. The role and the database `relay` are named otherwise."""
+    """Run each statement separately, with other names for the role and the database `relay`."""
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:

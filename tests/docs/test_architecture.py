@@ -1,4 +1,4 @@
-"""docs/architecture.md names what there is."""
+"""docs/architecture.md names the existing modules, functions and layers."""
 
 import re
 import tomllib
@@ -12,7 +12,7 @@ PACKAGE = ROOT / "relay_sdk"
 
 
 def modules() -> set[str]:
-    """Give the names of all modules of relay_sdk, but those of packages themselves."""
+    """Return the names of all modules of relay_sdk, without packages."""
     paths = [path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py")]
     return {".".join(path.parts) for path in paths if not path.name.startswith("__")}
 

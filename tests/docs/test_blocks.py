@@ -1,18 +1,19 @@
-"""What README.md and docs/ show works.
+"""The blocks of README.md and docs/ work.
 
 The python, sh and sql blocks of a page are run in order, in one folder, against a server whose
-address is in `$RELAY_URL`. One that cannot run stands below `<!-- not run: why -->`.
+address is in `$RELAY_URL`. One that cannot run is below `<!-- not run: reason -->`.
 
 The python blocks share a namespace. A block below `<!-- examples/name.py arguments -->` shows that
 file and is run as a program with those arguments; files of tests are run by pytest. A block below
 `<!-- name.py -->` is saved under that name, for the blocks that follow to import. Workers run what
 is due and return, instead of waiting for more.
 
-The sh blocks are run by bash, where program.py stands in for what they call. Its `relay-sdk` is the
-real one, but for the Ctrl-C that what runs for ever gets once it is up. The sql blocks, and those
-with PostgreSQL's address, have a database of their own; without a PostgreSQL their page skips.
+The sh blocks are run by bash, where program.py replaces the programs that they call. It runs the
+real `relay-sdk`, but interrupts commands that run forever once they are up. The sql blocks, and
+those with the address of PostgreSQL, have a separate database; without PostgreSQL the page is
+skipped.
 
-Blocks in other languages are read by what reads them.
+Blocks in other languages are parsed by a reader of that language.
 """
 
 import configparser
@@ -56,7 +57,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
 
 @pytest.fixture
 def workers_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `run` return when nothing is due any more."""
+    """Make `run` return when no job is due."""
 
     for_ever = Worker.run
 
@@ -75,7 +76,7 @@ def workers_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Let programs import each other, and forget what was imported."""
+    """Make programs importable by each other, and remove the imported modules at the end."""
     before = set(sys.modules)
     folders = (str(ROOT / "examples"), str(tmp_path))
     for folder in folders:
@@ -87,8 +88,8 @@ def modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
             del sys.modules[name]
 
 
-def have_what_readers_have(page: Path, server: LocalServer) -> None:
-    """Where a page speaks of jobs that it does not make itself, let there be one."""
+def enqueue_expected_jobs(page: Path, server: LocalServer) -> None:
+    """Enqueue a job for pages that need one but do not enqueue it themselves."""
     job = Queue("emails", payload=str).job("1", "ada@example.org")
     if page.name in {"command-line.md", "dashboard.md"}:
         with Client(server.url) as relay:
@@ -126,7 +127,7 @@ def test_blocks_run(
     module = ModuleType(f"page_{page.stem}")
     module.__file__ = str(page)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    have_what_readers_have(page, server)
+    enqueue_expected_jobs(page, server)
     for block in blocks(page):
         if block.comment.startswith(NOT_RUN):
             continue
@@ -155,7 +156,7 @@ def test_the_tests_that_are_shown_pass() -> None:
 
 
 def read_command(words: list[str]) -> None:
-    """Read a command of ours as it is read when it is called; nothing is done."""
+    """Parse the arguments of a relay-sdk command without running it."""
     name, *arguments = words
     if name == "serve":
         command_line().parse_args(arguments)
@@ -176,7 +177,7 @@ def read_yaml(block: Block) -> None:
 
 
 def read_commands(value: Any) -> None:
-    """Find the commands of ours in containers."""
+    """Parse the relay-sdk commands of containers."""
     if isinstance(value, dict):
         read_commands(list(value.values()))
     elif isinstance(value, list) and value[0] == "relay-sdk":
@@ -192,7 +193,7 @@ def read_dockerfile(block: Block) -> None:
 
 
 READERS: dict[str, Callable[[Block], object]] = {
-    "console": lambda _: None,  # tests/test_changing_the_api.py plays them
+    "console": lambda _: None,  # tests/test_changing_the_api.py runs them
     "diff": lambda _: None,
     "dockerfile": read_dockerfile,
     "ini": read_ini,
@@ -200,7 +201,7 @@ READERS: dict[str, Callable[[Block], object]] = {
     "python": lambda block: compile(block.code, "a page", "exec"),
     "sh": lambda _: None,  # run above
     "sql": lambda _: None,  # run above
-    "text": lambda _: None,  # what something prints
+    "text": lambda _: None,  # output of a program
     "yaml": read_yaml,
     "{eval-rst}": lambda _: None,  # Sphinx reads it
 }
@@ -212,7 +213,7 @@ def test_blocks_are_in_a_language_that_something_reads(page: Path) -> None:
         reader = READERS.get(block.language)
         assert reader, (
             f"{page.name}:{block.line}: nothing reads {block.language!r}; name a language that is "
-            "in READERS, or say there what reads this one"
+            "in READERS, or add one there"
         )
         reader(block)
 

@@ -1,4 +1,4 @@
-"""What pages name is there: pages and their headings, pictures, commands, `make` targets."""
+"""The pages, headings, pictures, commands and `make` targets that pages name exist."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ SHORT = 80  # lines of a decision
 
 
 def anchors(page: Path) -> set[str]:
-    """Give the names under which a Git host and the site know the headings."""
+    """Return the anchors that a Git host and the site give to the headings."""
     names = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(prose(page))]
     return {name.replace(" ", "-") for name in names}
 

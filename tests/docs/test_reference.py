@@ -1,4 +1,4 @@
-"""The reference pages have everything that there is."""
+"""The reference pages are complete."""
 
 import re
 from collections.abc import Iterator
@@ -41,10 +41,10 @@ def variables() -> Iterator[str]:
 
 
 def test_every_environment_variable_is_in_its_page() -> None:
-    ours = read(DOCS / "environment.md").partition("Libraries below")[0]
-    named = set(re.findall(r"`([A-Z_]{4,})`", ours))
+    table = read(DOCS / "environment.md").partition("Libraries below")[0]
+    named = set(re.findall(r"`([A-Z_]{4,})`", table))
 
-    assert named == set(variables()), "mend the first table of docs/environment.md"
+    assert named == set(variables()), "update the first table of docs/environment.md"
 
 
 def test_the_wire_is_rendered_whole() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from .pages import PAGES, ROOT, blocks
 
-# Django has no types of its own.
+# Django does not have type annotations.
 LENIENT = '# mypy: disable-error-code="import-untyped,untyped-decorator"'
-CACHE = ROOT / ".mypy_cache"  # what `make check` has found out of the libraries
+CACHE = ROOT / ".mypy_cache"  # shared with `make check`, which has checked the libraries
 
 
 def test_python_blocks_are_typed(tmp_path: Path) -> None:

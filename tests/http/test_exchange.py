@@ -289,7 +289,7 @@ def test_stop_ends_only_requests_that_the_server_may_hold(kind: Kind) -> None:
     stop = threading.Event()
     stop.set()
     with ScriptedServer(http("200 OK")) as server, Client(server.url) as relay:
-        session = relay._driver
+        driver = relay._driver
         assert isinstance(driver.perform(GET, stop), Response)
         with pytest.raises(Stopped):
             driver.perform(Request("GET", "/", wait=12), stop)

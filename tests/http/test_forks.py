@@ -63,7 +63,7 @@ def use(relay: Client, id: str) -> None:
 def test_forked_processes_receive_only_their_own_replies(server: LocalServer) -> None:
     with Client(server.url) as relay:
         use(relay, "a")
-        children = [in_a_child(lambda key=str(n): use(relay, key)) for n in range(4)]
+        children = [in_a_child(lambda name=str(n): use(relay, name)) for n in range(4)]
         use(relay, "b")
         assert ended_well(*children)
         for id in "a", "b", "0", "1", "2", "3":
@@ -82,7 +82,7 @@ def test_a_fork_during_calls_leaves_nothing_locked(server: LocalServer) -> None:
         threads = [threading.Thread(target=keep_calling) for _ in range(4)]
         for thread in threads:
             thread.start()
-        children = [in_a_child(lambda key=f"m{n}": use(relay, key)) for n in range(8)]
+        children = [in_a_child(lambda name=f"m{n}": use(relay, name)) for n in range(8)]
         assert ended_well(*children)
         over.set()
         for thread in threads:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay_sdk.local import ROUTES, App
-from relay_sdk.local.app import Request
+from relay_sdk.local.request import Request
 
 JSON = {"content-type": "application/json"}
 RUN = "00000000-0000-4000-8000-000000000000"
@@ -279,21 +279,21 @@ def test_a_reaper_waits_for_no_lock(tmp_path: Path, clock: Clock) -> None:
 def test_many_expired_jobs_are_reaped_in_pieces(
     on_sqlite: App, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk.local.store.REAP", 2)
+    monkeypatch.setattr("relay_sdk.local.sqlite.store.REAP_LIMIT", 2)
     on_sqlite.answer([enqueue(*"abcde", timeout=0)])
     on_sqlite("GET", "/v2/queues/q/jobs?num_jobs=5", {}, b"")
     clock.advance(10)
 
-    turns = [on_sqlite.turn([]) for _ in range(4)]
+    turns = [on_sqlite.execute_batch([]) for _ in range(4)]
 
-    assert [turn.reaping for turn in turns] == [True, True, False, False]
-    assert [turn.news.ready["q"] for turn in turns] == [2, 2, 1, 0]
+    assert [turn.more_to_reap for turn in turns] == [True, True, False, False]
+    assert [turn.arrivals.ready["q"] for turn in turns] == [2, 2, 1, 0]
 
 
 def test_a_turn_that_takes_long_leaves_the_rest_to_the_next(
     on_sqlite: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk.local.app.TURN", -1.0)
+    monkeypatch.setattr("relay_sdk.local.app.BATCH_TIME_LIMIT", -1.0)
     statements: list[str] = []
     on_sqlite.store.connection.set_trace_callback(statements.append)
 
@@ -372,7 +372,7 @@ def test_a_job_that_is_dropped_is_logged(
         assert not exists(app, "a")
 
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
-        ("WARNING", "Job 'a' of queue 'q' timed out without retries left: gone")
+        ("WARNING", "Dropped job 'a' of queue 'q': it timed out without retries left")
     ]
 
 

@@ -1,11 +1,11 @@
 import pytest
 
 from relay_sdk.local import dates
-from relay_sdk.local.lenient_dates import lenient
+from relay_sdk.local.lenient_dates import parse_lenient
 
 
 def read(text: str) -> str:
-    return dates.to_text(dates.relaxed(text))
+    return dates.to_text(dates.parse_relaxed(text))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_version_2_takes_relaxed_rfc_3339(text: str, written: str) -> None:
 )
 def test_version_2_refuses_every_other_form(text: str) -> None:
     with pytest.raises(ValueError):
-        dates.relaxed(text)
+        dates.parse_relaxed(text)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_version_2_refuses_every_other_form(text: str) -> None:
 )
 def test_a_year_outside_1_to_9999_is_out_of_range(text: str) -> None:
     with pytest.raises(OverflowError, match="timestamp out of range"):
-        dates.relaxed(text)
+        dates.parse_relaxed(text)
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_a_year_outside_1_to_9999_is_out_of_range(text: str) -> None:
     ],
 )
 def test_version_1_takes_many_forms(text: str, written: str) -> None:
-    moment = lenient(text)
+    moment = parse_lenient(text)
 
     assert moment is not None
     assert dates.to_text(moment) == written
 
 
 def test_milliseconds_past_64_bits_of_nanoseconds_wrap() -> None:
-    moment = lenient("9999999999999")
+    moment = parse_lenient("9999999999999")
 
     assert moment is not None
     assert dates.to_text(moment).startswith("1702-")
@@ -151,4 +151,4 @@ def test_milliseconds_past_64_bits_of_nanoseconds_wrap() -> None:
     ],
 )
 def test_version_1_takes_whatever_else_for_no_date(text: str) -> None:
-    assert lenient(text) is None
+    assert parse_lenient(text) is None

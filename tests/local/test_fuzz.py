@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay_sdk.local import ROUTES, App, batches, v1, v2
-from relay_sdk.local.reading import Reader
+from relay_sdk.local import ROUTES, App, batch_decoder, v1, v2
+from relay_sdk.local.json_parser import JsonParser
 
 RUN = "00000000-0000-4000-8000-000000000000"
 
@@ -120,10 +120,13 @@ def test_any_text_is_answered(
 @settings(max_examples=500)
 @given(bodies())
 def test_what_is_read_fast_is_read_the_same(body: bytes) -> None:
-    for fast, exact in ((batches.version_1, v1.read_jobs), (batches.version_2, v2.read_jobs)):
+    for fast, exact in (
+        (batch_decoder.decode_v1, v1.parse_jobs),
+        (batch_decoder.decode_v2, v2.parse_jobs),
+    ):
         if (found := fast(body, 0)) is None:
             continue
-        assert found == exact(Reader(body), 0)
+        assert found == exact(JsonParser(body), 0)
 
 
 ONE = {"queue": '"q"', "id": '"a"', "timeout": "30", "payload": '{"id":[1,{"queue":2}]}'}
@@ -142,8 +145,11 @@ def test_a_plain_job_is_read_fast(fields: dict[str, str]) -> None:
     body = ",".join(f'"{name}":{text}' for name, text in (ONE | fields).items())
     raw = f"[{{{body}}} , {{{body}}}]".encode()
 
-    for fast, exact in ((batches.version_1, v1.read_jobs), (batches.version_2, v2.read_jobs)):
-        assert fast(raw, 0) == exact(Reader(raw), 0)
+    for fast, exact in (
+        (batch_decoder.decode_v1, v1.parse_jobs),
+        (batch_decoder.decode_v2, v2.parse_jobs),
+    ):
+        assert fast(raw, 0) == exact(JsonParser(raw), 0)
 
 
 @pytest.mark.parametrize(
@@ -164,5 +170,5 @@ def test_what_wants_a_closer_look_is_not_read_fast(job: str) -> None:
     other = '{"queue":"q","id":"c","timeout":30,"payload":1}'
     for body in (f"[{job}]", f"[{job},{other}]"):
         raw = body.encode("utf-8", "surrogateescape")
-        assert batches.version_1(raw, 0) is None
-        assert batches.version_2(raw, 0) is None
+        assert batch_decoder.decode_v1(raw, 0) is None
+        assert batch_decoder.decode_v2(raw, 0) is None

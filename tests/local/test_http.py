@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from relay_sdk.local import App, LocalServer, connections, server
-from relay_sdk.local.http import AHEAD, AHEAD_SIZE, HEAD
+from relay_sdk.local.http import MAX_HEAD_BYTES, MAX_PIPELINED_REQUESTS, MAX_READ_AHEAD_BYTES
 
 from .raw_client import Raw, jobs
 
@@ -93,7 +93,7 @@ def test_whatever_is_raised_every_request_is_answered(
 
     with Raw(running.url) as other:
         with monkeypatch.context() as patch:
-            patch.setattr(App, "turn", turn)
+            patch.setattr(App, "execute_batch", turn)
             client.send("GET", NEXT)
             other.send("POST", "/v1/queues/jobs", jobs("a"))
             assert [client.read().status, other.read().status] == [500, 500]
@@ -108,7 +108,7 @@ def test_a_fault_before_the_turn_is_answered_too(
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr("relay_sdk.local.guard.Guard.refusal", refusal)
+        patch.setattr("relay_sdk.local.access.AccessControl.refusal", refusal)
         assert client.ask("GET", NEXT).status == 500
 
     assert client.ask("GET", NEXT).status == 204
@@ -144,9 +144,9 @@ def test_head_never_has_a_body(client: Raw, target: str, host: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        b"x: " + b"x" * (20 * HEAD),
-        b"x: x\r\n" * (HEAD // 10),
-        b"x" * (20 * HEAD),
+        b"x: " + b"x" * (20 * MAX_HEAD_BYTES),
+        b"x: x\r\n" * (MAX_HEAD_BYTES // 10),
+        b"x" * (20 * MAX_HEAD_BYTES),
     ],
     ids=["value", "many", "name"],
 )
@@ -176,8 +176,8 @@ def test_the_longest_keys_fit_into_a_head(client: Raw) -> None:
 
 
 def test_a_head_that_stops_half_way_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "SWEEP", 0.02)
-    monkeypatch.setattr("relay_sdk.local.http.HEAD_TIME", 0.05)
+    monkeypatch.setattr(connections, "SWEEP_INTERVAL", 0.02)
+    monkeypatch.setattr("relay_sdk.local.http.HEAD_TIMEOUT", 0.05)
     with LocalServer() as running, Raw(running.url) as silent, Raw(running.url) as client:
         client.socket.sendall(b"GET /health HTT")
 
@@ -187,8 +187,8 @@ def test_a_head_that_stops_half_way_is_given_up(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_head_that_trickles_is_given_up_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "SWEEP", 0.02)
-    monkeypatch.setattr("relay_sdk.local.http.HEAD_TIME", 0.05)
+    monkeypatch.setattr(connections, "SWEEP_INTERVAL", 0.02)
+    monkeypatch.setattr("relay_sdk.local.http.HEAD_TIMEOUT", 0.05)
     with LocalServer() as running, Raw(running.url) as client:
         try:
             while not client.is_answered():
@@ -200,8 +200,8 @@ def test_a_head_that_trickles_is_given_up_too(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_unfinished_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "SWEEP", 0.02)
-    monkeypatch.setattr("relay_sdk.local.http.STILL", 0.05)
+    monkeypatch.setattr(connections, "SWEEP_INTERVAL", 0.02)
+    monkeypatch.setattr("relay_sdk.local.http.STALL_TIMEOUT", 0.05)
     with LocalServer() as running, Raw(running.url) as client:
         client.send("POST", "/v2/queues/jobs", content_length="100")
 
@@ -212,7 +212,7 @@ def test_an_unfinished_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
 def test_unfinished_bodies_are_bounded_and_the_stillest_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connections, "HELD", 1_000_000)
+    monkeypatch.setattr(connections, "MAX_BUFFERED_BYTES", 1_000_000)
     with LocalServer() as running, ExitStack() as stack:
         clients = [stack.enter_context(Raw(running.url)) for _ in range(5)]
         for client in clients:
@@ -235,7 +235,7 @@ def test_unfinished_bodies_are_bounded_and_the_stillest_is_given_up(
 
 
 def test_answers_that_are_not_read_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HELD", 20_000_000)
+    monkeypatch.setattr(connections, "MAX_BUFFERED_BYTES", 20_000_000)
     with LocalServer() as running, ExitStack() as stack:
         for n in range(10):
             body = jobs(str(n), payload="x" * 1_900_000)
@@ -271,8 +271,8 @@ def test_a_pipeline_is_answered_in_order_and_has_an_end(client: Raw) -> None:
 
     assert [client.read().status for _ in range(11)] == [200] * 11
 
-    client.socket.sendall(one * (AHEAD + 100))
-    answers = [client.read() for _ in range(AHEAD)]
+    client.socket.sendall(one * (MAX_PIPELINED_REQUESTS + 100))
+    answers = [client.read() for _ in range(MAX_PIPELINED_REQUESTS)]
     assert answers[-1].headers["connection"] == "close"
     assert client.is_closed()
 
@@ -284,13 +284,13 @@ def test_who_sends_much_without_waiting_for_the_answer_is_cut_off(
         client.send("GET", NEXT)
         with Raw(running.url) as other:
             other.ask("GET", "/health")
-        client.socket.sendall(b"GET /health HTTP/1.1\r\n" + b"x: x\r\n" * AHEAD_SIZE)
+        client.socket.sendall(b"GET /health HTTP/1.1\r\n" + b"x: x\r\n" * MAX_READ_AHEAD_BYTES)
 
         assert client.is_closed()
 
 
 def test_busy_clients_do_not_delay_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "GRACE", 1000)
+    monkeypatch.setattr(server, "GRACEFUL_SHUTDOWN_TIMEOUT", 1000)
     running = LocalServer().start()
     ready = threading.Barrier(9)
 
@@ -313,7 +313,7 @@ def test_busy_clients_do_not_delay_the_end(monkeypatch: pytest.MonkeyPatch) -> N
 def test_too_many_connections_close_those_that_are_unused_for_longest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "_most_connections", lambda: 3)
+    monkeypatch.setattr(server, "_max_connections", lambda: 3)
     with LocalServer() as running, ExitStack() as stack:
         first, second, third = (stack.enter_context(Raw(running.url)) for _ in range(3))
         for client in (second, third, first):

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from relay_sdk.local import App, LocalServer, dates
-from relay_sdk.local.app import Request, Turn, Waiters, Work
-from relay_sdk.local.news import News
-from relay_sdk.local.store import SELECT_READY, NewJob
-from relay_sdk.local.turns import wait_preferred
+from relay_sdk.local.app import BatchResult, FindLongPolls, RoutedRequest
+from relay_sdk.local.arrivals import JobArrivals
+from relay_sdk.local.batch_executor import preferred_wait
+from relay_sdk.local.operations import NewJob
+from relay_sdk.local.request import Request
+from relay_sdk.local.sqlite.sql import SELECT_READY
 
 from .raw_client import Raw, jobs
 
@@ -252,8 +254,8 @@ def test_what_was_meant_for_who_leaves_is_given_to_the_next(
         with app._lock:
             now = dates.from_datetime(datetime.now(UTC))
             app.store.enqueue([NewJob("q", "a", 30, None, "1", None, now)], "unique", now)
-            assert app.listener
-            app.listener(News(now, Counter(q=1)))
+            assert app.on_arrivals
+            app.on_arrivals(JobArrivals(now, Counter(q=1)))
             health(running)  # the first is woken by now
             leaver.close()
             health(running)  # that it has left is seen by now
@@ -264,18 +266,20 @@ def test_what_was_meant_for_who_leaves_is_given_to_the_next(
 def test_a_job_that_comes_while_a_request_is_about_to_be_held_is_given(
     running: LocalServer, waiter: Raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn = App.turn
+    turn = App.execute_batch
     came: list[int] = []
 
-    def turn_and_more(app: App, work: Sequence[Work], waiters: Waiters) -> Turn:
+    def turn_and_more(
+        app: App, work: Sequence[RoutedRequest], waiters: FindLongPolls
+    ) -> BatchResult:
         result = turn(app, work, waiters)
         if work and not came:
             came.append(1)
-            monkeypatch.setattr(App, "turn", turn)
+            monkeypatch.setattr(App, "execute_batch", turn)
             assert app("POST", "/v2/queues/jobs", JSON, jobs("a")).status == 202
         return result
 
-    monkeypatch.setattr(App, "turn", turn_and_more)
+    monkeypatch.setattr(App, "execute_batch", turn_and_more)
     waiter.send("GET", NEXT, prefer="wait=30")
 
     assert ids(waiter) == ["a"]
@@ -333,7 +337,7 @@ def test_other_requests_are_not_held(waiter: Raw) -> None:
     ids=lambda value: str(value)[:30],
 )
 def test_the_wish_is_read_as_rfc_7240_writes_it(prefer: str, seconds: int) -> None:
-    assert wait_preferred(Request("GET", NEXT, {"prefer": prefer}, b"")) == seconds
+    assert preferred_wait(Request("GET", NEXT, {"prefer": prefer}, b"")) == seconds
 
 
 def test_in_process_nothing_is_held() -> None:

@@ -128,7 +128,7 @@ def test_the_help_does_not_show_the_token(tmp_path: Path) -> None:
         (["--reap-interval", "0"], "reap_interval must be more than 0 seconds, not 0.0"),
         (["--log-level", "loud"], "argument --log-level: invalid choice: 'loud'"),
         (["--db", "missing/relay.db"], "cannot open the database missing/relay.db: "),
-        (["--db", "notes.txt"], "notes.txt is no SQLite database"),
+        (["--db", "notes.txt"], "notes.txt is not an SQLite database"),
         (["--host", "nowhere.invalid", "--port", "0"], "cannot listen on nowhere.invalid"),
         (["--bogus"], "unrecognized arguments: --bogus"),
     ],

@@ -149,7 +149,7 @@ def test_a_request_under_way_is_finished_when_the_server_stops() -> None:
 
 
 def test_a_request_that_never_ends_cannot_hold_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "GRACE", 1)
+    monkeypatch.setattr(server, "GRACEFUL_SHUTDOWN_TIMEOUT", 1)
     running = LocalServer().start()
     with connect(running.url) as client:
         client.sendall(
@@ -167,7 +167,7 @@ def test_a_request_that_never_ends_cannot_hold_the_server(monkeypatch: pytest.Mo
 def test_an_answer_that_is_never_read_cannot_hold_the_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "GRACE", 1)
+    monkeypatch.setattr(server, "GRACEFUL_SHUTDOWN_TIMEOUT", 1)
     running = LocalServer().start()
     payload = json.dumps("x" * 2_000_000)
     for key in range(10):

@@ -56,7 +56,9 @@ def test_raw_job_fields_match_the_description(name: str) -> None:
     on_v1, on_v2 = (fields(model).get(name, "not described") for model in (JobV1, JobV2))
     read = bare(READ[name]) if name in READ else "not read"
 
-    assert read == on_v2, f"{name}: RawJob in relay_sdk/job.py, and JobV2 in openapi/relay.yaml"
+    assert read == on_v2, (
+        f"{name}: RawJob in relay_sdk/_protocol/models.py, and JobV2 in openapi/relay.yaml"
+    )
     if on_v1 == "not described":
         optional = name in RawJob.__struct_fields__[-len(RawJob.__struct_defaults__) :]
         assert optional, f"{name}: JobV1 does not have it, so it needs a default in RawJob"

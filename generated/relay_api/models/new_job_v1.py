@@ -13,14 +13,14 @@ T = TypeVar("T", bound="NewJobV1")
 
 @_attrs_define
 class NewJobV1:
-    """A job to enqueue or reschedule over v1. The servers ignore other fields, `updated_at` too, but refuse one that is no
-    date.
+    """A job to enqueue or reschedule over v1. The servers ignore other fields, `updated_at` too, but refuse one that is
+    not a date.
 
         Attributes:
             id (str): The job's id in its queue, of any characters but NUL. relay-rs takes longer ones.
             queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
             timeout (int): Seconds from the claim, or from the last heartbeat, until the job counts as failed. 0 fails it at
-                once. Negative ones are taken for 0. `30.0` is no integer.
+                once. Negative ones are taken for 0. `30.0` is not an integer.
             payload (Any): Any JSON, `null` included, but not absent. Strings cannot hold NUL.
             max_retries (int | Unset): How many times the job is queued again after a timeout, until it is deleted. Negative
                 is without limit. Absent is 0: the first timeout deletes the job. relay-rs takes larger numbers, relay cuts them

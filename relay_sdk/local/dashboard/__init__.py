@@ -1,1 +1,1 @@
-"""A page to look at the jobs, what it reads, and metrics."""
+"""The dashboard: a page that shows and changes jobs, its API, and the metrics."""

@@ -1,10 +1,10 @@
-// Asks the server; the token, where it wants one, stays in this tab.
+// Sends requests to the server; the token, if it requires one, stays in this tab.
 
 const TOKEN = "relay-token";
-const PATIENCE = 20_000; // milliseconds
+const TIMEOUT_MS = 20_000;
 
-export class Trouble extends Error {}
-export class TokenWanted extends Trouble {}
+export class ServerError extends Error {}
+export class TokenRequired extends ServerError {}
 
 export function keepToken(token) {
   sessionStorage.setItem(TOKEN, token);
@@ -14,7 +14,7 @@ export function hasToken() {
   return sessionStorage.getItem(TOKEN) !== null;
 }
 
-// `body` is JSON text; with one it is a POST.
+// `body` is JSON text; a request with a body is a POST.
 export async function ask(path, body) {
   const headers = {};
   const token = sessionStorage.getItem(TOKEN);
@@ -22,14 +22,14 @@ export async function ask(path, body) {
   if (body !== undefined) headers["content-type"] = "application/json";
   let answer, text;
   try {
-    const signal = AbortSignal.timeout(PATIENCE);
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
     answer = await fetch(path, { method: body === undefined ? "GET" : "POST", headers, body, signal });
     text = await answer.text();
   } catch {
-    throw new Trouble("The server does not answer.");
+    throw new ServerError("The server does not answer.");
   }
-  if (answer.status === 401) throw new TokenWanted(text);
-  if (!answer.ok) throw new Trouble(text || `The server answered ${answer.status}.`);
+  if (answer.status === 401) throw new TokenRequired(text);
+  if (!answer.ok) throw new ServerError(text || `The server answered ${answer.status}.`);
   return text === "" ? null : JSON.parse(text);
 }
 

@@ -1,55 +1,56 @@
-"""What a person changes: each request is one operation of a turn, as those of workers are."""
+"""The handlers for changes on the dashboard: each request is one operation of a batch."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import msgspec
 
-from relay_sdk.local import answers, storable
-from relay_sdk.local.answers import Refused, Response
-from relay_sdk.local.call import Call
+from relay_sdk.local import responses, validation
+from relay_sdk.local.context import RequestContext
+from relay_sdk.local.exceptions import RequestError
 from relay_sdk.local.operations import Action, Change, Flow, Purge
+from relay_sdk.local.responses import Response
 
 from .shapes import Changed, Ids, PurgeAfter, PurgedTo
 
 T = TypeVar("T")
 
-PURGED = 1000
-"""Jobs that one request removes of a queue."""
+PURGE_LIMIT = 1000
+"""Jobs of a queue that one request removes."""
 
 
-def _read(call: Call, shape: type[T]) -> T:
-    # No other site's page can send this type without asking first, and it is not answered then.
-    call.check_body()
+def _parse(context: RequestContext, shape: type[T]) -> T:
+    # A page of another site cannot send this type without a preflight, which is refused.
+    context.check_body()
     try:
-        return msgspec.json.decode(call.content, type=shape)
+        return msgspec.json.decode(context.content, type=shape)
     except msgspec.ValidationError as error:
-        raise Refused(422, str(error)) from None
+        raise RequestError(422, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(400, f"No JSON: {error}") from None
+        raise RequestError(400, f"not JSON: {error}") from None
 
 
-def _change(action: Action) -> Callable[[Call], Flow[Response]]:
-    def handle(call: Call) -> Flow[Response]:
-        asked = _read(call, Ids)
-        ids = sorted({storable.no_nul(id) for id in asked.ids})
-        change = Change(storable.no_nul(asked.queue), ids, action)
+def _change(action: Action) -> Callable[[RequestContext], Flow[Response]]:
+    def handle(context: RequestContext) -> Flow[Response]:
+        body = _parse(context, Ids)
+        ids = sorted({validation.check_no_nul(id) for id in body.ids})
+        change = Change(validation.check_no_nul(body.queue), ids, action)
         changed = (yield from change) if ids else 0
         if changed and action != "remove":
-            call.news.ready[asked.queue] += changed
-        return as_json(Changed(changed))
+            context.arrivals.ready[body.queue] += changed
+        return json_response(Changed(changed))
 
     return handle
 
 
-def _purge(call: Call) -> Flow[Response]:
-    asked = _read(call, PurgeAfter)
-    after = None if asked.after is None else storable.no_nul(asked.after)
-    purged = yield from Purge(storable.no_nul(asked.queue), after, PURGED)
-    return as_json(PurgedTo(purged.removed, purged.last))
+def _purge(context: RequestContext) -> Flow[Response]:
+    body = _parse(context, PurgeAfter)
+    after = None if body.after is None else validation.check_no_nul(body.after)
+    purged = yield from Purge(validation.check_no_nul(body.queue), after, PURGE_LIMIT)
+    return json_response(PurgedTo(purged.removed, purged.last))
 
 
-CHANGES: Mapping[str, Callable[[Call], Flow[Response]]] = {
+CHANGES: Mapping[str, Callable[[RequestContext], Flow[Response]]] = {
     "/local/remove": _change("remove"),
     "/local/requeue": _change("requeue"),
     "/local/run-now": _change("run_now"),
@@ -57,7 +58,7 @@ CHANGES: Mapping[str, Callable[[Call], Flow[Response]]] = {
 }
 
 
-def as_json(value: object) -> Response:
-    """Answer with a shape."""
-    response = answers.json(msgspec.json.encode(value).decode())
+def json_response(value: object) -> Response:
+    """Return a response with one of the shapes."""
+    response = responses.json(msgspec.json.encode(value).decode())
     return Response(200, {**response.headers, "cache-control": "no-store"}, response.body)

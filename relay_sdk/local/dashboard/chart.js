@@ -12,7 +12,7 @@ function drawn(tag, attributes, text = "") {
   return made;
 }
 
-// The next 1, 2 or 5 with zeros, so that the scale seldom moves.
+// The next 1, 2 or 5 times a power of ten, so that the scale seldom changes.
 function ceiling(number) {
   const size = 10 ** Math.floor(Math.log10(Math.max(number, 1)));
   return [1, 2, 5, 10].find((step) => step * size >= number) * size;
@@ -21,7 +21,7 @@ function ceiling(number) {
 export function drawChart(svg, recent) {
   const kinds = ["enqueued", "done", "retried"];
   const rate = 60 / recent.seconds;
-  // The current step is not over, and would always look like a fall.
+  // The current step is not complete, and would always look like a drop.
   const lines = kinds.map((kind) => recent[kind].slice(0, -1).map((jobs) => jobs * rate));
   const top = ceiling(Math.max(6, ...lines.flat()));
   const steps = lines[0].length;
@@ -35,7 +35,7 @@ export function drawChart(svg, recent) {
   parts.push(drawn("text", { x: LEFT, y: 174 }, `${Math.round(minutes)} min ago`));
   parts.push(drawn("text", { x: RIGHT, y: 174, "text-anchor": "end" }, "now; jobs a minute"));
   lines.forEach((values, at) => {
-    if (!values.some(Boolean)) return; // it would hide another along the bottom
+    if (!values.some(Boolean)) return; // a flat line would hide another one at the bottom
     const d = values.map((value, step) => `${step ? "L" : "M"}${x(step).toFixed(1)} ${y(value).toFixed(1)}`);
     parts.push(drawn("path", { class: kinds[at], d: d.join("") }));
   });

@@ -1,15 +1,15 @@
 // The dialogs: for a token, for a removal, and for a new job.
 
-import { ask, hasToken, keepToken, Trouble } from "./ask.js";
+import { ask, hasToken, keepToken, ServerError } from "./ask.js";
 import { byId } from "./show.js";
 
-// Opens a dialog; resolves with whether its form was sent and `taken` agreed.
-function opened(dialog, taken = async () => true) {
+// Opens a dialog; resolves with whether its form was submitted and `accept` returned true.
+function opened(dialog, accept = async () => true) {
   const form = dialog.querySelector("form");
   return new Promise((end) => {
     const send = async (event) => {
       event.preventDefault();
-      if (await taken(form)) dialog.close("sent");
+      if (await accept(form)) dialog.close("sent");
     };
     const cancel = () => dialog.close("");
     const button = form.querySelector(".cancel");
@@ -38,11 +38,11 @@ let asking = null;
 
 export function askForToken() {
   const dialog = byId("token");
-  dialog.querySelector(".wrong").textContent = hasToken() ? "That token is not the server's." : "";
+  dialog.querySelector(".wrong").textContent = hasToken() ? "The server refused this token." : "";
   asking ??= opened(dialog, async (form) => {
     const token = form.elements.token.value.trim();
     const fits = /^[\x21-\x7e]+$/.test(token);
-    if (!fits) dialog.querySelector(".wrong").textContent = "A token has letters, digits and signs, and no spaces.";
+    if (!fits) dialog.querySelector(".wrong").textContent = "A token has only letters, digits and punctuation, without spaces.";
     else keepToken(token);
     form.elements.token.value = "";
     return fits;
@@ -52,13 +52,13 @@ export function askForToken() {
   return asking;
 }
 
-// Says what is wrong with JSON text, or nothing.
+// Returns an error message if the text is not JSON, and otherwise an empty string.
 function wrongJson(text) {
   try {
     JSON.parse(text);
     return "";
   } catch (error) {
-    return `This is no JSON: ${error.message}`;
+    return `This is not JSON: ${error.message}`;
   }
 }
 
@@ -70,7 +70,7 @@ function check(form, name) {
   return wrong === "";
 }
 
-// Any context has these random numbers; crypto.randomUUID only a secure one.
+// crypto.randomUUID needs a secure context; these random numbers do not.
 function randomId() {
   return [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -94,16 +94,16 @@ export async function enqueueForm(queue, ahead, done) {
     try {
       await ask("/v2/queues/jobs?mode=unique", `[${jobText(form.elements, Date.now() + ahead())}]`);
       return true;
-    } catch (trouble) {
-      if (!(trouble instanceof Trouble)) throw trouble;
-      problem.textContent = trouble.message;
+    } catch (error) {
+      if (!(error instanceof ServerError)) throw error;
+      problem.textContent = error.message;
       return false;
     }
   });
   if (sent) done({ id: form.elements.id.value, queue: form.elements.queue.value });
 }
 
-// The JSON texts are sent as they were typed, so that large numbers stay what they are.
+// The JSON texts are sent as they were typed, so that large numbers stay exact.
 function jobText(fields, now) {
   const delay = Number(fields.delay.value);
   const parts = {

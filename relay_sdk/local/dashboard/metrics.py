@@ -1,12 +1,12 @@
-"""Counts in the text format of Prometheus, under the names that Relay's exporter has."""
+"""The metrics in the text format of Prometheus, with the names of Relay's exporter."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 
-from relay_sdk.local import answers, v1, v2
-from relay_sdk.local.answers import Response
-from relay_sdk.local.counts import TURN_BOUNDS, Asked, Counts, Key, What
+from relay_sdk.local import responses, v1, v2
+from relay_sdk.local.responses import Response
+from relay_sdk.local.stats import BATCH_SECONDS_BUCKETS, Endpoint, Key, StatName, Stats
 
 from .overview import Overview
 
@@ -15,17 +15,17 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Label = tuple[str, str]
 Sample = tuple[Sequence[Label], float]
 
-_COUNTERS: dict[What, str] = {
-    "enqueued": "Jobs that were sent to a queue, those included that were ignored.",
-    "fetched": "Jobs that were given to workers.",
-    "heartbeat": "Heartbeats that were taken.",
+_COUNTERS: dict[StatName, str] = {
+    "enqueued": "Jobs that were sent to a queue, including ignored ones.",
+    "fetched": "Jobs that workers claimed.",
+    "heartbeat": "Heartbeats that were accepted.",
     "completed": "Jobs that were completed by the run that held them.",
-    "deleted": "Jobs that were removed otherwise.",
+    "deleted": "Jobs that were removed in another way.",
     "requeue": "Runs of jobs that were replaced by new jobs.",
-    "rescheduled": "Jobs in flight that were put back, changed (v1).",
-    "get": "Looks at a job.",
-    "exists": "Looks whether a job is there.",
-    "retries": "Jobs that timed out and went back into their queue.",
+    "rescheduled": "Jobs in flight that were rescheduled (v1).",
+    "get": "Reads of a job.",
+    "exists": "Checks whether a job exists.",
+    "retries": "Jobs that timed out and were requeued.",
 }
 
 _ENDPOINTS: dict[Callable[..., object], str] = {
@@ -47,58 +47,62 @@ _ENDPOINTS: dict[Callable[..., object], str] = {
 _ERRORS = {404: "job_not_found", 409: "job_exists", 429: "backend", 500: "backend", 503: "backend"}
 
 
-def answer(counts: Counts, look: Overview) -> Response:
-    """Answer with all metrics."""
-    lines = [*_of_this_server(counts), *_of_the_database(look), ""]
-    full = answers.plain(200, "\n".join(lines))
+def answer(stats: Stats, overview: Overview) -> Response:
+    """Return a response with all metrics."""
+    lines = [*_of_this_server(stats), *_of_the_database(overview), ""]
+    full = responses.plain(200, "\n".join(lines))
     return Response(200, {**full.headers, "content-type": CONTENT_TYPE}, full.body)
 
 
-def _of_this_server(counts: Counts) -> Iterator[str]:
-    requests = [(_endpoint(asked), count) for asked, count in counts.requests.copy().items()]
+def _of_this_server(stats: Stats) -> Iterator[str]:
+    requests = [
+        (_endpoint_labels(endpoint), count) for endpoint, count in stats.requests.copy().items()
+    ]
     yield from _family("http_request", "counter", "Requests for jobs.", requests)
-    totals = counts.totals()
+    totals = stats.totals()
     errors: list[Sample] = [
-        ([*_endpoint(asked), ("type", _ERRORS.get(status, "request"))], count)
-        for (asked, status), count in counts.errors.copy().items()
+        ([*_endpoint_labels(endpoint), ("type", _ERRORS.get(status, "request"))], count)
+        for (endpoint, status), count in stats.errors.copy().items()
     ]
     dropped: list[Sample] = [
-        ([*queue, ("type", "max_retries")], n) for queue, n in _of(totals, "dropped")
+        ([*queue, ("type", "max_retries")], n) for queue, n in _samples(totals, "dropped")
     ]
     about = "Requests that failed, and jobs that timed out without retries left."
-    yield from _family("errors", "counter", about, _added(errors + dropped))
-    for what, about in _COUNTERS.items():
-        yield from _family(what, "counter", about, _of(totals, what))
-    until = _of(totals, "waited"), _of(totals, "fetched")
+    yield from _family("errors", "counter", about, _merge(errors + dropped))
+    for stat, about in _COUNTERS.items():
+        yield from _family(stat, "counter", about, _samples(totals, stat))
+    until = _samples(totals, "waited"), _samples(totals, "fetched")
     about = "Seconds from run_at until a worker got the job."
     yield from _summary("latency", about, ("type", "to_processing"), *until)
-    until = _of(totals, "taken"), _of(totals, "completed")
+    until = _samples(totals, "taken"), _samples(totals, "completed")
     about = "Seconds from run_at until a run completed the job."
     yield from _summary("duration", about, ("type", "completed"), *until)
-    yield from _turns(counts)
+    yield from _batches(stats)
 
 
-def _turns(counts: Counts) -> Iterator[str]:
-    yield "# HELP turn_seconds Seconds for a turn of requests, which share a commit."
+def _batches(stats: Stats) -> Iterator[str]:
+    yield "# HELP turn_seconds Seconds for a batch of requests that share a commit."
     yield "# TYPE turn_seconds histogram"
-    so_far = list(accumulate(counts.turns))
-    for bound, count in zip((*map(str, TURN_BOUNDS), "+Inf"), so_far, strict=True):
+    so_far = list(accumulate(stats.batches))
+    for bound, count in zip((*map(str, BATCH_SECONDS_BUCKETS), "+Inf"), so_far, strict=True):
         yield f'turn_seconds_bucket{{le="{bound}"}} {count}'
-    yield f"turn_seconds_sum {counts.turn_seconds:.6f}"
+    yield f"turn_seconds_sum {stats.batch_seconds:.6f}"
     yield f"turn_seconds_count {so_far[-1]}"
 
 
-def _of_the_database(look: Overview) -> Iterator[str]:
+def _of_the_database(overview: Overview) -> Iterator[str]:
     jobs = [
         ([("queue", each.queue), ("state", state)], count)
-        for each in look.counted
+        for each in overview.queues
         for state, count in zip(("ready", "scheduled", "running"), each[1:4], strict=True)
     ]
     yield from _family("jobs", "gauge", "Jobs in the database, counted up to jobs_most.", jobs)
-    yield from _family("jobs_most", "gauge", "Where counting of jobs ended.", [((), look.most)])
+    yield from _family(
+        "jobs_most", "gauge", "The limit up to which jobs were counted.", [((), overview.limit)]
+    )
     waits = [
-        ([("queue", each.queue)], max(0, look.now - each.oldest) / 10**6)
-        for each in look.counted
+        ([("queue", each.queue)], max(0, overview.now - each.oldest) / 10**6)
+        for each in overview.queues
         if each.oldest is not None
     ]
     about = "Seconds that the first ready job has been due."
@@ -122,21 +126,21 @@ def _summary(
         yield f"{name}_count{_labels([*labels, kind])} {value:.15g}"
 
 
-def _of(totals: Counter[Key], what: What) -> list[Sample]:
-    return [([("queue", queue)], count) for (kind, queue), count in totals.items() if kind == what]
+def _samples(totals: Counter[Key], stat: StatName) -> list[Sample]:
+    return [([("queue", queue)], count) for (kind, queue), count in totals.items() if kind == stat]
 
 
-def _added(samples: Iterable[Sample]) -> list[Sample]:
-    """Add up what has the same labels; Prometheus takes each but once."""
+def _merge(samples: Iterable[Sample]) -> list[Sample]:
+    """Add up samples with the same labels, which Prometheus accepts only once."""
     sums: Counter[tuple[Label, ...]] = Counter()
     for labels, count in samples:
         sums[tuple(labels)] += int(count)
     return list(sums.items())
 
 
-def _endpoint(asked: Asked) -> list[Label]:
-    labels = [("version", asked.version), ("endpoint", _ENDPOINTS[asked.handler])]
-    return labels if asked.queue is None else [*labels, ("queue", asked.queue)]
+def _endpoint_labels(endpoint: Endpoint) -> list[Label]:
+    labels = [("version", endpoint.version), ("endpoint", _ENDPOINTS[endpoint.handler])]
+    return labels if endpoint.queue is None else [*labels, ("queue", endpoint.queue)]
 
 
 def _labels(labels: Sequence[Label]) -> str:

@@ -1,55 +1,55 @@
-// The page: reads what is shown, shows it, and does what a person asks for.
+// The page: loads the data, shows it, and performs the user's actions.
 
-import { ask, query, Trouble, TokenWanted } from "./ask.js";
+import { ask, query, ServerError, TokenRequired } from "./ask.js";
 import { drawChart } from "./chart.js";
 import { askForToken, confirmed, enqueueForm } from "./dialogs.js";
 import { byId, count, element, keyed, moment, plural, pretty, span, write } from "./show.js";
 
-const PACE = 2000; // milliseconds between looks, when they are quick
-const SHARE = 10; // how many times as long as a look takes the page waits for the next
+const UPDATE_INTERVAL_MS = 2000; // milliseconds between updates, when they are quick
+const PAUSE_FACTOR = 10; // the pause is at least this many times as long as the update took
 
 const jobsBody = byId("jobs").querySelector("tbody");
 const queuesBody = byId("queues").querySelector("tbody");
 const filter = byId("filter");
 
-// What is shown is in the address, so that it can be kept, sent and gone back to.
-let place = {};
+// The address has the selection, so that it can be saved, shared and gone back to.
+let selection = {};
 let jobsAfter = null; // where the page of jobs begins
 let queuesAfter = null;
 let shown = { jobs: null, job: null, queues: null };
 const ticked = new Set();
 
-function readPlace() {
+function readSelection() {
   const values = new URLSearchParams(location.hash.slice(1));
   const read = (name) => values.get(name);
-  const old = place;
-  place = { queue: read("queue"), status: read("status") ?? "", prefix: read("prefix") ?? "", job: read("job") };
-  if (old.queue !== place.queue || old.status !== place.status || old.prefix !== place.prefix) {
+  const old = selection;
+  selection = { queue: read("queue"), status: read("status") ?? "", prefix: read("prefix") ?? "", job: read("job") };
+  if (old.queue !== selection.queue || old.status !== selection.status || old.prefix !== selection.prefix) {
     jobsAfter = null;
     ticked.clear();
     shown.jobs = null;
-    filter.elements.status.value = place.status;
-    if (filter.elements.prefix.value !== place.prefix) filter.elements.prefix.value = place.prefix;
+    filter.elements.status.value = selection.status;
+    if (filter.elements.prefix.value !== selection.prefix) filter.elements.prefix.value = selection.prefix;
   }
-  if (old.job !== place.job || old.queue !== place.queue) shown.job = null;
+  if (old.job !== selection.job || old.queue !== selection.queue) shown.job = null;
   wake();
 }
 
 function go(change, { replace = false } = {}) {
-  const next = Object.entries({ ...place, ...change }).filter(([, value]) => value !== null && value !== "");
+  const next = Object.entries({ ...selection, ...change }).filter(([, value]) => value !== null && value !== "");
   const hash = `#${new URLSearchParams(next)}`;
   if (replace) history.replaceState(null, "", hash);
   else history.pushState(null, "", hash);
-  readPlace();
+  readSelection();
 }
 
-// Looking.
+// Updating.
 
 let woken = false;
 let endPause = () => {};
-let looks = 0;
-let focusNext = null; // what is to be focused when it is shown
-let ahead = 0; // milliseconds by which the server's clock is
+let updates = 0;
+let focusNext = null; // the id of the element to focus after the next update
+let ahead = 0; // milliseconds by which the server's clock is ahead
 
 function wake() {
   woken = true;
@@ -66,10 +66,10 @@ function pause(milliseconds) {
   });
 }
 
-async function look() {
-  const at = { ...place, jobsAfter, queuesAfter };
-  const gone = (trouble) => {
-    if (trouble instanceof TokenWanted) throw trouble;
+async function update() {
+  const at = { ...selection, jobsAfter, queuesAfter };
+  const gone = (error) => {
+    if (error instanceof TokenRequired) throw error;
     return null;
   };
   const [queues, recent, jobs, job] = await Promise.all([
@@ -78,7 +78,7 @@ async function look() {
     at.queue === null ? null : ask(query("/local/jobs", jobsQuery(at))),
     at.job === null ? null : ask(query("/local/job", { queue: at.queue ?? "", id: at.job })).catch(gone),
   ]);
-  if (Object.entries(at).some(([name, value]) => value !== { ...place, jobsAfter, queuesAfter }[name])) return;
+  if (Object.entries(at).some(([name, value]) => value !== { ...selection, jobsAfter, queuesAfter }[name])) return;
   shown = { queues, jobs, job };
   ahead = Date.parse(recent.now) - Date.now();
   showQueues(queues);
@@ -99,35 +99,35 @@ async function live() {
     woken = false;
     if (!document.hidden) {
       try {
-        await look();
-        looks += 1;
-        document.body.dataset.looks = looks;
+        await update();
+        updates += 1;
+        document.body.dataset.updates = updates;
         write(byId("live"), `live, ${new Date().toLocaleTimeString()}`);
         byId("live").classList.remove("stale");
-        if (byId("trouble").dataset.from === "look") complain("");
-      } catch (trouble) {
+        if (byId("trouble").dataset.from === "update") showError("");
+      } catch (error) {
         byId("live").classList.add("stale");
         write(byId("live"), "not live");
-        if (trouble instanceof TokenWanted) {
+        if (error instanceof TokenRequired) {
           await askForToken();
           continue;
         }
-        if (!(trouble instanceof Trouble)) console.error(trouble);
-        complain(trouble.message, "look");
+        if (!(error instanceof ServerError)) console.error(error);
+        showError(error.message, "update");
       }
     }
-    if (!woken) await pause(Math.max(PACE, SHARE * (performance.now() - began)));
+    if (!woken) await pause(Math.max(UPDATE_INTERVAL_MS, PAUSE_FACTOR * (performance.now() - began)));
   }
 }
 
-function complain(text, from = "") {
+function showError(text, from = "") {
   byId("trouble").dataset.from = from;
   write(byId("trouble"), text);
 }
 
-function tell(text) {
-  complain("");
-  // Said anew although it is the same as before.
+function announce(text) {
+  showError("");
+  // A new element, so that a screen reader announces the text even if it is the same as before.
   byId("told").replaceChildren(element("span", text));
 }
 
@@ -162,7 +162,7 @@ function showQueues(queues) {
         count(line.retried),
       ];
       values.forEach((value, at) => write(row.children[at + 1], value));
-      const chosen = line.queue === place.queue;
+      const chosen = line.queue === selection.queue;
       row.classList.toggle("chosen", chosen);
       row.querySelector("button").setAttribute("aria-current", chosen);
     },
@@ -175,7 +175,7 @@ function showQueues(queues) {
 }
 
 function showRecent(recent) {
-  const of = place.queue === null ? "" : ` of ${place.queue}`;
+  const of = selection.queue === null ? "" : ` of ${selection.queue}`;
   write(byId("recent-title"), `The last 15 minutes${of}`);
   write(byId("sums"), drawChart(byId("chart"), recent));
 }
@@ -183,13 +183,13 @@ function showRecent(recent) {
 function showJobs(jobs) {
   byId("jobs").hidden = jobs === null;
   if (jobs === null) return;
-  write(byId("jobs-title"), `Jobs of ${place.queue}`);
+  write(byId("jobs-title"), `Jobs of ${selection.queue}`);
   const focused = jobsBody.contains(document.activeElement);
   keyed(jobsBody, jobs.jobs, (job) => job.id, jobRow, (row, job) => fillJob(row, job, jobs.now));
   if (focused && !jobsBody.contains(document.activeElement)) byId("jobs-title").focus();
-  const filtered = place.status !== "" || place.prefix !== "";
-  const none = filtered ? "No job that fits." : "No jobs.";
-  write(byId("no-jobs"), jobs.after === null ? none : "None among the 10,000 that were looked at. Next page looks on.");
+  const filtered = selection.status !== "" || selection.prefix !== "";
+  const none = filtered ? "No matching jobs." : "No jobs.";
+  write(byId("no-jobs"), jobs.after === null ? none : "No match among 10,000 jobs. Next page searches the following ones.");
   byId("no-jobs").hidden = jobs.jobs.length > 0;
   byId("next-jobs").disabled = jobs.after === null;
   byId("first-jobs").disabled = jobsAfter === null;
@@ -237,7 +237,7 @@ function fillJob(row, job, now) {
   lease.title = job.lease_ends ?? "";
   write(retries, job.retries_remaining === null ? "no limit" : count(job.retries_remaining));
   write(payload, job.payload);
-  row.classList.toggle("chosen", job.id === place.job);
+  row.classList.toggle("chosen", job.id === selection.job);
 }
 
 function showTicks() {
@@ -248,12 +248,12 @@ function showTicks() {
 }
 
 function showJob(found) {
-  byId("job").hidden = place.job === null;
-  if (place.job === null) return;
-  write(byId("job-title"), `Job ${place.job}`);
+  byId("job").hidden = selection.job === null;
+  if (selection.job === null) return;
+  write(byId("job-title"), `Job ${selection.job}`);
   const job = found?.job;
   for (const button of byId("job").querySelectorAll("[data-action]")) button.disabled = !job;
-  const rows = job ? jobFacts(job, found.now) : [["Status", "There is no such job any more: it is done or was removed."]];
+  const rows = job ? jobFacts(job, found.now) : [["Status", "This job no longer exists: it was completed or removed."]];
   keyed(
     byId("job").querySelector("dl"),
     rows.flatMap(([name, text]) => [["dt", name, name], ["dd", name, text]]),
@@ -286,40 +286,40 @@ function jobFacts(job, now) {
   return facts;
 }
 
-// Doing.
+// Acting.
 
-async function act(doing) {
+async function act(action) {
   try {
-    tell(await doing());
-  } catch (trouble) {
-    if (!(trouble instanceof Trouble)) throw trouble;
-    if (trouble instanceof TokenWanted) await askForToken();
-    else complain(trouble.message, "act");
+    announce(await action());
+  } catch (error) {
+    if (!(error instanceof ServerError)) throw error;
+    if (error instanceof TokenRequired) await askForToken();
+    else showError(error.message, "act");
   }
   wake();
 }
 
 const DONE = { remove: "Removed", requeue: "Requeued", "run-now": "Made due" };
-const WHY_NOT = { remove: "gone already", requeue: "not running", "run-now": "not scheduled" };
+const NOT_CHANGED = { remove: "already gone", requeue: "not running", "run-now": "not scheduled" };
 
 async function change(action, ids) {
-  const queue = place.queue;
+  const queue = selection.queue;
   const what = ids.length === 1 ? `job ${ids[0]}` : plural(ids.length, "job");
-  if (action === "remove" && !(await confirmed(`Remove ${what} of ${queue}? A worker that runs it now loses it.`))) return;
+  if (action === "remove" && !(await confirmed(`Remove ${what} of ${queue}? A worker that is running it loses it.`))) return;
   await act(async () => {
     const { changed } = await ask(`/local/${action}`, JSON.stringify({ queue, ids }));
     if (action === "remove") {
       ids.forEach((id) => ticked.delete(id));
-      focusNext = "jobs-title"; // the button that was pressed has nothing left to do
+      focusNext = "jobs-title"; // the button that was pressed is now disabled
     }
     const rest = ids.length - changed;
-    return `${DONE[action]} ${plural(changed, "job")} of ${queue}.${rest ? ` ${count(rest)} ${rest === 1 ? "was" : "were"} ${WHY_NOT[action]}.` : ""}`;
+    return `${DONE[action]} ${plural(changed, "job")} of ${queue}.${rest ? ` ${count(rest)} ${rest === 1 ? "was" : "were"} ${NOT_CHANGED[action]}.` : ""}`;
   });
 }
 
 async function purge() {
-  const queue = place.queue;
-  if (!(await confirmed(`Remove all jobs of ${queue}, also those that run?`))) return;
+  const queue = selection.queue;
+  if (!(await confirmed(`Remove all jobs of ${queue}, including running ones?`))) return;
   await act(async () => {
     let removed = 0;
     let after = null;
@@ -327,7 +327,7 @@ async function purge() {
       const step = await ask("/local/purge", JSON.stringify({ queue, after }));
       removed += step.removed;
       after = step.after;
-      if (after !== null) tell(`Removed ${plural(removed, "job")} of ${queue} so far.`);
+      if (after !== null) announce(`Removed ${plural(removed, "job")} of ${queue} so far.`);
     } while (after !== null);
     return `Removed ${plural(removed, "job")} of ${queue}.`;
   });
@@ -337,7 +337,7 @@ for (const button of byId("jobs").querySelectorAll("[data-action]")) {
   button.addEventListener("click", () => change(button.dataset.action, [...ticked]));
 }
 for (const button of byId("job").querySelectorAll("[data-action]")) {
-  button.addEventListener("click", () => change(button.dataset.action, [place.job]));
+  button.addEventListener("click", () => change(button.dataset.action, [selection.job]));
 }
 byId("purge").addEventListener("click", purge);
 byId("close").addEventListener("click", () => {
@@ -364,13 +364,13 @@ filter.addEventListener("submit", (event) => event.preventDefault());
 filter.addEventListener("input", () => {
   go({ status: filter.elements.status.value, prefix: filter.elements.prefix.value }, { replace: true });
 });
-byId("new").addEventListener("click", () => enqueueForm(place.queue ?? "", () => ahead, (job) => {
-  tell(`Enqueued job ${job.id} in ${job.queue}.`);
+byId("new").addEventListener("click", () => enqueueForm(selection.queue ?? "", () => ahead, (job) => {
+  announce(`Enqueued job ${job.id} in ${job.queue}.`);
   wake();
 }));
-addEventListener("hashchange", readPlace);
-addEventListener("popstate", readPlace);
+addEventListener("hashchange", readSelection);
+addEventListener("popstate", readSelection);
 document.addEventListener("visibilitychange", () => wake());
 
-readPlace();
+readSelection();
 live();

@@ -1,12 +1,12 @@
-"""The page and its files."""
+"""The files of the page."""
 
 from importlib import resources
 
-from relay_sdk.local.answers import Response
+from relay_sdk.local.responses import Response
 
-# Nothing comes from elsewhere, no script stands in the page, no text becomes elements, and nobody
-# frames it.
-POLICY = (
+# Everything is loaded from this server, inline scripts are refused, text cannot become elements,
+# and no other page can frame this one.
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'"
@@ -26,12 +26,12 @@ FILES = {
     **{f"/local/{name}": name for name in ("page.css", "icon.svg", *_SCRIPTS)},
 }
 
-PATHS = frozenset(FILES)
-"""What the page needs before it knows the token; there is nothing of the jobs in it."""
+PAGE_PATHS = frozenset(FILES)
+"""The files that the page loads before it has the token; they contain nothing about jobs."""
 
 
 def read_page() -> dict[str, Response]:
-    """Read the files, by their paths."""
+    """Return the responses for the files, by path."""
     folder = resources.files(__package__ or "")
     return {
         path: _answer(folder.joinpath(name).read_bytes(), _TYPES[name[name.index(".") :]])
@@ -43,7 +43,7 @@ def _answer(body: bytes, content_type: str) -> Response:
     headers = {
         "content-type": content_type,
         "content-length": str(len(body)),
-        "content-security-policy": POLICY,
+        "content-security-policy": CONTENT_SECURITY_POLICY,
         "cache-control": "no-cache",
         "referrer-policy": "no-referrer",
         "x-content-type-options": "nosniff",

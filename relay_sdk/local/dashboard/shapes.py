@@ -1,19 +1,18 @@
-"""The JSON of `/local/...`, which openapi/local.yaml describes."""
+"""The JSON of `/local/...`, as openapi/local.yaml describes it."""
 
 from typing import Annotated
 
 from msgspec import Meta, Struct, structs
 
 from relay_sdk.local import dates, run_ids
+from relay_sdk.local.job_reader import Status, job_status
 from relay_sdk.local.operations import Job
 
-from .reader import Status, status
-
-MOST_IDS = 1000
+MAX_IDS = 1000
 
 
 class QueueLine(Struct):
-    """A queue: jobs now, and what this server did in the last minute."""
+    """A queue: its jobs now, and the counts of this server for the last minute."""
 
     queue: str
     ready: int
@@ -26,7 +25,7 @@ class QueueLine(Struct):
 
 
 class Queues(Struct):
-    """Queues by name; a number of jobs that is `most` means that many or more."""
+    """Queues by name; a number of jobs that equals `most` means that many or more."""
 
     now: str
     shared: bool
@@ -36,7 +35,7 @@ class Queues(Struct):
 
 
 class Recent(Struct):
-    """What this server did in each step of so many seconds, the current one last."""
+    """What this server did in each step of `seconds`, the current step last."""
 
     now: str
     seconds: int
@@ -46,7 +45,7 @@ class Recent(Struct):
 
 
 class JobLine(Struct):
-    """A job in a list: of its payload only the beginning."""
+    """A job in a list, with the beginning of its payload."""
 
     queue: str
     id: str
@@ -78,7 +77,7 @@ class Jobs(Struct):
 
 
 class JobAt(Struct):
-    """A job as it was at that moment."""
+    """A job as it was at that time."""
 
     now: str
     job: JobWhole
@@ -88,7 +87,7 @@ class Ids(Struct, forbid_unknown_fields=True):
     """Some jobs of a queue."""
 
     queue: str
-    ids: Annotated[list[str], Meta(max_length=MOST_IDS)]
+    ids: Annotated[list[str], Meta(max_length=MAX_IDS)]
 
 
 class Changed(Struct):
@@ -98,7 +97,7 @@ class Changed(Struct):
 
 
 class PurgeAfter(Struct, forbid_unknown_fields=True):
-    """A queue, and the id after which to go on."""
+    """A queue, and the id after which to continue."""
 
     queue: str
     after: str | None = None
@@ -112,13 +111,13 @@ class PurgedTo(Struct):
 
 
 def line(job: Job, now: int) -> JobLine:
-    """Show a job in a list."""
+    """Return a job for a list."""
     running = job.run_id is not None and job.expires_at is not None
-    began = None if job.run_id is None else run_ids.began(job.run_id)
+    began = None if job.run_id is None else run_ids.start_time(job.run_id)
     return JobLine(
         queue=job.queue,
         id=job.id,
-        status=status(job, now),
+        status=job_status(job, now),
         payload=job.payload,
         timeout=job.timeout,
         max_retries=job.max_retries,
@@ -133,5 +132,5 @@ def line(job: Job, now: int) -> JobLine:
 
 
 def whole(job: Job, now: int) -> JobWhole:
-    """Show all of a job."""
+    """Return a job with its whole payload and state."""
     return JobWhole(**structs.asdict(line(job, now)), state=job.state)

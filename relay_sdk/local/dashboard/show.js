@@ -1,4 +1,4 @@
-// Turns values into elements and texts. Data becomes text and nothing else.
+// Converts values to elements and texts. Data only ever becomes text.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -9,12 +9,12 @@ export function element(tag, text = "", className = "") {
   return made;
 }
 
-// Sets a text only when it is another, so that a selection in it stays.
+// Sets a text only if it changed, so that a selection inside it is kept.
 export function write(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
-// Makes the rows of a table those of the items; a row that stays keeps its focus and its tick.
+// Updates the rows of a table to match the items; a row that stays keeps its focus and its tick.
 export function keyed(body, items, key, make, fill) {
   const rows = new Map([...body.children].map((row) => [row.dataset.key, row]));
   const keys = new Set(items.map(key));
@@ -47,7 +47,7 @@ export function span(seconds) {
   return `${count(Math.round(size / 86400))} days`;
 }
 
-// Tells a moment as seen from the server's clock; years beyond a browser's are shown as they are.
+// Returns a time relative to the server's clock; a year that Date cannot parse is shown unchanged.
 export function moment(text, now) {
   if (text === null) return "";
   const seconds = (Date.parse(text) - Date.parse(now)) / 1000;
@@ -55,7 +55,7 @@ export function moment(text, now) {
   return seconds > 0 ? `in ${span(seconds)}` : `${span(seconds)} ago`;
 }
 
-// Lays JSON text out without reading its numbers, which may be larger than a browser's.
+// Formats JSON text without parsing its numbers, which may be too large for a browser.
 export function pretty(json) {
   let depth = 0;
   let before = "";

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL whose every wait has an end."""
+"""A connection to PostgreSQL on which every wait has a timeout."""
 
 import time
 from struct import Struct
@@ -11,13 +11,15 @@ from psycopg.adapt import Loader
 from psycopg.pq import ConnStatus, Format
 from psycopg.pq.abc import PGconn
 
-from relay_sdk.local.answers import BackendError
+from relay_sdk.local.exceptions import BackendError
 
 R = TypeVar("R")
 
 CONNECT_TIMEOUT = 5
-PATIENCE = 20.0
-"""Seconds that one exchange with the database may take before its connection is given up."""
+"""Seconds."""
+
+EXCHANGE_TIMEOUT = 20.0
+"""Seconds that one exchange with the database may take before its connection is closed."""
 
 DEFAULTS: dict[str, str | int] = {
     "application_name": "relay-sdk",
@@ -26,7 +28,8 @@ DEFAULTS: dict[str, str | int] = {
     "tcp_user_timeout": 20_000,  # milliseconds
 }
 
-# Our statements look up rows by an index. Let no plan depend on what statistics there are yet.
+# All statements find rows by an index. These settings keep plans independent of statistics, which
+# may not exist yet.
 SETTINGS: dict[LiteralString, LiteralString] = {
     "TimeZone": "UTC",
     "default_transaction_isolation": "read committed",
@@ -47,11 +50,11 @@ _SET = "SELECT " + ", ".join(
 )
 
 _INTERVAL = Struct("!qii")
-_EPOCH = 946_684_800_000_000  # the year 2000, where PostgreSQL has its zero
+_EPOCH = 946_684_800_000_000  # the year 2000, the epoch of PostgreSQL
 
 
-class _Moment(Loader):
-    """A timestamp as microseconds since 1970."""
+class _TimestampLoader(Loader):
+    """Loads a timestamp as microseconds since 1970."""
 
     format = Format.BINARY
 
@@ -59,8 +62,8 @@ class _Moment(Loader):
         return int.from_bytes(data, "big", signed=True) + _EPOCH
 
 
-class _Seconds(Loader):
-    """An interval as whole seconds; what no timeout can be is 30, as Relay has it."""
+class _IntervalLoader(Loader):
+    """Loads an interval as whole seconds; one that cannot be a timeout becomes 30, as in Relay."""
 
     format = Format.BINARY
 
@@ -71,24 +74,24 @@ class _Seconds(Loader):
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """Gives up what takes too long, also where PostgreSQL accepts and says nothing."""
+    """A connection with a timeout for each exchange, even if PostgreSQL never responds."""
 
     def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:
-        bounded = _bounded(gen, self.pgconn)
-        if timeout is None:  # psycopg 3.2 knows no other
+        bounded = _with_timeout(gen, self.pgconn)
+        if timeout is None:  # the only call that psycopg 3.2 supports
             return super().wait(bounded, interval)
         return super().wait(bounded, interval, timeout)
 
 
-def _bounded(gen: PQGen[R], pgconn: PGconn) -> PQGen[R]:
-    end = time.monotonic() + PATIENCE
+def _with_timeout(gen: PQGen[R], pgconn: PGconn) -> PQGen[R]:
+    end = time.monotonic() + EXCHANGE_TIMEOUT
     try:
         wanted = next(gen)
         while True:
             ready = yield wanted
             if not ready and time.monotonic() > end:
                 pgconn.finish()
-                raise psycopg.OperationalError(f"no word from it for {PATIENCE:g} seconds")
+                raise psycopg.OperationalError(f"no response for {EXCHANGE_TIMEOUT:g} seconds")
             wanted = gen.send(ready)
     except StopIteration as done:
         result: R = done.value
@@ -96,13 +99,13 @@ def _bounded(gen: PQGen[R], pgconn: PGconn) -> PQGen[R]:
 
 
 def connect(url: str) -> Connection:
-    """Connect, with our settings; raise psycopg.Error."""
-    asked = conninfo.conninfo_to_dict(url)
-    usual = {name: to for name, to in DEFAULTS.items() if name not in asked}
-    connection = Connection.connect(conninfo.make_conninfo(url, **usual), autocommit=True)
+    """Connect with the settings that this server needs; raise psycopg.Error."""
+    parameters = conninfo.conninfo_to_dict(url)
+    defaults = {name: to for name, to in DEFAULTS.items() if name not in parameters}
+    connection = Connection.connect(conninfo.make_conninfo(url, **defaults), autocommit=True)
     try:
-        connection.adapters.register_loader("timestamp", _Moment)
-        connection.adapters.register_loader("interval", _Seconds)
+        connection.adapters.register_loader("timestamp", _TimestampLoader)
+        connection.adapters.register_loader("interval", _IntervalLoader)
         connection.execute(_SET)
     except BaseException:
         connection.close()
@@ -111,60 +114,60 @@ def connect(url: str) -> Connection:
 
 
 def describe(url: str) -> str:
-    """Name the database without its password; raise ValueError if the URL is none."""
+    """Return a name of the database without the password; raise ValueError for a bad URL."""
     try:
-        asked = conninfo.conninfo_to_dict(url)
+        parameters = conninfo.conninfo_to_dict(url)
     except psycopg.Error:
-        # The driver's own message may show the password.
+        # The message of psycopg may show the password.
         raise ValueError(
             "the database's URL cannot be read; it should look like "
             "postgresql://user:password@host:5432/name?sslmode=require, percent-encoded"
         ) from None
-    place = str(asked.get("host") or asked.get("service") or "this machine")
-    return f"PostgreSQL database {asked.get('dbname') or 'of the user'!r} at {place!r}"
+    place = str(parameters.get("host") or parameters.get("service") or "this machine")
+    return f"PostgreSQL database {parameters.get('dbname') or 'of the user'!r} at {place!r}"
 
 
 def is_alive(connection: Connection) -> bool:
-    """Tell whether the other side has not closed the connection while it was idle."""
+    """Return False if the database closed the connection while it was idle."""
     if connection.closed:
         return False
     try:
-        connection.pgconn.consume_input()  # a last word, maybe
-        connection.pgconn.consume_input()  # the end
+        connection.pgconn.consume_input()  # maybe a last message
+        connection.pgconn.consume_input()  # the end of the stream
     except psycopg.OperationalError:
         return False
     return connection.pgconn.status == ConnStatus.OK
 
 
-# Of an error's code: https://www.postgresql.org/docs/current/errcodes-appendix.html
-_IN_THE_WAY = ("40",)  # a deadlock, say
-_WAITED = ("55P03", "57014")
-_LOST = ("08", "25006", "57P", "58", "XX")
-_FULL = ("53",)
+# Prefixes of error codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_CONFLICT_CODES = ("40",)  # such as a deadlock
+_TIMEOUT_CODES = ("55P03", "57014")
+_LOST_CODES = ("08", "25006", "57P", "58", "XX")
+_FULL_CODES = ("53",)
 
 
-def was_in_the_way(error: psycopg.Error) -> bool:
-    """Tell whether another transaction was, so that the same may work at once."""
-    return _has_code(error, _IN_THE_WAY)
+def is_conflict(error: psycopg.Error) -> bool:
+    """Return whether another transaction interfered, so that a retry may work at once."""
+    return _has_code(error, _CONFLICT_CODES)
 
 
 def is_lost(error: psycopg.Error, connection: Connection) -> bool:
-    """Tell whether only another connection can help, maybe to another host."""
-    return connection.closed or _is_silent(error) or _has_code(error, _LOST)
+    """Return whether a retry needs another connection, maybe to another host."""
+    return connection.closed or _has_no_code(error) or _has_code(error, _LOST_CODES)
 
 
-def concerns_all(error: psycopg.Error) -> bool:
-    """Tell whether it does not lie in the operation: the database is away, full or read-only."""
-    return _is_silent(error) or _has_code(error, _LOST + _FULL)
+def is_outage(error: psycopg.Error) -> bool:
+    """Return whether any operation would fail: the database is away, full or read-only."""
+    return _has_no_code(error) or _has_code(error, _LOST_CODES + _FULL_CODES)
 
 
-def passes(error: psycopg.Error) -> bool:
-    """Tell whether the same may work later."""
-    return concerns_all(error) or _has_code(error, _IN_THE_WAY + _WAITED)
+def is_retryable(error: psycopg.Error) -> bool:
+    """Return whether the same operation may work later."""
+    return is_outage(error) or _has_code(error, _CONFLICT_CODES + _TIMEOUT_CODES)
 
 
-def _is_silent(error: psycopg.Error) -> bool:
-    # What psycopg itself finds wrong with a parameter is no OperationalError.
+def _has_no_code(error: psycopg.Error) -> bool:
+    # For a bad parameter psycopg raises other errors than OperationalError.
     return error.sqlstate is None and isinstance(error, psycopg.OperationalError)
 
 
@@ -173,11 +176,11 @@ def _has_code(error: psycopg.Error, starts: tuple[str, ...]) -> bool:
 
 
 def message(error: psycopg.Error) -> str:
-    """Say on one line what PostgreSQL said."""
+    """Return the message of PostgreSQL on one line."""
     return error.diag.message_primary or str(error).partition("\n")[0].strip()
 
 
 def backend_error(error: psycopg.Error) -> BackendError:
-    """Say to a client what happened, without where the database is."""
+    """Return an error for the client, which does not name the host of the database."""
     text = error.diag.message_primary or "the connection to the database failed"
-    return BackendError(f"db error: ERROR: {text}", retryable=passes(error))
+    return BackendError(f"db error: ERROR: {text}", retryable=is_retryable(error))

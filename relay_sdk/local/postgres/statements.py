@@ -1,181 +1,205 @@
-"""The SQL of every operation; each takes many of its kind at once."""
+"""The statements of a batch, each with the results that its operations get from its rows."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import LiteralString
+from typing import Any, LiteralString
 
-from relay_sdk.local import dates
-from relay_sdk.local.operations import Action, NewJob
-
-Parameters = dict[str, str | int]
-
-CHANNEL = "relay_sdk"
-
-JOB = """jobs.queue, jobs.id, jobs.timeout, jobs.max_retries, jobs.retries_remaining,
-jobs.data::text, jobs.state::text, jobs.run_id::text, jobs.expires_at, jobs.run_at,
-jobs.updated_at, jobs.created_at"""
-
-_KEYS = """unnest(%(queues)s::text[], %(ids)s::text[], %(run_ids)s::uuid[])
-    WITH ORDINALITY AS asked(queue, id, run_id, n)"""
-_IS_ASKED = """jobs.queue = asked.queue AND jobs.id = asked.id"""
-_IS_ITS_RUN = """(asked.run_id IS NULL OR jobs.run_id = asked.run_id)"""
-
-REMOVE = f"""
-DELETE FROM jobs USING {_KEYS} WHERE {_IS_ASKED} AND {_IS_ITS_RUN}
-RETURNING asked.n, jobs.run_at"""
-
-CHANGE: dict[Action, LiteralString] = {
-    "remove": f"DELETE FROM jobs USING {_KEYS} WHERE {_IS_ASKED} RETURNING 1",
-    "requeue": f"""UPDATE jobs SET in_flight = FALSE, run_id = NULL, updated_at = %(now)s::timestamp
-        FROM {_KEYS} WHERE {_IS_ASKED} AND jobs.in_flight RETURNING 1""",
-    "run_now": f"""UPDATE jobs SET run_at = %(now)s::timestamp, updated_at = %(now)s::timestamp
-        FROM {_KEYS} WHERE {_IS_ASKED} AND jobs.in_flight = FALSE
-            AND jobs.run_at > %(now)s::timestamp RETURNING 1""",
-}
-
-_PURGE = """
-WITH first AS MATERIALIZED (
-    SELECT ctid, id FROM jobs WHERE queue = %(queue)s {}
-    ORDER BY id LIMIT %(limit)s FOR UPDATE
-), gone AS (DELETE FROM jobs USING first WHERE jobs.ctid = first.ctid)
-SELECT id FROM first"""
-
-PURGE = _PURGE.format("")
-PURGE_AFTER = _PURGE.format("AND id > %(after)s")
-
-EXISTS = f"SELECT asked.n FROM {_KEYS} JOIN jobs ON {_IS_ASKED}"
-
-GET = f"SELECT asked.n, {JOB} FROM {_KEYS} JOIN jobs ON {_IS_ASKED}"
-
-HEARTBEAT = f"""
-UPDATE jobs SET state = asked.state, updated_at = %(now)s::timestamp,
-    expires_at = %(now)s::timestamp + timeout
-FROM unnest(%(queues)s::text[], %(ids)s::text[], %(run_ids)s::uuid[], %(states)s::jsonb[])
-    WITH ORDINALITY AS asked(queue, id, run_id, state, n)
-WHERE {_IS_ASKED} AND jobs.in_flight AND {_IS_ITS_RUN} RETURNING asked.n"""
-
-# PostgreSQL before 18 makes UUIDs of version 4 alone: of these the end is taken, which is random.
-_RUN_ID = "overlay(gen_random_uuid()::text PLACING %(beginning)s::text FROM 1)::uuid"
-
-# What is locked is chosen first, once: joined to a plain subquery, more rows could be updated.
-CLAIM = f"""
-WITH ready AS MATERIALIZED (
-    SELECT sized.ctid
-    FROM unnest(%(queues)s::text[], %(limits)s::int8[]) AS asked(queue, most)
-    CROSS JOIN LATERAL (
-        SELECT found.ctid, sum(found.size) OVER (ROWS UNBOUNDED PRECEDING) - found.size AS before
-        FROM (
-            SELECT jobs.ctid,
-                octet_length(jobs.data::text) + coalesce(octet_length(jobs.state::text), 0) AS size
-            FROM jobs
-            WHERE jobs.queue = asked.queue AND jobs.in_flight = FALSE
-                AND jobs.run_at <= %(now)s::timestamp
-            ORDER BY jobs.run_at LIMIT asked.most FOR UPDATE SKIP LOCKED
-        ) AS found
-    ) AS sized
-    WHERE sized.before <= %(size)s::int8
+from relay_sdk.local import dates, run_ids
+from relay_sdk.local.exceptions import JobExistsError
+from relay_sdk.local.operations import (
+    Change,
+    Claim,
+    Claimed,
+    Heartbeat,
+    Job,
+    NewJob,
+    Purge,
+    Purged,
 )
-UPDATE jobs SET in_flight = TRUE, run_id = {_RUN_ID}, updated_at = %(now)s::timestamp,
-    expires_at = %(now)s::timestamp + timeout
-FROM ready WHERE jobs.ctid = ready.ctid RETURNING {JOB}"""
 
-_FIRST = """(
-    SELECT jobs.run_at FROM jobs WHERE jobs.queue = asked.queue AND jobs.in_flight = FALSE
-        AND {} ORDER BY jobs.run_at LIMIT 1)"""
+from . import sql
+from .sql import Parameters
 
-LEFT = f"""
-SELECT asked.n, {_FIRST.format("TRUE")}, {_FIRST.format("jobs.run_at > %(now)s::timestamp")}
-FROM unnest(%(queues)s::text[]) WITH ORDINALITY AS asked(queue, n)"""
+MAX_CLAIM_BYTES = 16 * 1024 * 1024
+"""Bytes of payload and state after which a batch claims no more jobs of a queue."""
 
-_INSERT = """
-INSERT INTO jobs (queue, id, timeout, max_retries, retries_remaining, data, state, run_at,
-                  updated_at, created_at)
-SELECT queue, id, make_interval(secs => timeout), retries, retries, data, state, run_at,
-    %(now)s::timestamp, %(now)s::timestamp
-FROM unnest(%(queues)s::text[], %(ids)s::text[], %(timeouts)s::int4[], %(retries)s::int2[],
-            %(payloads)s::jsonb[], %(states)s::jsonb[], %(run_ats)s::timestamp[])
-    AS new(queue, id, timeout, retries, data, state, run_at)
-ON CONFLICT (queue, id) DO """
-
-INSERT_NEW = _INSERT + "NOTHING"
-
-INSERT_AND_TELL = _INSERT + "NOTHING RETURNING queue, id"
-
-_CHANGED = """timeout = {0}.timeout, max_retries = {0}.{1}, retries_remaining = {0}.{1},
-    data = {0}.data, state = {0}.state, in_flight = FALSE, run_id = NULL, run_at = {0}.run_at"""
-
-REPLACE = f"""{_INSERT} UPDATE SET {_CHANGED.format("excluded", "max_retries")},
-    updated_at = excluded.updated_at"""
-
-RESCHEDULE = f"""
-UPDATE jobs SET {_CHANGED.format("new", "retries")}, updated_at = %(now)s::timestamp
-FROM (SELECT make_interval(secs => timeout) AS timeout, queue, id, retries, data, state, run_at
-      FROM unnest(%(queues)s::text[], %(ids)s::text[], %(timeouts)s::int4[], %(retries)s::int2[],
-                  %(payloads)s::jsonb[], %(states)s::jsonb[], %(run_ats)s::timestamp[])
-          AS row(queue, id, timeout, retries, data, state, run_at)) AS new
-WHERE jobs.queue = new.queue AND jobs.id = new.id AND jobs.in_flight RETURNING 1"""
-
-ALL = f"SELECT {JOB} FROM jobs ORDER BY queue, id"
-
-NOTIFY = f"SELECT pg_notify('{CHANNEL}', news) FROM unnest(%(news)s::text[]) AS news"
-
-TAKE_TURN_TO_REAP = """
-UPDATE internal_state SET last_run = %(now)s::timestamp
-WHERE id = 'reap' AND last_run NOT BETWEEN %(before)s::timestamp AND %(after)s::timestamp"""
-
-_OVER = """
-WITH over AS MATERIALIZED (
-    SELECT ctid FROM jobs
-    WHERE in_flight = TRUE AND expires_at < %(now)s::timestamp AND {}
-    ORDER BY expires_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
-)"""
-
-DROP_EXPIRED = f"""{_OVER.format("retries_remaining = 0")}
-DELETE FROM jobs USING over WHERE jobs.ctid = over.ctid
-RETURNING jobs.queue, jobs.id"""
-
-# Below 0 are jobs without limit that another version left so.
-REQUEUE_EXPIRED = f"""{_OVER.format("retries_remaining IS DISTINCT FROM 0")}
-UPDATE jobs SET in_flight = FALSE, run_id = NULL,
-    retries_remaining = retries_remaining - (retries_remaining > 0)::int
-FROM over WHERE jobs.ctid = over.ctid RETURNING jobs.queue"""
-
-# Made for an empty table, a plan that finds a job by its key may read all jobs of the queue.
-PLAN_ANEW = "DISCARD PLANS"
-
-CLOCK = "SELECT clock_timestamp() AT TIME ZONE 'UTC'"
+Rows = Sequence[tuple[Any, ...]]
+Key = tuple[str, str]
 
 
-def new_jobs(jobs: Sequence[NewJob], now: int) -> Parameters:
-    """Give what the inserting statements need."""
-    queues, ids, timeouts, retries, payloads, states, run_ats = zip(*jobs, strict=True)
-    return {
-        "queues": texts(queues),
-        "ids": texts(ids),
-        "timeouts": numbers(timeouts),
-        "retries": numbers(retries),
-        "payloads": texts(payloads),
-        "states": texts(states),
-        "run_ats": numbers(map(dates.to_text, run_ats)),
-        "now": dates.to_text(now),
-    }
+class Statement:
+    """One statement, from which no operation needs a result."""
+
+    def __init__(self, sql: LiteralString, parameters: Parameters) -> None:
+        self.sql: LiteralString = sql
+        self.parameters = parameters
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        """Set the outcomes of the operations from the rows."""
 
 
-def keys(asked: Iterable[tuple[str, str, str | None]]) -> Parameters:
-    """Give what finds jobs, and runs of them."""
-    queues, ids, run_ids = zip(*asked, strict=True)
-    return {"queues": texts(queues), "ids": texts(ids), "run_ids": texts(run_ids)}
+class FoundStatement(Statement):
+    """Returns the numbers, from 1, of the operations that found a job."""
+
+    def __init__(self, sql: LiteralString, parameters: Parameters, indexes: Sequence[int]) -> None:
+        super().__init__(sql, parameters)
+        self.indexes = indexes
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        hit = {row[0] for row in rows}
+        for n, index in enumerate(self.indexes, 1):
+            outcomes[index] = n in hit
 
 
-def texts(values: Iterable[str | None]) -> str:
-    """Write an array as PostgreSQL reads it; the driver's own way takes ten times as long."""
-    items = ["NULL" if value is None else f'"{_escaped(value)}"' for value in values]
-    return f"{{{','.join(items)}}}"
+class GetStatement(FoundStatement):
+    """Returns jobs."""
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        for n, *job in rows:
+            outcomes[self.indexes[n - 1]] = Job._make(job)
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+class RemoveStatement(FoundStatement):
+    """Returns the run_at of each job that was removed."""
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        for n, run_at in rows:
+            outcomes[self.indexes[n - 1]] = run_at
 
 
-def numbers(values: Iterable[int | str | None]) -> str:
-    """Write an array of what needs no quotes."""
-    return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"
+class ChangeStatement(Statement):
+    """Returns one row for each job that was changed."""
+
+    def __init__(self, index: int, change: Change, now: int) -> None:
+        parameters = sql.keys((change.queue, id, None) for id in sorted(change.ids))
+        parameters["now"] = dates.to_text(now)
+        super().__init__(sql.CHANGE[change.action], parameters)
+        self._index = index
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        outcomes[self._index] = len(rows)
+
+
+class PurgeStatement(Statement):
+    """Returns the ids of the removed jobs, in their order."""
+
+    def __init__(self, index: int, purge: Purge) -> None:
+        parameters: Parameters = {"queue": purge.queue, "limit": purge.limit}
+        if purge.after is not None:
+            parameters["after"] = purge.after
+        super().__init__(sql.PURGE if purge.after is None else sql.PURGE_AFTER, parameters)
+        self._index, self._limit = index, purge.limit
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        last: str | None = rows[-1][0] if len(rows) == self._limit else None
+        outcomes[self._index] = Purged(len(rows), last)
+
+
+class HeartbeatStatement(FoundStatement):
+    """Heartbeats of different jobs: an update applies only one to each row."""
+
+    def __init__(self, found: Sequence[tuple[int, Heartbeat]], now: int) -> None:
+        parameters, indexes = by_key(found)
+        states = [beat.state for _, beat in sorted(found, key=job_key)]
+        parameters |= {"states": sql.texts(states), "now": dates.to_text(now)}
+        super().__init__(sql.HEARTBEAT, parameters, indexes)
+
+
+class InsertUniqueStatement(Statement):
+    """Inserts jobs of single enqueues in mode unique, and returns the new ones."""
+
+    def __init__(self, found: Sequence[tuple[int, NewJob]], now: int) -> None:
+        super().__init__(sql.INSERT_RETURNING, sql.new_jobs([job for _, job in found], now))
+        self._found = found
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        new = {(queue, id) for queue, id in rows}
+        for index, job in self._found:
+            outcomes[index] = conflict(new, [job])
+
+
+class ClaimStatement(Statement):
+    """Claims jobs for all claims of each queue together; the first claim gets the first jobs."""
+
+    def __init__(self, found: Sequence[tuple[int, Claim]], now: int) -> None:
+        self._found = found
+        self.more: dict[str, bool] = {}
+        """For each queue, whether more ready jobs may be left."""
+        self._limits: defaultdict[str, int] = defaultdict(int)
+        for _, claim in found:
+            self._limits[claim.queue] = min(self._limits[claim.queue] + claim.limit, 2**63 - 1)
+        queues = sorted(self._limits)
+        super().__init__(
+            sql.CLAIM,
+            {
+                "queues": sql.texts(queues),
+                "limits": sql.numbers(self._limits[queue] for queue in queues),
+                "size": MAX_CLAIM_BYTES,
+                "now": dates.to_text(now),
+                "beginning": run_ids.time_prefix(now),
+            },
+        )
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        ready: defaultdict[str, list[Job]] = defaultdict(list)
+        for row in rows:
+            ready[row[0]].append(Job._make(row))
+        for queue, limit in self._limits.items():
+            jobs = ready[queue]
+            jobs.sort(key=lambda job: job.run_at)
+            size = 4 * sum(
+                len(job.payload) + len(job.state or "") for job in jobs
+            )  # at most 4 bytes a character
+            self.more[queue] = len(jobs) == limit or size > MAX_CLAIM_BYTES
+        for index, claim in self._found:
+            jobs = ready[claim.queue]
+            outcomes[index] = Claimed(jobs[: claim.limit])
+            ready[claim.queue] = jobs[claim.limit :]
+
+
+class LeftStatement(Statement):
+    """Finds when the first of the jobs that are left is due.
+
+    A ready job that the claims skipped is locked by a server that claims or changes it now.
+    """
+
+    def __init__(
+        self, claims: ClaimStatement, found: Sequence[tuple[int, Claim]], now: int
+    ) -> None:
+        self._claims = claims
+        self._found = [(index, claim) for index, claim in found if claim.find_left]
+        self._queues = sorted({claim.queue for _, claim in self._found})
+        queues = sql.texts(self._queues)
+        super().__init__(sql.LEFT, {"queues": queues, "now": dates.to_text(now)})
+
+    def read(self, rows: Rows, outcomes: list[object]) -> None:
+        left: dict[str, int | None] = {}
+        for row in rows:
+            n: int = row[0]
+            queue = self._queues[n - 1]
+            left[queue] = row[1] if self._claims.more[queue] else row[2]
+        for index, claim in self._found:
+            claimed = outcomes[index]
+            assert isinstance(claimed, Claimed)  # noqa: S101  the claims come first
+            outcomes[index] = claimed._replace(left=left[claim.queue])
+
+
+def conflict(new: set[Key], jobs: Iterable[NewJob]) -> JobExistsError | None:
+    """Return an error for the first job that is not one of the new ones."""
+    for job in jobs:
+        if (job.queue, job.id) not in new:
+            return JobExistsError(job.queue, job.id)
+        new.discard((job.queue, job.id))
+    return None
+
+
+def job_key(each: tuple[int, Any]) -> Key:
+    """Return the key of the job of an operation."""
+    return each[1].queue, each[1].id
+
+
+def by_key(found: Sequence[tuple[int, Any]]) -> tuple[Parameters, list[int]]:
+    """Return the parameters of operations in the order of their keys, and their indexes."""
+    found = sorted(found, key=job_key)
+    keys = [(each.queue, each.id, getattr(each, "run_id", None)) for _, each in found]
+    return sql.keys(keys), [n for n, _ in found]

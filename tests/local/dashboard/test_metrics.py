@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from relay_sdk.local import App, LocalServer
-from relay_sdk.local.app import Request
-from relay_sdk.local.counts import NAMES, OTHERS, STEP, STEPS, Counts
-from relay_sdk.local.dashboard.api import Desk
+from relay_sdk.local.dashboard.api import DashboardApi
 from relay_sdk.local.operations import Enqueue, NewJob
+from relay_sdk.local.request import Request
+from relay_sdk.local.stats import MAX_QUEUES, MAX_STEPS, OTHER_QUEUES, STEP_SECONDS, Stats
 
 from ..raw_client import Raw
 from ..test_app import Clock
@@ -33,7 +33,7 @@ def app(database: str, clock: Clock) -> Iterator[App]:
 
 
 def metrics(app: App) -> dict[str, float]:
-    desk = Desk(app)
+    desk = DashboardApi(app)
     try:
         return read(desk.answer(Request("GET", "/metrics", {}, b"")).body)
     finally:
@@ -157,34 +157,34 @@ def test_every_name_of_a_queue_can_be_told(app: App, queue: str) -> None:
     assert re.sub(r"\\.", lambda found: replaced[found[0]], quoted[1:-1]) == queue
 
 
-def count(counts: Counts, queue: str, jobs: int, now: int) -> None:
+def count(stats: Stats, queue: str, jobs: int, now: int) -> None:
     new = [NewJob(queue, str(n), 30, None, "1", None, 0) for n in range(jobs)]
-    counts.turn(now, 0.0, [(Enqueue(new, "ignore"), None)])
+    stats.record_batch(now, 0.0, [(Enqueue(new, "ignore"), None)])
 
 
 def test_only_so_many_queues_are_counted_by_name() -> None:
-    counts = Counts()
-    for number in range(NAMES + 10):
-        count(counts, str(number), 1, 0)
+    stats = Stats()
+    for number in range(MAX_QUEUES + 10):
+        count(stats, str(number), 1, 0)
 
-    totals = counts.totals()
+    totals = stats.totals()
 
-    assert len(totals) == NAMES + 1
-    assert totals["enqueued", OTHERS] == 10
+    assert len(totals) == MAX_QUEUES + 1
+    assert totals["enqueued", OTHER_QUEUES] == 10
 
 
 def test_steps_that_are_over_are_kept_for_a_while_and_totals_for_ever() -> None:
-    counts = Counts()
+    stats = Stats()
     second = 10**6
-    count(counts, "q", 3, 0)
-    count(counts, "q", 4, 5 * second)
-    count(counts, "q", 5, 12 * second)
-    count(counts, "q", 1, 11 * second)  # the clock was set back
+    count(stats, "q", 3, 0)
+    count(stats, "q", 4, 5 * second)
+    count(stats, "q", 5, 12 * second)
+    count(stats, "q", 1, 11 * second)  # the clock was set back
 
-    assert counts.series(12 * second, "enqueued", "q")[-2:] == [7, 6]
-    assert counts.last_minute(65 * second)["enqueued", "q"] == 6 + round(7 * 0.5)
-    end = STEP * STEPS * second
-    assert counts.series(end, "enqueued", None)[0] == 6
-    assert sum(counts.series(end + STEP * second, "enqueued", None)) == 0
-    assert counts.seen(end + STEP * second) == set()
-    assert counts.totals()["enqueued", "q"] == 13
+    assert stats.series(12 * second, "enqueued", "q")[-2:] == [7, 6]
+    assert stats.last_minute(65 * second)["enqueued", "q"] == 6 + round(7 * 0.5)
+    end = STEP_SECONDS * MAX_STEPS * second
+    assert stats.series(end, "enqueued", None)[0] == 6
+    assert sum(stats.series(end + STEP_SECONDS * second, "enqueued", None)) == 0
+    assert stats.recent_queues(end + STEP_SECONDS * second) == set()
+    assert stats.totals()["enqueued", "q"] == 13

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from relay_sdk.local import App
-from relay_sdk.local.app import Request
-from relay_sdk.local.postgres import connection, store, wakeups
+from relay_sdk.local.postgres import connection, listener, store
+from relay_sdk.local.request import Request
 
 from ...support.postgres import MISSING, Cluster, are_skipped
 
@@ -47,7 +47,7 @@ def app(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> Iterator[App]:
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "PAUSE", 0.0)
+    monkeypatch.setattr(store, "RECONNECT_INTERVAL", 0.0)
 
 
 def sql(cluster: Cluster, *statements: str) -> None:
@@ -241,7 +241,7 @@ def test_a_turn_that_is_in_the_way_of_another_is_done_again(
 def test_a_database_that_falls_silent_is_left(
     app: App, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "PATIENCE", 0.3)
+    monkeypatch.setattr(connection, "EXCHANGE_TIMEOUT", 0.3)
     app.answer([enqueue("warm")])
     [backend] = cluster.backends("app")
     os.kill(backend, signal.SIGSTOP)
@@ -271,9 +271,11 @@ def test_the_second_host_is_used_when_the_first_is_away(cluster: Cluster) -> Non
 def test_listening_goes_on_when_the_database_is_back(
     app: App, cluster: Cluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wakeups, "PAUSE", 0.05)
+    monkeypatch.setattr(listener, "RECONNECT_INTERVAL", 0.05)
     heard: SimpleQueue[str | None] = SimpleQueue()
-    listening = wakeups.Wakeups(cluster.url("relay", "app"), lambda queue, _: heard.put(queue))
+    listening = listener.NotificationListener(
+        cluster.url("relay", "app"), lambda queue, _: heard.put(queue)
+    )
     try:
         assert heard.get(timeout=PATIENT) is None
         cluster.stop("fast")

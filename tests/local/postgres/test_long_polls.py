@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from relay_sdk.local import App, LocalServer
-from relay_sdk.local.postgres.wakeups import Wakeups
+from relay_sdk.local.postgres.listener import NotificationListener
 
 from ...support.postgres import MISSING, are_skipped
 from ..raw_client import Raw, jobs
@@ -25,22 +25,22 @@ NEVER = 3600.0
 def listening(monkeypatch: pytest.MonkeyPatch) -> Event:
     """Set when a server hears of what others do."""
     event = Event()
-    init = Wakeups.__init__
+    init = NotificationListener.__init__
 
     def noting(
-        self: Wakeups,
+        self: NotificationListener,
         url: str,
-        jobs_came: Callable[[str | None, int], None],
+        on_arrival: Callable[[str | None, int], None],
         own: Callable[[], int] = lambda: 0,
     ) -> None:
         def heard(queue: str | None, run_at: int) -> None:
-            jobs_came(queue, run_at)
+            on_arrival(queue, run_at)
             if queue is None:
                 event.set()
 
         init(self, url, heard, own)
 
-    monkeypatch.setattr(Wakeups, "__init__", noting)
+    monkeypatch.setattr(NotificationListener, "__init__", noting)
     return event
 
 
@@ -49,7 +49,7 @@ def running(
     postgres: str, listening: Event, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[LocalServer]:
     """A server that only news can wake."""
-    monkeypatch.setattr("relay_sdk.local.turns.LOOK", NEVER)
+    monkeypatch.setattr("relay_sdk.local.batch_executor.POLL_INTERVAL", NEVER)
     with LocalServer(postgres, reap_interval=NEVER) as running:
         assert listening.wait(20)
         yield running
@@ -170,7 +170,7 @@ def test_one_job_is_given_to_one_server(running: LocalServer, postgres: str, ano
 def test_a_job_of_which_nobody_tells_is_found_by_looking(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay_sdk.local.turns.LOOK", 0.05)
+    monkeypatch.setattr("relay_sdk.local.batch_executor.POLL_INTERVAL", 0.05)
     with LocalServer(postgres, reap_interval=NEVER) as running, Raw(running.url) as waiter:
         hold(waiter, running)
 
@@ -188,7 +188,7 @@ def test_a_job_that_another_program_holds_on_to_keeps_nobody_busy(
     running: LocalServer, waiter: Raw, another: App, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns: list[int] = []
-    turn = App.turn
+    turn = App.execute_batch
 
     def noting(app: App, work: object, *rest: object) -> object:
         turns.append(1)
@@ -197,7 +197,7 @@ def test_a_job_that_another_program_holds_on_to_keeps_nobody_busy(
     enqueue(another, "a")
     with psycopg.connect(postgres) as foreign:
         foreign.execute("SELECT FROM jobs FOR UPDATE")
-        monkeypatch.setattr(App, "turn", noting)
+        monkeypatch.setattr(App, "execute_batch", noting)
         hold(waiter, running)
 
         assert len(turns) <= 3  # that of the waiter, and those that settle

@@ -97,7 +97,7 @@ def sync_detailed(
     state**, and so does one whose body is not JSON, is over 2 MiB or lacks the JSON content
     type, all with a 202. To keep the state, send it again.
 
-    Any v1 heartbeat counts, whoever holds the job. On `relay` a job that exists but is not in
+    Any v1 heartbeat counts, whichever run holds it. On `relay` a job that exists but is not in
     flight gets no answer: the connection is closed; and while its database is down or busy
     every job is 404, though it may be there: v2 tells the two apart.
 
@@ -142,7 +142,7 @@ def sync(
     state**, and so does one whose body is not JSON, is over 2 MiB or lacks the JSON content
     type, all with a 202. To keep the state, send it again.
 
-    Any v1 heartbeat counts, whoever holds the job. On `relay` a job that exists but is not in
+    Any v1 heartbeat counts, whichever run holds it. On `relay` a job that exists but is not in
     flight gets no answer: the connection is closed; and while its database is down or busy
     every job is 404, though it may be there: v2 tells the two apart.
 
@@ -182,7 +182,7 @@ async def asyncio_detailed(
     state**, and so does one whose body is not JSON, is over 2 MiB or lacks the JSON content
     type, all with a 202. To keep the state, send it again.
 
-    Any v1 heartbeat counts, whoever holds the job. On `relay` a job that exists but is not in
+    Any v1 heartbeat counts, whichever run holds it. On `relay` a job that exists but is not in
     flight gets no answer: the connection is closed; and while its database is down or busy
     every job is 404, though it may be there: v2 tells the two apart.
 
@@ -227,7 +227,7 @@ async def asyncio(
     state**, and so does one whose body is not JSON, is over 2 MiB or lacks the JSON content
     type, all with a 202. To keep the state, send it again.
 
-    Any v1 heartbeat counts, whoever holds the job. On `relay` a job that exists but is not in
+    Any v1 heartbeat counts, whichever run holds it. On `relay` a job that exists but is not in
     flight gets no answer: the connection is closed; and while its database is down or busy
     every job is 404, though it may be there: v2 tells the two apart.
 

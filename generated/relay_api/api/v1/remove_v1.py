@@ -75,8 +75,8 @@ def sync_detailed(
 ) -> Response[str]:
     """Remove a job, which is also how v1 completes it.
 
-     Deletes the job, queued or in flight, whoever holds it. A job that does not exist is a success too,
-    so a repeat is safe.
+     Deletes the job, queued or in flight, whichever run holds it. A job that does not exist is a success
+    too, so a repeat is safe.
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
@@ -111,8 +111,8 @@ def sync(
 ) -> str | None:
     """Remove a job, which is also how v1 completes it.
 
-     Deletes the job, queued or in flight, whoever holds it. A job that does not exist is a success too,
-    so a repeat is safe.
+     Deletes the job, queued or in flight, whichever run holds it. A job that does not exist is a success
+    too, so a repeat is safe.
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
@@ -142,8 +142,8 @@ async def asyncio_detailed(
 ) -> Response[str]:
     """Remove a job, which is also how v1 completes it.
 
-     Deletes the job, queued or in flight, whoever holds it. A job that does not exist is a success too,
-    so a repeat is safe.
+     Deletes the job, queued or in flight, whichever run holds it. A job that does not exist is a success
+    too, so a repeat is safe.
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
@@ -178,8 +178,8 @@ async def asyncio(
 ) -> str | None:
     """Remove a job, which is also how v1 completes it.
 
-     Deletes the job, queued or in flight, whoever holds it. A job that does not exist is a success too,
-    so a repeat is safe.
+     Deletes the job, queued or in flight, whichever run holds it. A job that does not exist is a success
+    too, so a repeat is safe.
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.

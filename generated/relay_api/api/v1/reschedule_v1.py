@@ -104,7 +104,7 @@ def sync_detailed(
 
     Args:
         body (NewJobV1): A job to enqueue or reschedule over v1. The servers ignore other fields,
-            `updated_at` too, but refuse one that is no date.
+            `updated_at` too, but refuse one that is not a date.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -142,7 +142,7 @@ def sync(
 
     Args:
         body (NewJobV1): A job to enqueue or reschedule over v1. The servers ignore other fields,
-            `updated_at` too, but refuse one that is no date.
+            `updated_at` too, but refuse one that is not a date.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -175,7 +175,7 @@ async def asyncio_detailed(
 
     Args:
         body (NewJobV1): A job to enqueue or reschedule over v1. The servers ignore other fields,
-            `updated_at` too, but refuse one that is no date.
+            `updated_at` too, but refuse one that is not a date.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -213,7 +213,7 @@ async def asyncio(
 
     Args:
         body (NewJobV1): A job to enqueue or reschedule over v1. The servers ignore other fields,
-            `updated_at` too, but refuse one that is no date.
+            `updated_at` too, but refuse one that is not a date.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

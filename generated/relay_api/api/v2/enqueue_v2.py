@@ -118,9 +118,9 @@ def sync_detailed(
         mode (EnqueueMode | Unset): What enqueueing does with a job whose queue and id are taken,
             queued or in flight. `unique`: nothing is enqueued and the answer is 409; a repeat within
             the list counts. `ignore`: the existing job stays as it is; of repeats the first is taken.
-            `replace`: the existing job is overwritten and queued anew, which ends its run; of repeats
-            the last is taken. The servers take an unknown mode for `unique`, without an error.
-            Default: 'unique'.
+            `replace`: the existing job is overwritten and queued again, which ends its run; of
+            repeats the last is taken. The servers take an unknown mode for `unique`, without an
+            error. Default: 'unique'.
         body (list[NewJobV2]):
 
     Raises:
@@ -158,9 +158,9 @@ def sync(
         mode (EnqueueMode | Unset): What enqueueing does with a job whose queue and id are taken,
             queued or in flight. `unique`: nothing is enqueued and the answer is 409; a repeat within
             the list counts. `ignore`: the existing job stays as it is; of repeats the first is taken.
-            `replace`: the existing job is overwritten and queued anew, which ends its run; of repeats
-            the last is taken. The servers take an unknown mode for `unique`, without an error.
-            Default: 'unique'.
+            `replace`: the existing job is overwritten and queued again, which ends its run; of
+            repeats the last is taken. The servers take an unknown mode for `unique`, without an
+            error. Default: 'unique'.
         body (list[NewJobV2]):
 
     Raises:
@@ -193,9 +193,9 @@ async def asyncio_detailed(
         mode (EnqueueMode | Unset): What enqueueing does with a job whose queue and id are taken,
             queued or in flight. `unique`: nothing is enqueued and the answer is 409; a repeat within
             the list counts. `ignore`: the existing job stays as it is; of repeats the first is taken.
-            `replace`: the existing job is overwritten and queued anew, which ends its run; of repeats
-            the last is taken. The servers take an unknown mode for `unique`, without an error.
-            Default: 'unique'.
+            `replace`: the existing job is overwritten and queued again, which ends its run; of
+            repeats the last is taken. The servers take an unknown mode for `unique`, without an
+            error. Default: 'unique'.
         body (list[NewJobV2]):
 
     Raises:
@@ -233,9 +233,9 @@ async def asyncio(
         mode (EnqueueMode | Unset): What enqueueing does with a job whose queue and id are taken,
             queued or in flight. `unique`: nothing is enqueued and the answer is 409; a repeat within
             the list counts. `ignore`: the existing job stays as it is; of repeats the first is taken.
-            `replace`: the existing job is overwritten and queued anew, which ends its run; of repeats
-            the last is taken. The servers take an unknown mode for `unique`, without an error.
-            Default: 'unique'.
+            `replace`: the existing job is overwritten and queued again, which ends its run; of
+            repeats the last is taken. The servers take an unknown mode for `unique`, without an
+            error. Default: 'unique'.
         body (list[NewJobV2]):
 
     Raises:

@@ -108,9 +108,8 @@ def sync_detailed(
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
-        num_jobs (int | Unset): How many jobs to take at most. The servers have no cap of their
-            own. 0 is 400, but on relay-rs always 204; relay takes larger numbers than the bound.
-            Default: 1.
+        num_jobs (int | Unset): How many jobs to take at most. The servers have no limit. 0 is
+            400, but on relay-rs always 204; relay takes larger numbers than the bound. Default: 1.
         prefer (str | Unset): `wait=N` asks the server to hold the request for up to N whole
             seconds, until a job is ready (RFC 7240). The bundled server does; a server that does not
             know it answers at once.
@@ -152,9 +151,8 @@ def sync(
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
-        num_jobs (int | Unset): How many jobs to take at most. The servers have no cap of their
-            own. 0 is 400, but on relay-rs always 204; relay takes larger numbers than the bound.
-            Default: 1.
+        num_jobs (int | Unset): How many jobs to take at most. The servers have no limit. 0 is
+            400, but on relay-rs always 204; relay takes larger numbers than the bound. Default: 1.
         prefer (str | Unset): `wait=N` asks the server to hold the request for up to N whole
             seconds, until a job is ready (RFC 7240). The bundled server does; a server that does not
             know it answers at once.
@@ -191,9 +189,8 @@ async def asyncio_detailed(
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
-        num_jobs (int | Unset): How many jobs to take at most. The servers have no cap of their
-            own. 0 is 400, but on relay-rs always 204; relay takes larger numbers than the bound.
-            Default: 1.
+        num_jobs (int | Unset): How many jobs to take at most. The servers have no limit. 0 is
+            400, but on relay-rs always 204; relay takes larger numbers than the bound. Default: 1.
         prefer (str | Unset): `wait=N` asks the server to hold the request for up to N whole
             seconds, until a job is ready (RFC 7240). The bundled server does; a server that does not
             know it answers at once.
@@ -235,9 +232,8 @@ async def asyncio(
 
     Args:
         queue (str): The queue's name, of any characters but NUL. relay-rs takes longer ones.
-        num_jobs (int | Unset): How many jobs to take at most. The servers have no cap of their
-            own. 0 is 400, but on relay-rs always 204; relay takes larger numbers than the bound.
-            Default: 1.
+        num_jobs (int | Unset): How many jobs to take at most. The servers have no limit. 0 is
+            400, but on relay-rs always 204; relay takes larger numbers than the bound. Default: 1.
         prefer (str | Unset): `wait=N` asks the server to hold the request for up to N whole
             seconds, until a job is ready (RFC 7240). The bundled server does; a server that does not
             know it answers at once.

@@ -124,7 +124,7 @@ def sync_detailed(
 
      In one transaction: the run's job is deleted and the given jobs are enqueued under `mode`.
     They may have any queue and id, the deleted job's too; an empty list just completes the run.
-    On an error nothing changes and the run goes on.
+    On an error nothing changes and the run continues.
 
     With a `run_id` that is no longer current it answers 202 all the same and does nothing: no
     job is enqueued.
@@ -137,9 +137,9 @@ def sync_detailed(
         mode (EnqueueMode | Unset): What enqueueing does with a job whose queue and id are taken,
             queued or in flight. `unique`: nothing is enqueued and the answer is 409; a repeat within
             the list counts. `ignore`: the existing job stays as it is; of repeats the first is taken.
-            `replace`: the existing job is overwritten and queued anew, which ends its run; of repeats
-            the last is taken. The servers take an unknown mode for `unique`, without an error.
-            Default: 'unique'.
+            `replace`: the existing job is overwritten and queued again, which ends its run; of
+            repeats the last is taken. The servers take an unknown mode for `unique`, without an
+            error. Default: 'unique'.
         body (list[NewJobV2]):
 
     Raises:
@@ -178,7 +178,7 @@ def sync(
 
      In one transaction: the run's job is deleted and the given jobs are enqueued under `mode`.
     They may have any queue and id, the deleted job's too; an empty list just completes the run.
-    On an error nothing changes and the run goes on.
+    On an error nothing changes and the run continues.
 
     With a `run_id` that is no longer current it answers 202 all the same and does nothing: no
     job is enqueued.
@@ -191,9 +191,9 @@ def sync(
         mode (EnqueueMode | Unset): What enqueueing does with a job whose queue and id are taken,
             queued or in flight. `unique`: nothing is enqueued and the answer is 409; a repeat within
             the list counts. `ignore`: the existing job stays as it is; of repeats the first is taken.
-            `replace`: the existing job is overwritten and queued anew, which ends its run; of repeats
-            the last is taken. The servers take an unknown mode for `unique`, without an error.
-            Default: 'unique'.
+            `replace`: the existing job is overwritten and queued again, which ends its run; of
+            repeats the last is taken. The servers take an unknown mode for `unique`, without an
+            error. Default: 'unique'.
         body (list[NewJobV2]):
 
     Raises:
@@ -227,7 +227,7 @@ async def asyncio_detailed(
 
      In one transaction: the run's job is deleted and the given jobs are enqueued under `mode`.
     They may have any queue and id, the deleted job's too; an empty list just completes the run.
-    On an error nothing changes and the run goes on.
+    On an error nothing changes and the run continues.
 
     With a `run_id` that is no longer current it answers 202 all the same and does nothing: no
     job is enqueued.
@@ -240,9 +240,9 @@ async def asyncio_detailed(
         mode (EnqueueMode | Unset): What enqueueing does with a job whose queue and id are taken,
             queued or in flight. `unique`: nothing is enqueued and the answer is 409; a repeat within
             the list counts. `ignore`: the existing job stays as it is; of repeats the first is taken.
-            `replace`: the existing job is overwritten and queued anew, which ends its run; of repeats
-            the last is taken. The servers take an unknown mode for `unique`, without an error.
-            Default: 'unique'.
+            `replace`: the existing job is overwritten and queued again, which ends its run; of
+            repeats the last is taken. The servers take an unknown mode for `unique`, without an
+            error. Default: 'unique'.
         body (list[NewJobV2]):
 
     Raises:
@@ -281,7 +281,7 @@ async def asyncio(
 
      In one transaction: the run's job is deleted and the given jobs are enqueued under `mode`.
     They may have any queue and id, the deleted job's too; an empty list just completes the run.
-    On an error nothing changes and the run goes on.
+    On an error nothing changes and the run continues.
 
     With a `run_id` that is no longer current it answers 202 all the same and does nothing: no
     job is enqueued.
@@ -294,9 +294,9 @@ async def asyncio(
         mode (EnqueueMode | Unset): What enqueueing does with a job whose queue and id are taken,
             queued or in flight. `unique`: nothing is enqueued and the answer is 409; a repeat within
             the list counts. `ignore`: the existing job stays as it is; of repeats the first is taken.
-            `replace`: the existing job is overwritten and queued anew, which ends its run; of repeats
-            the last is taken. The servers take an unknown mode for `unique`, without an error.
-            Default: 'unique'.
+            `replace`: the existing job is overwritten and queued again, which ends its run; of
+            repeats the last is taken. The servers take an unknown mode for `unique`, without an
+            error. Default: 'unique'.
         body (list[NewJobV2]):
 
     Raises:
