@@ -40,7 +40,7 @@ def changed_templates() -> Iterator[tuple[str, str]]:
     originals = Path(str(spec and spec.origin)).parent / "templates"
     patch = (ROOT / "openapi" / "templates.patch").read_text(encoding="utf-8")
     for part in re.split("^--- ", patch, flags=re.MULTILINE)[1:]:
-        head, *hunks = re.split("^.*\n", part, flags=re.MULTILINE)
+        head, *hunks = re.split("^@@.*\n", part, flags=re.MULTILINE)
         name = head.split()[0]
         text = (originals / name).read_text(encoding="utf-8")
         for hunk in hunks:

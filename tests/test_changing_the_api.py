@@ -67,7 +67,7 @@ def copy(tmp_path: Path) -> Path:
 
 def play_diff(copy: Path, block: str) -> None:
     """Make an edit, or check that the generated code is as shown."""
-    name, *hunks = re.split(r"^(?:--- |\n)", block, flags=re.M)[1:]
+    name, *hunks = re.split(r"^(?:--- |@@\n)", block, flags=re.M)[1:]
     name, first = name.split("\n", 1)
     path = copy / name
     text = path.read_text(encoding="utf-8")

@@ -117,7 +117,7 @@ def test_a_template_that_the_patch_does_not_fit_is_named(copy: Path) -> None:
 def test_a_hunk_of_the_patch_that_fits_twice_is_named(copy: Path) -> None:
     patch = copy / "openapi" / "templates.patch"
     text = patch.read_text(encoding="utf-8")
-    hunk = "+++ types.py.jinja\n\n-@define\n+@frozen\n"
+    hunk = "+++ types.py.jinja\n@@\n-@define\n+@frozen\n"
     patch.write_text(text.replace("+++ types.py.jinja\n", hunk), encoding="utf-8")
 
     failed = generate(copy)
