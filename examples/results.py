@@ -40,11 +40,11 @@ def fail(helper: JobHelper[list[str], Progress], error: Exception) -> None:
 
 
 def forget(helper: JobHelper[Result]) -> None:
-    """Complete a result that is a day old: the worker does that when this returns."""
+    """Do nothing: the worker completes a result that is a day old when this returns."""
 
 
 def wait_for(relay: Client, id: str) -> Result:
-    """Wait until a job is done; `JobNotFoundError` if it was deleted without a result."""
+    """Wait for the result of a job. Raise `JobNotFoundError` if it was deleted without one."""
     while True:
         try:
             progress = relay.get(WORDS, id).state

@@ -1,4 +1,4 @@
-"""What is tested: a producer and a worker that sends mails."""
+"""The code under test: a producer and a worker that sends mails."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class Mail:
     text: str
 
 
-MAILS = Queue("mails", payload=Mail, state=int)  # the state: how many were sent
+MAILS = Queue("mails", payload=Mail, state=int)  # the state: the number of mails sent
 
 
 def sign_up(relay: Client, address: str, now: datetime) -> None:
-    """Greet somebody at once, and ask a week later how it goes."""
+    """Send a greeting at once, and a question a week later."""
     hello = Mail([address], "Hello!")
     question = Mail([address], "How is it going?")
     relay.enqueue_batch(

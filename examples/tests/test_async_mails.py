@@ -1,4 +1,4 @@
-"""The same for async code; `anyio` marks what its pytest plugin runs on asyncio and trio."""
+"""The same for async code. The anyio plugin runs marked tests on asyncio and trio."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from relay_sdk.testing import InProcessServer, adrain
 
 
 @pytest.mark.anyio
-async def test_a_worker_sends_what_is_due(relay_async: AsyncClient) -> None:
+async def test_a_worker_sends_due_mails(relay_async: AsyncClient) -> None:
     sent: list[str] = []
 
     async def deliver(helper: AsyncJobHelper[Mail, int]) -> None:

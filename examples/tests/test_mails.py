@@ -1,4 +1,4 @@
-"""Tests without sockets or sleeping. `relay` and `relay_clock` come with the SDK."""
+"""Tests without sockets or sleeps. The SDK provides `relay` and `relay_clock`."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from relay_sdk.testing import Clock, drain
 
 
 class Mailbox:
-    """Keeps what is sent; refuses some addresses once."""
+    """Records mails. Refuses some addresses once."""
 
     def __init__(self, *refused: str) -> None:
         self.refused = list(refused)
@@ -52,7 +52,7 @@ def test_a_scheduled_mail_is_sent_next_week(relay: Client, relay_clock: Clock) -
     assert drain(worker) == 1
 
 
-def test_a_failed_job_goes_on_after_its_timeout(relay: Client, relay_clock: Clock) -> None:
+def test_a_failed_job_resumes_after_its_timeout(relay: Client, relay_clock: Clock) -> None:
     mailbox = Mailbox("bob")
     worker = mail_worker(relay, mailbox.send)
     relay.enqueue(MAILS.job("news", Mail(["ada", "bob"], "News"), timeout=30))
@@ -62,7 +62,7 @@ def test_a_failed_job_goes_on_after_its_timeout(relay: Client, relay_clock: Cloc
     relay_clock.advance(31)
     drain(worker)
 
-    assert mailbox.sent == ["ada: News", "bob: News"]  # none of them twice
+    assert mailbox.sent == ["ada: News", "bob: News"]  # no mail is sent twice
     assert not relay.exists(MAILS, "news")
 
 
@@ -82,8 +82,8 @@ def test_a_job_that_keeps_failing_is_given_up(relay: Client, relay_clock: Clock)
 
 def test_a_worker_that_dies_loses_nothing(relay: Client) -> None:
     relay.enqueue(MAILS.job("news", Mail(["ada"], "News"), timeout=30))
-    relay.next(MAILS)  # and nothing more is heard of it
+    relay.next(MAILS)  # a worker claims the job and dies
 
-    [helper] = relay.next(MAILS)  # waits for the 30 seconds to pass, in no time
+    [helper] = relay.next(MAILS)  # moves the clock by 30 seconds instead of waiting
 
     assert helper.job.id == "news"
