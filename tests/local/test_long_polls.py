@@ -14,7 +14,7 @@ import pytest
 from relay_sdk.local import App, LocalServer, dates
 from relay_sdk.local.app import BatchResult, FindLongPolls, RoutedRequest
 from relay_sdk.local.arrivals import JobArrivals
-from relay_sdk.local.batch_executor import preferred_wait
+from relay_sdk.local.long_polls import preferred_wait
 from relay_sdk.local.operations import NewJob
 from relay_sdk.local.request import Request
 from relay_sdk.local.sqlite.sql import SELECT_READY

@@ -78,7 +78,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def fails_and_recovers(app: App, caplog: pytest.LogCaptureFixture, heal: Callable[[], None]) -> str:
-    """Check that requests fail with retryable errors, and work again; return the log of the failure."""
+    """Check that requests fail with retryable errors, and work again; return the log."""
     claim = Request("GET", "/v1/queues/q/jobs", {}, b"")
     health = Request("GET", "/health", {}, b"")
     for _ in range(3):
