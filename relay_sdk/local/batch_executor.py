@@ -13,8 +13,7 @@ from .app import App, BatchResult, RoutedRequest, route
 from .arrivals import JobArrivals
 from .context import MAX_CLAIMED_JOBS, parse_num_jobs
 from .http import Exchange
-from .long_polls import DUE_MARGIN, MAX_WAIT, LongPolls
-from .request import Request
+from .long_polls import DUE_MARGIN, LongPolls, preferred_wait
 from .responses import Response
 from .routes import RouteMatch
 
@@ -250,21 +249,8 @@ class BatchExecutor:
 
     def _handle_arrivals(self, arrivals: JobArrivals) -> None:
         if self._busy:
-            # The running batch may have looked earlier than this job came. The requests that the
-            # batch lets wait must be notified of the job afterwards.
+            # The running batch may have read the queue before this job arrived. The requests that
+            # the batch lets wait must be notified of the job afterwards.
             self._arrivals_while_busy.append(arrivals)
         else:
             self._notify_long_polls(arrivals)
-
-
-def preferred_wait(request: Request) -> int:
-    """Return how many seconds the client prefers to wait (RFC 7240), or 0."""
-    for preference in request.headers.get("prefer", "").split(","):
-        name, _, value = preference.partition(";")[0].partition("=")
-        if name.strip().lower() == "wait":
-            digits = value.strip().strip('"')
-            if not (digits.isascii() and digits.isdigit()):
-                return 0
-            digits = digits.lstrip("0")
-            return MAX_WAIT if len(digits) > 2 else min(int(digits or "0"), MAX_WAIT)
-    return 0

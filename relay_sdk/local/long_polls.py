@@ -6,6 +6,8 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
+from .request import Request
+
 MAX_WAIT = 60
 """Seconds that a request waits at most."""
 
@@ -105,3 +107,16 @@ class LongPolls(Generic[P]):
     def _notify_due(self, queue: str) -> None:
         del self._timers[queue]
         self.notify(queue, 1)
+
+
+def preferred_wait(request: Request) -> int:
+    """Return how many seconds the client prefers to wait (RFC 7240), or 0."""
+    for preference in request.headers.get("prefer", "").split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "wait":
+            digits = value.strip().strip('"')
+            if not (digits.isascii() and digits.isdigit()):
+                return 0
+            digits = digits.lstrip("0")
+            return MAX_WAIT if len(digits) > 2 else min(int(digits or "0"), MAX_WAIT)
+    return 0

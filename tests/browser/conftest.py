@@ -13,7 +13,7 @@ from relay_sdk.local import LocalServer
 MISSING = "no Chromium on this machine, or no Playwright: the tests of the page are skipped"
 REQUIRED = os.environ.get("RELAY_TEST_BROWSER") == "required"
 SCREENSHOTS = os.environ.get("RELAY_TEST_SCREENSHOTS")
-"""A folder into which the tests write the pictures of the documentation."""
+"""A folder for the screenshots of the documentation."""
 
 
 def _program() -> str | None:
@@ -48,13 +48,13 @@ def server() -> Iterator[LocalServer]:
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """What a page's console says; a test takes out what it expects."""
+    """The messages of the page's console; a test removes those that it expects."""
     return []
 
 
 @pytest.fixture
 def new_page(browser: Any, complaints: list[str]) -> Iterator[Callable[..., Any]]:
-    """Open pages of a browser that nobody used before."""
+    """Open pages in a new browser context."""
     contexts: list[Any] = []
 
     def complain(message: Any) -> None:
@@ -85,7 +85,7 @@ def page(new_page: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def take_picture() -> Callable[[Any, str], None]:
-    """Write a picture for the documentation, if that is asked for."""
+    """Write a screenshot for the documentation, if it is requested."""
 
     def take(page: Any, name: str) -> None:
         if SCREENSHOTS:

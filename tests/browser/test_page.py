@@ -29,7 +29,7 @@ def relay(server: LocalServer) -> Iterator[Client]:
 
 
 def fill(relay: Client) -> None:
-    """Enqueue some of everything, and take two."""
+    """Enqueue jobs of every status, and claim two."""
     jobs = [
         EMAILS.job(f"welcome-{n:03}", {"to": f"ada{n}@example.org", "n": n}, max_retries=3)
         for n in range(60)
@@ -42,7 +42,7 @@ def fill(relay: Client) -> None:
 
 
 def remember(server: LocalServer) -> None:
-    """Let the server have done something in the last minutes."""
+    """Fill the statistics of the last minutes."""
     stats, now = server.app.stats, server.app.now()
     for step in range(MAX_STEPS, 0, -1):
         wave = 30 + round(20 * sin(step / 9) + 6 * sin(step / 2))
@@ -57,7 +57,7 @@ def remember(server: LocalServer) -> None:
 
 
 def look_again(page: Any) -> None:
-    """Wait until the page has looked once more from beginning to end."""
+    """Wait until the page has made a whole update."""
     looks = int(page.evaluate("document.body.dataset.updates ?? 0"))
     page.wait_for_function("looks => Number(document.body.dataset.updates) > looks + 1", arg=looks)
 
@@ -106,7 +106,7 @@ def test_it_shows_queues_and_jobs(
     take_picture(page, "dashboard")
 
 
-def test_a_run_of_relay_does_not_tell_since_when(
+def test_the_start_of_a_run_of_relay_is_not_shown(
     page: Any, server: LocalServer, relay: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay_sdk.local.run_ids.time_prefix", lambda _: "0b7ce8cb-1a71-4")
@@ -119,9 +119,7 @@ def test_a_run_of_relay_does_not_tell_since_when(
     assert "Running since" not in page.locator("#job dl").inner_text()
 
 
-def test_it_follows_what_happens_without_reloading(
-    page: Any, server: LocalServer, relay: Client
-) -> None:
+def test_the_page_updates_without_reloading(page: Any, server: LocalServer, relay: Client) -> None:
     page.goto(f"{server.url}/#queue=emails")
     expect_text(page, "#no-jobs", "No jobs.")
 
@@ -137,7 +135,7 @@ def test_it_follows_what_happens_without_reloading(
     assert "2 enqueued, 1 done" in page.locator("#chart").get_attribute("aria-label")
 
 
-def test_jobs_are_filtered_and_the_address_keeps_it(
+def test_jobs_are_filtered_and_the_address_keeps_the_filter(
     page: Any, server: LocalServer, relay: Client
 ) -> None:
     fill(relay)
@@ -158,7 +156,7 @@ def test_jobs_are_filtered_and_the_address_keeps_it(
     expect_text(page, "#no-jobs", "No matching jobs.")
 
 
-def test_a_selection_is_removed_when_it_is_confirmed(
+def test_a_selection_is_removed_after_confirmation(
     page: Any, server: LocalServer, relay: Client
 ) -> None:
     relay.enqueue_batch([EMAILS.job(id, 1) for id in "abc"])
@@ -181,7 +179,7 @@ def test_a_selection_is_removed_when_it_is_confirmed(
     assert page.evaluate("document.activeElement.id") == "jobs-title"
 
 
-def test_one_job_is_put_back_made_due_and_removed(
+def test_one_job_is_requeued_made_due_and_removed(
     page: Any, server: LocalServer, relay: Client
 ) -> None:
     relay.enqueue(EMAILS.job("now", 1))
@@ -206,7 +204,7 @@ def test_one_job_is_put_back_made_due_and_removed(
     assert helper.job.id == "now"
 
 
-def test_a_queue_is_emptied_when_it_is_confirmed(
+def test_a_queue_is_emptied_after_confirmation(
     page: Any, server: LocalServer, relay: Client
 ) -> None:
     relay.enqueue_batch([EMAILS.job(str(n), 1) for n in range(1500)])
@@ -218,7 +216,7 @@ def test_a_queue_is_emptied_when_it_is_confirmed(
     expect_text(page, "#no-jobs", "No jobs.")
 
 
-def test_what_is_in_jobs_is_text_and_never_runs(
+def test_texts_of_jobs_are_never_executed(
     page: Any, server: LocalServer, relay: Client, complaints: list[str]
 ) -> None:
     relay.enqueue(Queue(EVIL).job(EVIL, {EVIL: EVIL}, state=EVIL))
@@ -245,7 +243,7 @@ def test_what_is_in_jobs_is_text_and_never_runs(
     complaints.clear()
 
 
-def test_a_job_is_enqueued_by_a_form_that_knows_json(
+def test_a_job_is_enqueued_by_a_form_that_checks_json(
     page: Any, server: LocalServer, relay: Client, take_picture: TakePicture
 ) -> None:
     page.goto(f"{server.url}/#queue=emails")
@@ -292,14 +290,14 @@ def test_a_hundred_thousand_jobs_are_a_page_at_a_time(page: Any, tmp_path: Path)
         assert ids(page)[-1] == "099999"
 
 
-def test_it_asks_for_the_token_and_keeps_it_in_its_tab(new_page: NewPage) -> None:
+def test_the_page_asks_for_the_token_and_keeps_it_in_the_tab(new_page: NewPage) -> None:
     with LocalServer(token="secret") as server:
         page = new_page()
         page.goto(server.url)
         dialog = page.get_by_role("dialog", name="This server requires a token")
         dialog.get_by_label("Token").fill("guess")
         dialog.get_by_role("button", name="Use it").click()
-        expect_text(page, "#token .wrong", "not the server's")
+        expect_text(page, "#token .wrong", "refused this token")
         dialog.get_by_label("Token").fill("secret")
         dialog.get_by_role("button", name="Use it").click()
         expect_text(page, "#live", "live,")
@@ -312,7 +310,7 @@ def test_it_asks_for_the_token_and_keeps_it_in_its_tab(new_page: NewPage) -> Non
         other.wait_for_selector("#token[open]")
 
 
-def test_a_server_that_goes_away_is_told_and_comes_back(page: Any, tmp_path: Path) -> None:
+def test_an_outage_of_the_server_is_shown_until_it_is_over(page: Any, tmp_path: Path) -> None:
     with LocalServer(tmp_path / "relay.db") as server:
         port = int(server.url.rpartition(":")[2])
         page.goto(server.url)
@@ -390,7 +388,7 @@ def test_all_can_be_done_with_the_keyboard(page: Any, server: LocalServer, relay
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(
+def test_axe_finds_no_violations(
     new_page: NewPage, server: LocalServer, relay: Client, scheme: str, take_picture: TakePicture
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()

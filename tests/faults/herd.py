@@ -16,7 +16,7 @@ BIN = 0.25
 
 
 def moments(waits: Iterable[float], until: float) -> list[float]:
-    """Tell when a client asks again that failed at 0, and at each retry."""
+    """Return when a client that fails at 0 and at each retry sends its requests."""
     now, found = 0.0, list[float]()
     for wait in waits:
         now += wait

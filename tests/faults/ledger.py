@@ -1,4 +1,4 @@
-"""What was accepted, refused, saved and done, to be held against each other at the end."""
+"""Records of accepted, refused, stored and completed jobs, to be compared at the end."""
 
 import os
 import sqlite3
@@ -16,12 +16,12 @@ from relay_sdk import Backoff, JobExistsError, Queue, RelayError
 
 QUICK = Backoff(0.01, maximum=0.05, factor=2, retries=12)
 LEASE = 2
-"""Seconds until a job whose run was lost comes again."""
+"""Seconds until a job whose run was lost is claimed again."""
 
 
 @mutable
 class Ledger:
-    """The book that a run under faults keeps. Safe to share between threads."""
+    """The records of a test run with faults; safe to share between threads."""
 
     jobs: Queue[int, int] = field(factory=lambda: Queue("ledger", int, state=int))
     accepted: set[str] = field(factory=set)
@@ -89,7 +89,7 @@ class Ledger:
 
 
 class File:
-    """The server's database, read past the server."""
+    """The server's database, read directly."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -99,7 +99,7 @@ class File:
         return int(self._read("SELECT count(*) FROM jobs")[0])
 
     def created_at(self, id: str) -> object:
-        """Tell when a job was enqueued."""
+        """Return when a job was enqueued."""
         return self._read("SELECT created_at FROM jobs WHERE id = ?", id)
 
     def _read(self, query: str, *values: str) -> Any:
@@ -108,7 +108,7 @@ class File:
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> None:
-    """Wait for something that must come."""
+    """Wait for a condition that must become true."""
     until = monotonic() + seconds
     while not true():
         assert monotonic() < until, f"not so within {seconds} s: {resources()}"
@@ -116,7 +116,7 @@ def wait_until(true: Callable[[], bool], seconds: float) -> None:
 
 
 def resources() -> set[str]:
-    """Name the threads and the sockets of this process."""
+    """Return the names of the threads and sockets of this process."""
     names = {f"thread {thread.name} {thread.ident}" for thread in threading.enumerate()}
     for number in os.listdir("/proc/self/fd"):
         with suppress(OSError):

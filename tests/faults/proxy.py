@@ -1,4 +1,4 @@
-"""A proxy that spoils exchanges: scripted, or by chance from a seed."""
+"""A proxy that injects faults, scripted or at random from a seed."""
 
 import random
 import re
@@ -17,7 +17,7 @@ PACE = 0.002
 
 
 class Exchange:
-    """A request that has come, and the ways to answer it."""
+    """A request, and the ways to answer it."""
 
     def __init__(self, client: socket.socket, request: bytes, server: tuple[str, int]) -> None:
         self.client = client
@@ -25,13 +25,13 @@ class Exchange:
         self._server = server
 
     def forward(self) -> bytes:
-        """Give the server's reply."""
+        """Return the server's response."""
         with socket.create_connection(self._server, timeout=30) as server:
             server.sendall(self.request)
             return read_message(server, head=self.request.startswith(b"HEAD"))
 
     def wait(self, seconds: float | None = None) -> None:
-        """Say nothing until the client hangs up, or for some seconds."""
+        """Send nothing until the client disconnects, or for some seconds."""
         self.client.settimeout(seconds)
         with suppress(OSError):
             while self.client.recv(65536):
@@ -44,7 +44,7 @@ class Exchange:
 
 
 Fault = Callable[[Exchange], bool]
-"""Answers an exchange; tells whether the connection can go on."""
+"""Answers an exchange; returns whether the connection can be used again."""
 
 
 def passed(exchange: Exchange) -> bool:
@@ -118,7 +118,7 @@ def endless(exchange: Exchange) -> bool:
 
 
 def answered(status: str, body: bytes = b"", *headers: str, forwarded: bool) -> Fault:
-    """Answer in the server's place, before or after it has acted."""
+    """Answer in place of the server, before or after the server has acted."""
     lines = [f"HTTP/1.1 {status}", *headers, f"content-length: {len(body)}", "", ""]
     reply = "\r\n".join(lines).encode() + body
 
@@ -165,7 +165,7 @@ FAULTS: dict[str, Fault] = {
 
 
 class FaultProxy:
-    """Forwards exchanges to a server, each through the fault that `choose` gives for it."""
+    """Forwards exchanges to a server, each with the fault that `choose` returns."""
 
     def __init__(self, server: tuple[str, int], choose: Callable[[], str | None]) -> None:
         self.spoiled: list[str] = []
@@ -209,7 +209,7 @@ class FaultProxy:
 
 
 def by_chance(seed: int, rate: float) -> Callable[[], str | None]:
-    """Choose a fault for a part of the exchanges; a test that fails prints its seed."""
+    """Choose a fault for some of the exchanges; a test that fails prints the seed."""
     chance, lock = random.Random(seed), threading.Lock()
 
     def choose() -> str | None:
@@ -220,13 +220,13 @@ def by_chance(seed: int, rate: float) -> Callable[[], str | None]:
 
 
 def scripted(*names: str | None) -> Callable[[], str | None]:
-    """Choose these in order, and none after them."""
+    """Choose these faults in order, and none after them."""
     left: Iterator[str | None] = iter(names)
     return lambda: next(left, None)
 
 
 def read_message(peer: socket.socket, *, head: bool = False) -> bytes:
-    """Read a request or reply, whose length is always said; nothing when the peer hangs up."""
+    """Read a request or response with a length; return nothing if the peer disconnects."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = peer.recv(65536)

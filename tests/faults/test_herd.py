@@ -1,4 +1,4 @@
-"""Clients that failed together do not come back together."""
+"""Clients that failed together do not retry together."""
 
 import random
 from collections import Counter
@@ -20,7 +20,7 @@ def peak(found: list[float], bin: float) -> int:
     return max(Counter(int(moment / bin) for moment in found).values())
 
 
-def test_no_retry_of_a_thousand_clients_falls_into_one_moment() -> None:
+def test_retries_of_a_thousand_clients_are_spread() -> None:
     found = herd.attempts(RETRY_BACKOFF, 60)
     assert len(found) == 5 * herd.CLIENTS
     assert max(found) < 3.2  # and there they end
@@ -33,7 +33,7 @@ def test_workers_that_waited_for_a_minute_come_back_spread_over_seconds() -> Non
     assert peak(found, 0.1) < 0.05 * herd.CLIENTS
 
 
-def test_who_was_told_the_same_pause_does_not_come_back_at_once(
+def test_clients_with_the_same_retry_after_do_not_retry_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("random.random", random.Random(1).random)

@@ -1,4 +1,4 @@
-"""Workers and the server are killed at any moment: nothing that was accepted is lost."""
+"""Workers and the server are killed at any time: no accepted job is lost."""
 
 import os
 import random
@@ -40,7 +40,7 @@ def free_port() -> int:
 
 
 class Producer(threading.Thread):
-    """Enqueues jobs until it is told to stop."""
+    """Enqueues jobs until it is stopped."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Producer(threading.Thread):
 
 
 def read_book(path: Path) -> tuple[set[str], list[str]]:
-    """Give the jobs that came to their end, and what is wrong."""
+    """Return the completed jobs, and the problems that were found."""
     saved: dict[str, int] = {}
     ended: set[str] = set()
     wrong: list[str] = []
@@ -74,13 +74,13 @@ def read_book(path: Path) -> tuple[set[str], list[str]]:
             case "ended":
                 ended.add(id)
             case _:
-                # A job that was done may have been enqueued anew, by a retry.
+                # A job that was done may have been enqueued again by a retry.
                 if int(state[0]) < saved.get(id, 0) and id not in ended:
                     wrong.append(f"{id} began with {state[0]}, and {saved[id]} was saved")
     return ended, wrong
 
 
-def test_what_was_accepted_is_done_whoever_is_killed(tmp_path: Path) -> None:
+def test_accepted_jobs_complete_when_processes_are_killed(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     file, log, port = File(tmp_path / "relay.db"), tmp_path / "log", free_port()
     url = f"http://127.0.0.1:{port}"

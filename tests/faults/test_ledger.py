@@ -1,4 +1,4 @@
-"""Jobs go through a bad network: nothing accepted is lost, nothing refused runs."""
+"""Jobs on a bad network: no accepted job is lost, and no refused job runs."""
 
 import os
 import sys
@@ -95,7 +95,7 @@ async def tasks(ledger: Ledger, url: str, api: Api, file: File) -> None:
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
 @pytest.mark.parametrize("kind", ["threads", "asyncio", "trio"])
-def test_what_was_accepted_is_done_through_faults_on_a_tenth_of_the_exchanges(
+def test_accepted_jobs_complete_with_faults_on_a_tenth_of_the_exchanges(
     kind: str, api: Api, tmp_path: Path
 ) -> None:
     before = resources()

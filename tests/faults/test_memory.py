@@ -1,4 +1,4 @@
-"""Memory stays as it is, however many jobs go through."""
+"""Memory does not grow with the number of jobs."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ def resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 10**6
 
 
-def test_client_and_server_keep_nothing_of_jobs_that_are_done() -> None:
+def test_client_and_server_keep_no_memory_of_completed_jobs() -> None:
     queue = Queue("emails", dict[str, str], state=int)
 
     def work(jobs: int) -> None:

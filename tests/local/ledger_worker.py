@@ -1,4 +1,4 @@
-"""A worker as small as one can be, which writes down all that it is given and all that it ends.
+"""A minimal worker that records each job that it claims and each that it completes.
 
 python ledger_worker.py FILE PORT ...: it asks any of the servers at these ports.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def ask(ports: list[int], method: str, target: str) -> tuple[int, bytes]:
-    """Ask any server; 0 when it did not answer."""
+    """Send a request to any server; return status 0 if there is no response."""
     connection = http.client.HTTPConnection("127.0.0.1", random.choice(ports), timeout=30)
     try:
         connection.request(method, target)

@@ -1,4 +1,4 @@
-"""A client that sends bytes as they are, and reads answers one by one."""
+"""A client that sends raw bytes, and reads one response after another."""
 
 import json
 import select
@@ -17,7 +17,7 @@ class Answer(NamedTuple):
 
 
 class Raw:
-    """A connection of its own."""
+    """A connection to the server."""
 
     def __init__(self, url: str) -> None:
         place = urlsplit(url)
@@ -71,7 +71,7 @@ class Raw:
             return True
 
     def is_answered(self) -> bool:
-        """Tell whether something has come, without waiting for it."""
+        """Return whether data has arrived, without waiting for it."""
         return bool(select.select([self.socket], [], [], 0)[0])
 
 

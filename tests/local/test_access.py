@@ -1,4 +1,4 @@
-"""Who is refused before a request is looked at."""
+"""Requests that are refused before they are routed."""
 
 from collections.abc import Iterator
 
@@ -26,24 +26,24 @@ def status(guard: AccessControl, target: str = NEXT, **headers: str) -> int:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_it_may_be_asked_for_by_the_names_of_this_machine(host: str) -> None:
+def test_the_names_of_this_machine_are_allowed(host: str) -> None:
     guard = AccessControl("127.0.0.1")
 
     assert [status(guard, host=host) for _ in range(2)] == [200, 200]
 
 
 @pytest.mark.parametrize("host", STRANGERS)
-def test_a_name_that_somebody_let_point_here_is_refused(host: str) -> None:
+def test_a_foreign_name_that_points_here_is_refused(host: str) -> None:
     guard = AccessControl("127.0.0.1")
 
     assert [status(guard, host=host) for _ in range(2)] == [403, 403]
 
 
-def test_a_client_without_a_host_is_no_browser() -> None:
+def test_a_client_without_a_host_is_allowed() -> None:
     assert status(AccessControl("127.0.0.1")) == 200
 
 
-def test_beyond_loopback_it_may_be_asked_for_by_any_address_and_its_own_name() -> None:
+def test_beyond_loopback_any_address_and_the_host_name_are_allowed() -> None:
     guard = AccessControl("relay.internal")
 
     assert status(guard, host="10.0.0.1:8080") == 200
@@ -80,7 +80,7 @@ def test_a_page_of_another_origin_is_refused(headers: dict[str, str], token: str
         {"origin": "http://localhost:8080"},
     ],
 )
-def test_who_types_the_address_is_answered(headers: dict[str, str]) -> None:
+def test_a_typed_address_is_allowed(headers: dict[str, str]) -> None:
     assert status(AccessControl("127.0.0.1"), host="localhost:8080", **headers) == 200
 
 
@@ -98,7 +98,7 @@ def test_who_types_the_address_is_answered(headers: dict[str, str]) -> None:
         "Bearersecret",
     ],
 )
-def test_without_the_token_nothing_is_answered_but_health(given: str | None) -> None:
+def test_without_the_token_only_health_is_allowed(given: str | None) -> None:
     guard = AccessControl("127.0.0.1", "secret")
     headers = {} if given is None else {"authorization": given}
 
@@ -109,16 +109,16 @@ def test_without_the_token_nothing_is_answered_but_health(given: str | None) -> 
 
 
 @pytest.mark.parametrize("given", ["Bearer secret", "bearer  secret ", "BEARER secret"])
-def test_with_the_token_all_is_answered(given: str) -> None:
+def test_with_the_token_everything_is_allowed(given: str) -> None:
     assert status(AccessControl("127.0.0.1", "secret"), authorization=given) == 200
 
 
-def test_an_empty_token_is_a_mistake() -> None:
+def test_an_empty_token_is_refused() -> None:
     with pytest.raises(ValueError, match="token must not be empty"):
         LocalServer(token="")
 
 
-def test_with_the_token_it_may_be_asked_for_by_any_name() -> None:
+def test_with_the_token_any_host_is_allowed() -> None:
     guard = AccessControl("127.0.0.1", "secret")
 
     assert status(guard, host="relay.example", authorization="Bearer secret") == 200
@@ -136,7 +136,7 @@ def test_a_page_cannot_claim_jobs_or_read_answers(running: LocalServer) -> None:
         assert client.ask("GET", NEXT).status == 200
 
 
-def test_a_server_with_a_token_says_what_it_wants() -> None:
+def test_a_response_without_the_token_names_the_scheme() -> None:
     with LocalServer(token="secret") as running, Raw(running.url) as client:
         answer = client.ask("GET", NEXT)
         assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
@@ -144,7 +144,9 @@ def test_a_server_with_a_token_says_what_it_wants() -> None:
         assert client.ask("GET", NEXT, authorization="Bearer secret").status == 204
 
 
-def test_beyond_loopback_it_warns_unless_it_has_a_token(caplog: pytest.LogCaptureFixture) -> None:
+def test_beyond_loopback_a_server_without_a_token_logs_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with LocalServer(host="0.0.0.0", token="secret"), LocalServer():
         assert caplog.messages == []
 

@@ -103,7 +103,7 @@ def test_a_batch_that_fails_rolls_back_alone(app: App) -> None:
     assert [key for key in ("a", "lost", "bad", "b") if exists(app, key)] == ["a", "b"]
 
 
-def test_what_needs_no_database_leaves_it_alone(on_sqlite: App) -> None:
+def test_requests_without_an_operation_do_not_touch_the_database(on_sqlite: App) -> None:
     statements: list[str] = []
     on_sqlite.store.connection.set_trace_callback(statements.append)
 
@@ -115,7 +115,7 @@ def test_what_needs_no_database_leaves_it_alone(on_sqlite: App) -> None:
 
 
 def spoil_commits(app: App) -> None:
-    """Let COMMIT itself fail after an insert into the queue `spoilt`."""
+    """Make COMMIT fail after an insert into the queue `spoilt`."""
     app.store.connection.executescript("""
         PRAGMA foreign_keys = ON;
         CREATE TABLE parents (id INTEGER PRIMARY KEY);
@@ -125,7 +125,7 @@ def spoil_commits(app: App) -> None:
     """)
 
 
-def test_a_failing_commit_is_an_error_for_all_that_share_it(on_sqlite: App) -> None:
+def test_a_failing_commit_fails_all_requests_that_share_it(on_sqlite: App) -> None:
     spoil_commits(on_sqlite)
 
     responses = on_sqlite.answer(
@@ -147,7 +147,7 @@ def test_a_failing_commit_is_an_error_for_all_that_share_it(on_sqlite: App) -> N
 
 
 @pytest.mark.parametrize(("version", "status"), [(1, 429), (2, 503)])
-def test_a_locked_database_is_worth_a_retry(tmp_path: Path, version: int, status: int) -> None:
+def test_a_locked_database_is_a_retryable_error(tmp_path: Path, version: int, status: int) -> None:
     path = tmp_path / "relay.db"
     with App(path) as app:
         app.store.connection.execute("PRAGMA busy_timeout = 0")
@@ -166,7 +166,7 @@ def test_a_locked_database_is_worth_a_retry(tmp_path: Path, version: int, status
         for request in requests:
             response = app.answer([request])[0]
             if request.method == "HEAD" or (request.method, request.target[-2:]) == ("GET", "/a"):
-                assert response.status == 404  # to look, nobody needs the lock
+                assert response.status == 404  # a read needs no lock
                 continue
             assert response.status == status
             assert response.body.startswith(b"Backend error: ")
@@ -184,7 +184,7 @@ def test_a_locked_database_is_worth_a_retry(tmp_path: Path, version: int, status
     ids=["a full disk", "read-only"],
 )
 @pytest.mark.parametrize(("version", "status"), [(1, 429), (2, 503)])
-def test_where_nothing_can_be_written_reads_go_on_until_it_is_over(
+def test_reads_work_while_the_database_is_read_only(
     tmp_path: Path, clock: Clock, version: int, status: int, pragma: str, healed: str
 ) -> None:
     with App(tmp_path / "relay.db", clock=clock) as app:
@@ -237,7 +237,7 @@ def test_a_file_that_was_deleted_or_replaced_is_noticed(
         assert app.answer([enqueue("c")])[0].status == 202
 
 
-def test_a_reaper_that_fails_stops_nobody(
+def test_a_failing_reaper_does_not_stop_requests(
     on_sqlite: App, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     on_sqlite.answer([enqueue("a", timeout=0)])
@@ -255,7 +255,7 @@ def test_a_reaper_that_fails_stops_nobody(
     assert claim(on_sqlite) == 200
 
 
-def test_a_reaper_waits_for_no_lock(tmp_path: Path, clock: Clock) -> None:
+def test_the_reaper_does_not_wait_for_locks(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "relay.db"
     with App(path, clock=clock) as app:
         other = sqlite3.connect(path, isolation_level=None)
@@ -276,7 +276,7 @@ def test_a_reaper_waits_for_no_lock(tmp_path: Path, clock: Clock) -> None:
         assert statements.count("BEGIN IMMEDIATE") == 1
 
 
-def test_many_expired_jobs_are_reaped_in_pieces(
+def test_many_expired_jobs_are_reaped_in_several_batches(
     on_sqlite: App, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay_sdk.local.sqlite.store.REAP_LIMIT", 2)
@@ -284,13 +284,13 @@ def test_many_expired_jobs_are_reaped_in_pieces(
     on_sqlite("GET", "/v2/queues/q/jobs?num_jobs=5", {}, b"")
     clock.advance(10)
 
-    turns = [on_sqlite.execute_batch([]) for _ in range(4)]
+    batches = [on_sqlite.execute_batch([]) for _ in range(4)]
 
-    assert [turn.more_to_reap for turn in turns] == [True, True, False, False]
-    assert [turn.arrivals.ready["q"] for turn in turns] == [2, 2, 1, 0]
+    assert [batch.more_to_reap for batch in batches] == [True, True, False, False]
+    assert [batch.arrivals.ready["q"] for batch in batches] == [2, 2, 1, 0]
 
 
-def test_a_turn_that_takes_long_leaves_the_rest_to_the_next(
+def test_a_slow_batch_leaves_the_rest_to_the_next(
     on_sqlite: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay_sdk.local.app.BATCH_TIME_LIMIT", -1.0)
@@ -306,7 +306,7 @@ def test_a_turn_that_takes_long_leaves_the_rest_to_the_next(
     assert statements.count("COMMIT") == 3
 
 
-def test_one_request_is_given_a_thousand_jobs_at_most(app: App) -> None:
+def test_one_request_claims_at_most_a_thousand_jobs(app: App) -> None:
     app.answer([enqueue(*(str(n) for n in range(1001)))])
 
     given = [
@@ -382,7 +382,7 @@ def test_a_reap_interval_must_be_positive(interval: float) -> None:
         App(reap_interval=interval)
 
 
-def test_keys_are_cut_only_where_spaces_are_too_many(app: App) -> None:
+def test_long_keys_lose_only_trailing_spaces(app: App) -> None:
     long = "k" * 1024
 
     assert app.answer([enqueue(long + "  ")])[0].status == 202
@@ -436,7 +436,7 @@ def test_a_closed_app_answers_as_if_its_database_were_down(database: str) -> Non
     assert app("GET", "/health", {}, b"").status == 200
 
 
-def test_a_fault_is_logged_and_answered(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_logged_and_answered_with_500(caplog: pytest.LogCaptureFixture) -> None:
     moments = iter([datetime(2030, 1, 1, tzinfo=UTC)])
 
     with App(clock=lambda: next(moments)) as app:

@@ -54,7 +54,7 @@ documents = st.one_of(fields, st.lists(fields | values, max_size=4)).map(json.du
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """Nearly valid bodies: a piece may be cut out and another put in."""
+    """Nearly valid bodies, in which a piece may be replaced by another."""
     body = draw(documents)
     if draw(st.booleans()):
         start, end = sorted(draw(st.tuples(*[st.integers(0, len(body))] * 2)))
@@ -71,7 +71,7 @@ def bodies(draw: st.DrawFn) -> bytes:
     content_types,
     bodies() | st.binary(max_size=200),
 )
-def test_no_request_is_the_fault_of_the_server(
+def test_no_request_causes_a_server_error(
     app: App,
     method: str,
     template: str,
@@ -91,7 +91,7 @@ def test_no_request_is_the_fault_of_the_server(
 
 @settings(max_examples=300)
 @given(st.sampled_from([1, 2]), json_types, bodies())
-def test_a_nearly_valid_batch_is_taken_or_refused(
+def test_a_nearly_valid_body_is_accepted_or_refused(
     app: App, version: int, content_type: str, body: bytes
 ) -> None:
     headers = {"content-type": content_type}
@@ -119,7 +119,7 @@ def test_any_text_is_answered(
 
 @settings(max_examples=500)
 @given(bodies())
-def test_what_is_read_fast_is_read_the_same(body: bytes) -> None:
+def test_both_parsers_return_the_same_jobs(body: bytes) -> None:
     for fast, exact in (
         (batch_decoder.decode_v1, v1.parse_jobs),
         (batch_decoder.decode_v2, v2.parse_jobs),
@@ -141,7 +141,7 @@ ONE = {"queue": '"q"', "id": '"a"', "timeout": "30", "payload": '{"id":[1,{"queu
         {"payload": '"id"'},
     ],
 )
-def test_a_plain_job_is_read_fast(fields: dict[str, str]) -> None:
+def test_a_plain_job_is_decoded_fast(fields: dict[str, str]) -> None:
     body = ",".join(f'"{name}":{text}' for name, text in (ONE | fields).items())
     raw = f"[{{{body}}} , {{{body}}}]".encode()
 
@@ -165,7 +165,7 @@ def test_a_plain_job_is_read_fast(fields: dict[str, str]) -> None:
         '{"queue":"q","id":"a","timeout":30,"payload":' + "[" * 501 + "]" * 501 + "}",
     ],
 )
-def test_what_wants_a_closer_look_is_not_read_fast(job: str) -> None:
+def test_unusual_jobs_are_left_to_the_exact_parser(job: str) -> None:
     # A second job lacks what the first has twice, so that their numbers fit.
     other = '{"queue":"q","id":"c","timeout":30,"payload":1}'
     for body in (f"[{job}]", f"[{job},{other}]"):

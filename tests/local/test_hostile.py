@@ -1,4 +1,4 @@
-"""Clients that mean harm: what can be read in two ways is refused, and nobody else has to wait."""
+"""Hostile clients: ambiguous requests are refused, and other clients do not have to wait."""
 
 import os
 import resource
@@ -78,7 +78,7 @@ def test_a_request_that_two_servers_could_read_differently_is_refused(
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_no_depth_of_a_heartbeat_is_a_fault(running: LocalServer, version: int) -> None:
+def test_no_depth_of_a_heartbeat_causes_a_server_error(running: LocalServer, version: int) -> None:
     run = "/run-id/00000000-0000-4000-8000-000000000000" if version == 2 else ""
     with Raw(running.url) as client:
         for body in (b"[" * 100_000, b'{"a":' * 100_000, b"[" * 50_000 + b"]" * 50_000):
@@ -88,7 +88,7 @@ def test_no_depth_of_a_heartbeat_is_a_fault(running: LocalServer, version: int) 
 
 @contextmanager
 def files(count: int) -> Iterator[None]:
-    """Let this process open so many files, or skip."""
+    """Raise the limit of open files, or skip the test."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < count:
         pytest.skip(f"this process may open {hard} files, and {count} are needed")
@@ -99,7 +99,7 @@ def files(count: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_many_connections_that_do_nothing_keep_nobody_from_being_answered() -> None:
+def test_many_idle_connections_do_not_block_requests() -> None:
     parts = [
         b"",
         b"GET /hea",

@@ -1,4 +1,4 @@
-"""What holds on a connection, whatever a client sends."""
+"""HTTP connections: limits, timeouts and errors."""
 
 import logging
 import socket
@@ -57,7 +57,9 @@ def test_no_answer_is_sent_before_the_commit(running: LocalServer, client: Raw) 
     assert early == [False]
 
 
-def test_what_needs_no_database_does_not_wait_for_it(running: LocalServer, client: Raw) -> None:
+def test_a_request_without_an_operation_does_not_wait_for_the_database(
+    running: LocalServer, client: Raw
+) -> None:
     with running.app._lock, Raw(running.url) as other:
         client.send("POST", "/v2/queues/jobs", jobs("a"))
         assert other.ask("GET", "/health").status == 200
@@ -66,7 +68,7 @@ def test_what_needs_no_database_does_not_wait_for_it(running: LocalServer, clien
     assert client.read().status == 202
 
 
-def test_a_client_that_leaves_is_given_no_jobs(running: LocalServer) -> None:
+def test_no_jobs_are_claimed_for_a_client_that_disconnected(running: LocalServer) -> None:
     running.app("POST", "/v2/queues/jobs", {"content-type": "application/json"}, jobs("a"))
     with Raw(running.url) as other:
         with running.app._lock:
@@ -82,7 +84,7 @@ def test_a_client_that_leaves_is_given_no_jobs(running: LocalServer) -> None:
         assert other.ask("GET", NEXT).status == 200
 
 
-def test_whatever_is_raised_every_request_is_answered(
+def test_every_request_is_answered_after_any_exception(
     running: LocalServer, client: Raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Unexpected(BaseException):
@@ -101,7 +103,7 @@ def test_whatever_is_raised_every_request_is_answered(
         assert client.ask("GET", NEXT).status == 204
 
 
-def test_a_fault_before_the_turn_is_answered_too(
+def test_a_bug_before_the_batch_is_answered_too(
     client: Raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refusal(*_: object) -> None:
@@ -175,7 +177,7 @@ def test_the_longest_keys_fit_into_a_head(client: Raw) -> None:
     assert client.ask("DELETE", f"/v1/queues/{key}/jobs/{key}").status == 200
 
 
-def test_a_head_that_stops_half_way_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfinished_head_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "SWEEP_INTERVAL", 0.02)
     monkeypatch.setattr("relay_sdk.local.http.HEAD_TIMEOUT", 0.05)
     with LocalServer() as running, Raw(running.url) as silent, Raw(running.url) as client:
@@ -186,7 +188,7 @@ def test_a_head_that_stops_half_way_is_given_up(monkeypatch: pytest.MonkeyPatch)
         assert silent.ask("GET", "/health").status == 200  # it has sent nothing, and may wait
 
 
-def test_a_head_that_trickles_is_given_up_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_head_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "SWEEP_INTERVAL", 0.02)
     monkeypatch.setattr("relay_sdk.local.http.HEAD_TIMEOUT", 0.05)
     with LocalServer() as running, Raw(running.url) as client:
@@ -199,7 +201,7 @@ def test_a_head_that_trickles_is_given_up_too(monkeypatch: pytest.MonkeyPatch) -
         assert client.read().status in (400, 408)
 
 
-def test_an_unfinished_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfinished_body_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "SWEEP_INTERVAL", 0.02)
     monkeypatch.setattr("relay_sdk.local.http.STALL_TIMEOUT", 0.05)
     with LocalServer() as running, Raw(running.url) as client:
@@ -209,7 +211,7 @@ def test_an_unfinished_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
         assert client.is_closed()
 
 
-def test_unfinished_bodies_are_bounded_and_the_stillest_is_given_up(
+def test_unfinished_bodies_are_bounded_and_the_idlest_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connections, "MAX_BUFFERED_BYTES", 1_000_000)
@@ -277,7 +279,7 @@ def test_a_pipeline_is_answered_in_order_and_has_an_end(client: Raw) -> None:
     assert client.is_closed()
 
 
-def test_who_sends_much_without_waiting_for_the_answer_is_cut_off(
+def test_a_client_that_sends_too_far_ahead_is_disconnected(
     running: LocalServer, client: Raw
 ) -> None:
     with running.app._lock:
@@ -289,7 +291,7 @@ def test_who_sends_much_without_waiting_for_the_answer_is_cut_off(
         assert client.is_closed()
 
 
-def test_busy_clients_do_not_delay_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_busy_clients_do_not_delay_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "GRACEFUL_SHUTDOWN_TIMEOUT", 1000)
     running = LocalServer().start()
     ready = threading.Barrier(9)

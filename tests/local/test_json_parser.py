@@ -172,7 +172,7 @@ def test_version_1_reads_its_own_fields(
     ids=lambda payload: payload[:20],
 )
 @pytest.mark.parametrize("version", [1, 2])
-def test_payload_and_state_are_kept_as_they_came(app: App, payload: str, version: int) -> None:
+def test_payload_and_state_are_kept_unchanged(app: App, payload: str, version: int) -> None:
     status, text = post(app, job(payload=payload, state=payload), version)
     assert (status, text) == (202, "")
 
@@ -203,9 +203,7 @@ def test_payload_and_state_are_kept_as_they_came(app: App, payload: str, version
     ids=lambda value: value[:20],
 )
 @pytest.mark.parametrize("field", ["payload", "state"])
-def test_what_the_database_of_the_real_server_refuses_is_refused(
-    app: App, value: str, field: str
-) -> None:
+def test_values_that_postgresql_refuses_are_refused(app: App, value: str, field: str) -> None:
     status, text = post(app, job(**{field: value}))
 
     assert status == 422
@@ -214,14 +212,14 @@ def test_what_the_database_of_the_real_server_refuses_is_refused(
     assert post(app, job(**{field: value}), version=1)[1].startswith("Backend error: ")
 
 
-def test_an_unknown_field_may_hold_what_could_not_be_stored(app: App) -> None:
+def test_an_unknown_field_may_have_an_unstorable_value(app: App) -> None:
     assert post(app, job(bogus=r'["\u0000","\ud800",1e200000]')) == (202, "")
 
 
 @pytest.mark.parametrize("depth", [MAX_JSON_DEPTH + 1, 5000, 100_000])
 @pytest.mark.parametrize("shape", ["{}1{}", "{}", "1,{}"])
 @pytest.mark.parametrize("version", [1, 2])
-def test_what_is_nested_too_deep_is_refused_wherever_it_stands(
+def test_a_value_nested_too_deep_is_refused_anywhere(
     app: App, version: int, shape: str, depth: int
 ) -> None:
     deep = shape.format('[{"a":' * (depth // 2 + 1), "}]" * (depth // 2 + 1))
@@ -274,7 +272,7 @@ def test_a_long_number_is_not_converted(app: App) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_only_a_json_content_type_will_do(app: App, content_type: str, status: int) -> None:
+def test_only_a_json_content_type_is_accepted(app: App, content_type: str, status: int) -> None:
     response = app("POST", "/v2/queues/jobs", {"content-type": content_type}, b"[]")
 
     assert response.status == status

@@ -1,4 +1,4 @@
-"""A request for jobs that is ready to wait is held until there are some."""
+"""Long polls: requests that wait until there are jobs."""
 
 import json
 import sqlite3
@@ -14,7 +14,7 @@ import pytest
 from relay_sdk.local import App, LocalServer, dates
 from relay_sdk.local.app import BatchResult, FindLongPolls, RoutedRequest
 from relay_sdk.local.arrivals import JobArrivals
-from relay_sdk.local.batch_executor import preferred_wait
+from relay_sdk.local.long_polls import preferred_wait
 from relay_sdk.local.operations import NewJob
 from relay_sdk.local.request import Request
 from relay_sdk.local.sqlite.sql import SELECT_READY
@@ -44,21 +44,21 @@ def other(running: LocalServer) -> Iterator[Raw]:
 
 
 def hold(client: Raw, running: LocalServer, target: str = NEXT, wait: int = 30) -> None:
-    """Send a request that is held, and come back when it is."""
+    """Send a long poll, and return when it waits."""
     client.send("GET", target, prefer=f"wait={wait}")
     settle(running)
     assert not client.is_answered()
 
 
 def settle(running: LocalServer) -> None:
-    """Come back when what was sent before was answered or is held."""
+    """Return when all earlier requests are answered or wait for jobs."""
     for _ in range(2):  # the second turn begins when the first has ended
         with Raw(running.url) as other:
             assert other.ask("GET", "/v2/queues/nobody/jobs").status == 204
 
 
 def health(running: LocalServer) -> None:
-    """Come back when what was sent before was read."""
+    """Return when the server has read all earlier requests."""
     with Raw(running.url) as other:
         assert other.ask("GET", "/health").status == 200
 
@@ -71,7 +71,7 @@ def ids(client: Raw) -> list[str]:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_job_that_is_enqueued_is_given_at_once(
+def test_an_enqueued_job_is_claimed_at_once(
     running: LocalServer, waiter: Raw, other: Raw, version: int
 ) -> None:
     hold(waiter, running, f"/v{version}/queues/q/jobs")
@@ -82,13 +82,13 @@ def test_a_job_that_is_enqueued_is_given_at_once(
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_when_the_time_is_over_there_is_no_job(waiter: Raw, version: int) -> None:
+def test_a_long_poll_times_out_without_a_job(waiter: Raw, version: int) -> None:
     answer = waiter.ask("GET", f"/v{version}/queues/q/jobs", prefer="wait=1")
 
     assert (answer.status, answer.headers["preference-applied"]) == (204, "wait=1")
 
 
-def test_a_job_that_is_there_is_given_without_waiting(waiter: Raw, other: Raw) -> None:
+def test_an_existing_job_is_claimed_without_waiting(waiter: Raw, other: Raw) -> None:
     other.ask("POST", "/v2/queues/jobs", jobs("a"))
 
     waiter.send("GET", NEXT, prefer="wait=30")
@@ -96,9 +96,7 @@ def test_a_job_that_is_there_is_given_without_waiting(waiter: Raw, other: Raw) -
     assert ids(waiter) == ["a"]
 
 
-def test_a_scheduled_job_is_given_when_it_is_due(
-    running: LocalServer, waiter: Raw, other: Raw
-) -> None:
+def test_a_scheduled_job_is_claimed_when_due(running: LocalServer, waiter: Raw, other: Raw) -> None:
     later, soon = (datetime.now(UTC) + timedelta(seconds=s) for s in (3600, 0.5))
     other.ask("POST", "/v2/queues/jobs", jobs("later", run_at=later.isoformat()))
     hold(waiter, running)
@@ -108,9 +106,7 @@ def test_a_scheduled_job_is_given_when_it_is_due(
     assert datetime.now(UTC) >= soon
 
 
-def test_a_job_scheduled_before_the_request_is_given_when_it_is_due(
-    waiter: Raw, other: Raw
-) -> None:
+def test_a_job_scheduled_before_the_request_is_claimed_when_due(waiter: Raw, other: Raw) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=0.5)
     other.ask("POST", "/v2/queues/jobs", jobs("soon", run_at=soon.isoformat()))
 
@@ -119,7 +115,7 @@ def test_a_job_scheduled_before_the_request_is_given_when_it_is_due(
     assert ids(waiter) == ["soon"]
 
 
-def test_a_job_that_times_out_is_given_to_who_waits(
+def test_a_timed_out_job_is_claimed_by_a_long_poll(
     running: LocalServer, waiter: Raw, other: Raw
 ) -> None:
     other.ask("POST", "/v2/queues/jobs", jobs("a", timeout=0))
@@ -130,7 +126,7 @@ def test_a_job_that_times_out_is_given_to_who_waits(
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_job_that_is_put_back_is_given_to_who_waits(
+def test_a_rescheduled_job_is_claimed_by_a_long_poll(
     running: LocalServer, waiter: Raw, other: Raw, version: int
 ) -> None:
     other.ask("POST", "/v2/queues/jobs", jobs("a"))
@@ -146,9 +142,7 @@ def test_a_job_that_is_put_back_is_given_to_who_waits(
     assert ids(waiter) == ["a"]
 
 
-def test_a_job_enqueued_in_the_program_of_the_server_is_given(
-    running: LocalServer, waiter: Raw
-) -> None:
+def test_a_job_enqueued_in_process_is_claimed(running: LocalServer, waiter: Raw) -> None:
     hold(waiter, running)
 
     assert running.app("POST", "/v2/queues/jobs", JSON, jobs("a")).status == 202
@@ -156,7 +150,7 @@ def test_a_job_enqueued_in_the_program_of_the_server_is_given(
     assert ids(waiter) == ["a"]
 
 
-def test_who_waits_is_served_in_order_and_one_job_wakes_one(running: LocalServer) -> None:
+def test_long_polls_are_served_in_order_and_one_job_wakes_one(running: LocalServer) -> None:
     with ExitStack() as stack:
         waiters = [stack.enter_context(Raw(running.url)) for _ in range(5)]
         for waiter in waiters:
@@ -176,7 +170,7 @@ def test_who_waits_is_served_in_order_and_one_job_wakes_one(running: LocalServer
         assert not any(waiter.is_answered() for waiter in waiters[3:])
 
 
-def test_a_job_is_given_with_the_commit_that_stores_it(
+def test_a_job_is_claimed_with_the_commit_that_stores_it(
     running: LocalServer, waiter: Raw, other: Raw
 ) -> None:
     hold(waiter, running)
@@ -191,7 +185,7 @@ def test_a_job_is_given_with_the_commit_that_stores_it(
     assert "COMMIT" not in statements[stored:given]
 
 
-def test_a_job_that_is_not_stored_after_all_is_given_to_nobody(
+def test_a_job_whose_commit_fails_is_not_claimed(
     running: LocalServer, waiter: Raw, other: Raw
 ) -> None:
     hold(waiter, running)
@@ -211,7 +205,7 @@ def test_a_job_that_is_not_stored_after_all_is_given_to_nobody(
     assert ids(waiter) == ["good"]
 
 
-def test_as_many_are_woken_as_there_are_jobs_for(running: LocalServer) -> None:
+def test_only_as_many_long_polls_wake_as_there_are_jobs_for(running: LocalServer) -> None:
     with ExitStack() as stack:
         waiters = [stack.enter_context(Raw(running.url)) for _ in range(4)]
         for waiter in waiters:
@@ -224,7 +218,9 @@ def test_as_many_are_woken_as_there_are_jobs_for(running: LocalServer) -> None:
         assert not waiters[3].is_answered()
 
 
-def test_jobs_of_another_queue_wake_nobody(running: LocalServer, waiter: Raw, other: Raw) -> None:
+def test_jobs_of_another_queue_wake_no_long_poll(
+    running: LocalServer, waiter: Raw, other: Raw
+) -> None:
     hold(waiter, running)
 
     other.ask("POST", "/v2/queues/jobs", jobs("a", queue="another"))
@@ -233,7 +229,7 @@ def test_jobs_of_another_queue_wake_nobody(running: LocalServer, waiter: Raw, ot
     assert not waiter.is_answered()
 
 
-def test_who_leaves_is_given_nothing(running: LocalServer, other: Raw) -> None:
+def test_a_disconnected_long_poll_claims_nothing(running: LocalServer, other: Raw) -> None:
     with Raw(running.url) as leaver:
         hold(leaver, running)
     settle(running)  # that it has left is seen by now
@@ -244,7 +240,7 @@ def test_who_leaves_is_given_nothing(running: LocalServer, other: Raw) -> None:
     assert json.loads(other.ask("GET", NEXT).body)[0]["id"] == "a"
 
 
-def test_what_was_meant_for_who_leaves_is_given_to_the_next(
+def test_the_job_of_a_disconnected_long_poll_goes_to_the_next(
     running: LocalServer, waiter: Raw
 ) -> None:
     app = running.app
@@ -263,7 +259,7 @@ def test_what_was_meant_for_who_leaves_is_given_to_the_next(
         assert ids(waiter) == ["a"]
 
 
-def test_a_job_that_comes_while_a_request_is_about_to_be_held_is_given(
+def test_a_job_that_arrives_before_the_request_waits_is_claimed(
     running: LocalServer, waiter: Raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turn = App.execute_batch
@@ -285,7 +281,7 @@ def test_a_job_that_comes_while_a_request_is_about_to_be_held_is_given(
     assert ids(waiter) == ["a"]
 
 
-def test_who_waits_does_not_delay_the_end_and_is_told_to_back_off(running: LocalServer) -> None:
+def test_a_long_poll_does_not_delay_the_stop_and_must_back_off(running: LocalServer) -> None:
     with Raw(running.url) as waiter:
         hold(waiter, running)
 
@@ -298,7 +294,7 @@ def test_who_waits_does_not_delay_the_end_and_is_told_to_back_off(running: Local
 
 
 @pytest.mark.parametrize("prefer", ["wait", "wait=", "wait=-1", "wait=1.5", "wait=x", "wait=0"])
-def test_a_wish_that_is_no_number_of_seconds_is_none(waiter: Raw, prefer: str) -> None:
+def test_an_invalid_preference_is_ignored(waiter: Raw, prefer: str) -> None:
     answer = waiter.ask("GET", NEXT, prefer=prefer)
 
     assert answer.status == 204
@@ -306,14 +302,14 @@ def test_a_wish_that_is_no_number_of_seconds_is_none(waiter: Raw, prefer: str) -
 
 
 @pytest.mark.parametrize("num_jobs", ["0", "-1", "x"])
-def test_a_probe_is_never_held(waiter: Raw, num_jobs: str) -> None:
+def test_a_probe_never_waits(waiter: Raw, num_jobs: str) -> None:
     answer = waiter.ask("GET", f"{NEXT}?num_jobs={num_jobs}", prefer="wait=30")
 
     assert answer.status == 400
     assert "preference-applied" not in answer.headers
 
 
-def test_other_requests_are_not_held(waiter: Raw) -> None:
+def test_other_requests_do_not_wait(waiter: Raw) -> None:
     assert waiter.ask("GET", f"{NEXT}/a", prefer="wait=30").status == 404
     assert waiter.ask("HEAD", NEXT, prefer="wait=30").status == 405
 
@@ -336,18 +332,18 @@ def test_other_requests_are_not_held(waiter: Raw) -> None:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_the_wish_is_read_as_rfc_7240_writes_it(prefer: str, seconds: int) -> None:
+def test_the_preference_is_parsed_as_in_rfc_7240(prefer: str, seconds: int) -> None:
     assert preferred_wait(Request("GET", NEXT, {"prefer": prefer}, b"")) == seconds
 
 
-def test_in_process_nothing_is_held() -> None:
+def test_requests_in_process_do_not_wait() -> None:
     with App() as app:
         response = app("GET", NEXT, {"prefer": "wait=30"}, b"")
 
     assert (response.status, dict(response.headers)) == (204, {})
 
 
-def test_a_lock_of_another_program_holds_up_only_who_needs_it(tmp_path: Path) -> None:
+def test_a_foreign_lock_delays_only_requests_that_need_it(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
     with LocalServer(path) as running, Raw(running.url) as client, Raw(running.url) as other:
         foreign = sqlite3.connect(path, isolation_level=None, check_same_thread=False)

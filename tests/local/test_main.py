@@ -18,9 +18,9 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def program(
     folder: Path, *options: str, env: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run the server as a program, in its own folder; end it hard if it still runs."""
-    ours = ("RELAY_", "HTTP_", "REAP_", "DATABASE_")
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    """Run the server as a program in a folder; kill it if it still runs at the end."""
+    prefixes = ("RELAY_", "HTTP_", "REAP_", "DATABASE_")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}
     process = subprocess.Popen(
         [sys.executable, "-m", "relay_sdk.local", *options],
         cwd=folder,
@@ -102,7 +102,7 @@ def test_options_come_from_the_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["option", "environment"])
-def test_a_token_is_asked_for(tmp_path: Path, way: str) -> None:
+def test_a_token_is_required(tmp_path: Path, way: str) -> None:
     options, env = (
         (["--token", "secret"], {}) if way == "option" else ([], {"RELAY_TOKEN": "secret"})
     )
@@ -133,7 +133,7 @@ def test_the_help_does_not_show_the_token(tmp_path: Path) -> None:
         (["--bogus"], "unrecognized arguments: --bogus"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(
+def test_a_usage_error_is_one_line_and_status_2(
     tmp_path: Path, options: list[str], message: str
 ) -> None:
     (tmp_path / "notes.txt").write_text("no database, as long as this is " * 100)
@@ -146,7 +146,7 @@ def test_a_mistake_is_one_line_and_status_2(
     assert errors.count("\n") == 1
 
 
-def test_a_mistake_in_the_environment_is_one_line_and_status_2(tmp_path: Path) -> None:
+def test_an_error_in_the_environment_is_one_line_and_status_2(tmp_path: Path) -> None:
     with program(tmp_path, env={"HTTP_PORT": "many"}) as process:
         _, errors = process.communicate(timeout=60)
 

@@ -19,7 +19,7 @@ NEW = [
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """A SQLite file with jobs, some of them running."""
+    """An SQLite file with jobs, some of them running."""
     store = SqliteStore(tmp_path / "relay.db")
     store.perform([Enqueue(NEW, "unique"), Claim("q", 10)], NOW + 20)
     store.close()
@@ -73,7 +73,7 @@ def test_a_batch_of_large_jobs_has_few(
 
 
 @pytest.mark.parametrize("step", ["put", "delete"])
-def test_a_move_that_ended_in_the_middle_goes_on(
+def test_an_interrupted_migration_can_be_continued(
     file: str, target: str, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migration_store, "MAX_BATCH_JOBS", 7)
@@ -117,7 +117,7 @@ def rows_of_all(place: str) -> list[object]:
         return rows(place)
 
 
-def test_a_job_that_is_on_both_sides_is_kept_on_both(file: str, target: str) -> None:
+def test_a_job_in_both_databases_is_kept_in_both(file: str, target: str) -> None:
     before = rows(file)
     moved(file, target)
     store = SqliteStore(file.removeprefix("sqlite:"))
@@ -130,16 +130,14 @@ def test_a_job_that_is_on_both_sides_is_kept_on_both(file: str, target: str) -> 
     assert (len(rows(file)), rows(target)) == (1, before)
 
 
-def test_a_database_that_a_server_has_open_may_be_a_target_and_no_source(
-    file: str, postgres: str
-) -> None:
+def test_a_database_in_use_may_be_the_target_but_not_the_source(file: str, postgres: str) -> None:
     with App(postgres):
         assert moved(file, postgres) == 50
         with pytest.raises(OSError, match="is in use: stop its servers first"):
             moved(postgres, file)
 
 
-def test_while_jobs_are_moved_no_server_starts_on_the_file(file: str) -> None:
+def test_no_server_starts_on_a_file_during_a_migration(file: str) -> None:
     here = SqliteMigrationStore(file.removeprefix("sqlite:"))
     try:
         with pytest.raises(OSError, match="locked"):

@@ -42,7 +42,7 @@ def running() -> Iterator[LocalServer]:
         yield running
 
 
-def test_it_listens_on_loopback_only_and_says_where(running: LocalServer) -> None:
+def test_it_listens_on_loopback_only(running: LocalServer) -> None:
     assert urlsplit(running.url).hostname == "127.0.0.1"
     assert ask(running.url, "GET", "/health")[0] == 200
 
@@ -61,7 +61,7 @@ def test_app_and_socket_serve_the_same_jobs(running: LocalServer) -> None:
     assert running.app("HEAD", "/v2/queues/q/jobs/a", {}, b"").status == 200
 
 
-def test_the_path_is_taken_as_it_is_sent(running: LocalServer) -> None:
+def test_the_path_is_not_normalized(running: LocalServer) -> None:
     for raw, expected in [
         (b"//v1/queues/q/jobs", 404),
         (b"/v1/queues//jobs", 204),
@@ -76,7 +76,7 @@ def test_the_path_is_taken_as_it_is_sent(running: LocalServer) -> None:
         assert (raw, status) == (raw, expected)
 
 
-def test_what_is_no_http_is_answered_with_400(running: LocalServer) -> None:
+def test_data_that_is_not_http_is_answered_with_400(running: LocalServer) -> None:
     with connect(running.url) as client:
         client.sendall(b"what is this\r\n\r\n")
         assert client.makefile("rb").readline().startswith(b"HTTP/1.1 400 ")
@@ -131,7 +131,7 @@ def test_a_server_can_be_stopped_at_once_and_started_again() -> None:
         assert ask(running.url, "GET", "/health")[0] == 200
 
 
-def test_a_request_under_way_is_finished_when_the_server_stops() -> None:
+def test_a_running_request_is_finished_when_the_server_stops() -> None:
     running = LocalServer().start()
     body = job("a")
     with connect(running.url) as client:
@@ -148,7 +148,7 @@ def test_a_request_under_way_is_finished_when_the_server_stops() -> None:
         stopping.join()
 
 
-def test_a_request_that_never_ends_cannot_hold_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_request_cannot_block_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "GRACEFUL_SHUTDOWN_TIMEOUT", 1)
     running = LocalServer().start()
     with connect(running.url) as client:
@@ -164,7 +164,7 @@ def test_a_request_that_never_ends_cannot_hold_the_server(monkeypatch: pytest.Mo
         assert client.recv(1024) == b""
 
 
-def test_an_answer_that_is_never_read_cannot_hold_the_server(
+def test_an_unread_response_cannot_block_the_stop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(server, "GRACEFUL_SHUTDOWN_TIMEOUT", 1)

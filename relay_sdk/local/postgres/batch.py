@@ -136,7 +136,7 @@ class Batch:
             yield FoundStatement(sql.EXISTS, *by_key(found))
         if self.arrivals:
             notifications = [f"{due} {queue}" for queue, due in self.arrivals.items()]
-            yield Statement(sql.NOTIFY, {"news": sql.texts(notifications)})
+            yield Statement(sql.NOTIFY, {"payloads": sql.texts(notifications)})
 
 
 def last_of_each(jobs: Iterable[NewJob]) -> list[NewJob]:

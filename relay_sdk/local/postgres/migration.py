@@ -113,7 +113,7 @@ class PostgresMigrationStore:
             "queues": texts(queues),
             "ids": texts(ids),
             "run_ids": texts(run_ids),
-            "updated": _moments(updated),
+            "updated": _timestamps(updated),
         }
         return self._connection.execute(_DELETE, parameters, prepare=False).rowcount
 
@@ -131,10 +131,10 @@ class PostgresMigrationStore:
                     "payloads": texts(job.payload for job in jobs),
                     "states": texts(job.state for job in jobs),
                     "run_ids": texts(job.run_id for job in jobs),
-                    "expire": _moments(job.expires_at for job in jobs),
-                    "run_ats": _moments(job.run_at for job in jobs),
-                    "updated": _moments(job.updated_at for job in jobs),
-                    "created": _moments(job.created_at for job in jobs),
+                    "expire": _timestamps(job.expires_at for job in jobs),
+                    "run_ats": _timestamps(job.run_at for job in jobs),
+                    "updated": _timestamps(job.updated_at for job in jobs),
+                    "created": _timestamps(job.created_at for job in jobs),
                 },
             )
             new = {(queue, id) for queue, id in rows}
@@ -160,5 +160,5 @@ class PostgresMigrationStore:
         self._connection.close()
 
 
-def _moments(moments: Iterable[int | None]) -> str:
-    return numbers(None if moment is None else dates.to_text(moment) for moment in moments)
+def _timestamps(times: Iterable[int | None]) -> str:
+    return numbers(None if time is None else dates.to_text(time) for time in times)

@@ -117,7 +117,7 @@ WHERE jobs.queue = new.queue AND jobs.id = new.id AND jobs.in_flight RETURNING 1
 
 ALL = f"SELECT {JOB} FROM jobs ORDER BY queue, id"
 
-NOTIFY = f"SELECT pg_notify('{CHANNEL}', news) FROM unnest(%(news)s::text[]) AS news"
+NOTIFY = f"SELECT pg_notify('{CHANNEL}', payload) FROM unnest(%(payloads)s::text[]) AS payload"
 
 CLAIM_REAP_INTERVAL = """
 UPDATE internal_state SET last_run = %(now)s::timestamp

@@ -184,7 +184,7 @@ class PostgresStore:
                     requeued = database.execute(sql.REQUEUE_EXPIRED, over).fetchall()
                     notifications = [f"{now} {queue}" for queue in {row[0] for row in requeued}]
                     if notifications:
-                        database.execute(sql.NOTIFY, {"news": sql.texts(notifications)})
+                        database.execute(sql.NOTIFY, {"payloads": sql.texts(notifications)})
                 reaped.dropped.extend((queue, id) for queue, id in dropped)
                 reaped.requeued.extend((queue, now) for (queue,) in requeued)
                 if max(len(dropped), len(requeued)) < REAP_LIMIT:

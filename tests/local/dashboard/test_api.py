@@ -1,4 +1,4 @@
-"""What those who look are shown, and what they may change."""
+"""The API of the dashboard: what it shows, and what it can change."""
 
 import json
 from collections.abc import Iterator
@@ -25,16 +25,16 @@ from ..raw_client import Answer, Raw
 JSON = {"content-type": "application/json"}
 
 
-class Looking:
-    """An app on a clock, and a desk beside it."""
+class Dashboard:
+    """An app with a clock of the test, and its dashboard."""
 
     def __init__(self, database: str) -> None:
         self.now = datetime(2030, 1, 1, tzinfo=UTC)
         self.app = App(database, clock=lambda: self.now, reap_interval=5)
-        self.desk = DashboardApi(self.app)
+        self.api = DashboardApi(self.app)
 
     def close(self) -> None:
-        self.desk.close()
+        self.api.close()
         self.app.close()
 
     def advance(self, seconds: float) -> None:
@@ -62,7 +62,7 @@ class Looking:
 
     def ask(self, path: str, **query: object) -> Response:
         target = f"{path}?{urlencode(query)}" if query else path
-        return self.desk.answer(Request("GET", target, {}, b""))
+        return self.api.answer(Request("GET", target, {}, b""))
 
     def read(self, path: str, **query: object) -> dict[str, Any]:
         answer = self.ask(path, **query)
@@ -71,14 +71,14 @@ class Looking:
         return found
 
     def queues(self) -> dict[str, dict[str, Any]]:
-        self.desk.overview.invalidate()
+        self.api.overview.invalidate()
         return {line["queue"]: line for line in self.read("/local/queues")["queues"]}
 
     def ids(self, **query: object) -> list[str]:
         return [job["id"] for job in self.read("/local/jobs", queue="q", **query)["jobs"]]
 
     def pages(self, **query: object) -> list[list[str]]:
-        """Give the ids of page after page, to the end."""
+        """Return the ids of each page."""
         pages: list[list[str]] = []
         after: dict[str, str] = {}
         while True:
@@ -90,7 +90,7 @@ class Looking:
 
     def post(self, path: str, value: object, **headers: str) -> Response:
         body = json.dumps(value).encode()
-        return self.desk.answer(Request("POST", path, JSON | headers, body))
+        return self.api.answer(Request("POST", path, JSON | headers, body))
 
     def change(self, path: str, *ids: str, queue: str = "q") -> int:
         answer = self.post(path, {"queue": queue, "ids": ids})
@@ -104,33 +104,33 @@ def flat(pages: list[list[str]]) -> list[str]:
 
 
 @pytest.fixture
-def look(database: str) -> Iterator[Looking]:
-    looking = Looking(database)
-    yield looking
-    looking.close()
+def dashboard(database: str) -> Iterator[Dashboard]:
+    dashboard = Dashboard(database)
+    yield dashboard
+    dashboard.close()
 
 
 @pytest.fixture(params=["memory", "file"])
-def on_sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Looking]:
-    looking = Looking(":memory:" if request.param == "memory" else str(tmp_path / "relay.db"))
-    yield looking
-    looking.close()
+def on_sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dashboard]:
+    dashboard = Dashboard(":memory:" if request.param == "memory" else str(tmp_path / "relay.db"))
+    yield dashboard
+    dashboard.close()
 
 
-def later(look: Looking, seconds: float = 3600) -> str:
-    return (look.now + timedelta(seconds=seconds)).isoformat()
+def later(dashboard: Dashboard, seconds: float = 3600) -> str:
+    return (dashboard.now + timedelta(seconds=seconds)).isoformat()
 
 
-def test_queues_are_counted_by_what_their_jobs_wait_for(look: Looking) -> None:
-    look.enqueue("a", "b", "c", "d")
-    look.enqueue("e", run_at=later(look))
-    look.enqueue("x", queue="other", run_at=later(look))
-    for job in look.claim(2):
+def test_queues_are_counted_by_status(dashboard: Dashboard) -> None:
+    dashboard.enqueue("a", "b", "c", "d")
+    dashboard.enqueue("e", run_at=later(dashboard))
+    dashboard.enqueue("x", queue="other", run_at=later(dashboard))
+    for job in dashboard.claim(2):
         if job["id"] == "a":
-            look.complete(job)
-    look.advance(2.5)
+            dashboard.complete(job)
+    dashboard.advance(2.5)
 
-    queues = look.queues()
+    queues = dashboard.queues()
 
     assert queues["q"] == {
         "queue": "q",
@@ -145,88 +145,88 @@ def test_queues_are_counted_by_what_their_jobs_wait_for(look: Looking) -> None:
     assert (queues["other"]["scheduled"], queues["other"]["oldest_wait"]) == (1, None)
 
 
-def test_an_empty_queue_is_shown_as_long_as_something_was_done_there_lately(look: Looking) -> None:
-    look.enqueue("a")
-    look.complete(look.claim(1)[0])
+def test_an_empty_queue_is_shown_as_long_as_something_was_done_there_lately(
+    dashboard: Dashboard,
+) -> None:
+    dashboard.enqueue("a")
+    dashboard.complete(dashboard.claim(1)[0])
 
-    assert (look.queues()["q"]["ready"], look.queues()["q"]["done"]) == (0, 1)
-    look.advance(3600)
-    assert look.queues() == {}
-
-
-def test_a_queue_that_was_only_asked_for_is_not_shown(look: Looking) -> None:
-    look.app("GET", "/v2/queues/none/jobs/x", {}, b"")
-    look.app("GET", "/v2/queues/none/jobs", {}, b"")
-
-    assert look.queues() == {}
+    assert (dashboard.queues()["q"]["ready"], dashboard.queues()["q"]["done"]) == (0, 1)
+    dashboard.advance(3600)
+    assert dashboard.queues() == {}
 
 
-def test_what_was_done_is_told_a_minute_and_in_steps(look: Looking) -> None:
-    look.enqueue("a", "b", "c")
-    first, second, _ = look.claim(3)
-    look.complete(first)
-    look.advance(30)
-    look.complete(second)
-    look.advance(6)
-    look.app("GET", "/v2/queues/none/jobs", {}, b"")  # a turn, and so the reaper
+def test_a_queue_without_jobs_is_not_shown_after_requests(dashboard: Dashboard) -> None:
+    dashboard.app("GET", "/v2/queues/none/jobs/x", {}, b"")
+    dashboard.app("GET", "/v2/queues/none/jobs", {}, b"")
 
-    recent = look.read("/local/recent", queue="q")
+    assert dashboard.queues() == {}
 
-    assert look.queues()["q"]["done"] == 2
+
+def test_recent_work_is_counted_per_minute_and_per_step(dashboard: Dashboard) -> None:
+    dashboard.enqueue("a", "b", "c")
+    first, second, _ = dashboard.claim(3)
+    dashboard.complete(first)
+    dashboard.advance(30)
+    dashboard.complete(second)
+    dashboard.advance(6)
+    dashboard.app("GET", "/v2/queues/none/jobs", {}, b"")  # a turn, and so the reaper
+
+    recent = dashboard.read("/local/recent", queue="q")
+
+    assert dashboard.queues()["q"]["done"] == 2
     assert recent["done"][-4:] == [1, 0, 0, 1]
     assert (recent["enqueued"][-4], recent["retried"][-1], sum(recent["retried"])) == (3, 1, 1)
-    assert look.read("/local/recent")["done"] == recent["done"]
-    look.advance(45)
-    assert look.queues()["q"]["done"] == 1
+    assert dashboard.read("/local/recent")["done"] == recent["done"]
+    dashboard.advance(45)
+    assert dashboard.queues()["q"]["done"] == 1
 
 
-def test_counting_ends_at_a_limit(look: Looking) -> None:
-    look.enqueue(*map(str, range(7)))
-    look.enqueue(*map(str, range(10, 17)), run_at=later(look))
+def test_counting_ends_at_a_limit(dashboard: Dashboard) -> None:
+    dashboard.enqueue(*map(str, range(7)))
+    dashboard.enqueue(*map(str, range(10, 17)), run_at=later(dashboard))
 
-    counted, _ = look.desk.reader.queues(None, look.app.now(), 5)
+    counted, _ = dashboard.api.reader.queues(None, dashboard.app.now(), 5)
 
     assert counted[0][:4] == ("q", 5, 5, 0)
 
 
-def test_counting_goes_as_far_as_it_is_quick(
+def test_the_limit_of_counting_follows_its_speed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = Looking(str(tmp_path / "relay.db"))
+    dashboard = Dashboard(str(tmp_path / "relay.db"))
     reached: list[int] = []
     for quick, long in [(0, 0), (0, 0), (9, 9), (0, 9), (9, 9), (9, 9)]:
         monkeypatch.setattr("relay_sdk.local.dashboard.overview.FAST_COUNT", quick)
         monkeypatch.setattr("relay_sdk.local.dashboard.overview.SLOW_COUNT", long)
-        look.desk.overview.invalidate()
-        reached.append(look.read("/local/queues")["most"])
-    look.close()
+        dashboard.api.overview.invalidate()
+        reached.append(dashboard.read("/local/queues")["most"])
+    dashboard.close()
 
     assert reached == [10_000, 1_000, 1_000, 10_000, 10_000, 100_000]
 
 
-def test_a_count_that_fails_goes_less_far_the_next_time(
-    look: Looking, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_count_lowers_the_limit(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise BackendError("db error: ERROR: canceling statement", retryable=True)
 
-    count = look.desk.reader.queues
-    monkeypatch.setattr(look.desk.reader, "queues", fail)
-    assert look.ask("/local/queues").status == 503
-    monkeypatch.setattr(look.desk.reader, "queues", count)
+    count = dashboard.api.reader.queues
+    monkeypatch.setattr(dashboard.api.reader, "queues", fail)
+    assert dashboard.ask("/local/queues").status == 503
+    monkeypatch.setattr(dashboard.api.reader, "queues", count)
 
-    assert look.read("/local/queues")["most"] == 1_000
+    assert dashboard.read("/local/queues")["most"] == 1_000
 
 
-def test_more_queues_than_are_counted_at_once_are_told_of(
-    look: Looking, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(f"{type(look.desk.reader).__module__}.MAX_QUEUES", 2)
+def test_many_queues_are_paged(dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{type(dashboard.api.reader).__module__}.MAX_QUEUES", 2)
     for queue in "abc":
-        look.enqueue("1", queue=queue)
+        dashboard.enqueue("1", queue=queue)
 
-    first = look.read("/local/queues")
-    rest = look.read("/local/queues", after=first["after"])
+    first = dashboard.read("/local/queues")
+    rest = dashboard.read("/local/queues", after=first["after"])
 
     assert [[line["queue"] for line in page["queues"]] for page in (first, rest)] == [
         ["a", "b"],
@@ -235,51 +235,51 @@ def test_more_queues_than_are_counted_at_once_are_told_of(
     assert rest["after"] is None
 
 
-def test_jobs_are_paged_and_filtered(look: Looking) -> None:
-    look.enqueue(*[f"a{n}" for n in range(5)], *[f"b{n}" for n in range(5)])
-    look.enqueue("c", run_at=later(look))
-    held = [job["id"] for job in look.claim(3)]
+def test_jobs_are_paged_and_filtered(dashboard: Dashboard) -> None:
+    dashboard.enqueue(*[f"a{n}" for n in range(5)], *[f"b{n}" for n in range(5)])
+    dashboard.enqueue("c", run_at=later(dashboard))
+    held = [job["id"] for job in dashboard.claim(3)]
 
-    assert [len(page) for page in look.pages(limit=4)] == [4, 4, 3]
-    assert look.ids(status="scheduled") == ["c"]
-    assert sorted(look.ids(status="running")) == sorted(held)
-    assert sorted(flat(look.pages(status="ready", limit=3))) == sorted(
+    assert [len(page) for page in dashboard.pages(limit=4)] == [4, 4, 3]
+    assert dashboard.ids(status="scheduled") == ["c"]
+    assert sorted(dashboard.ids(status="running")) == sorted(held)
+    assert sorted(flat(dashboard.pages(status="ready", limit=3))) == sorted(
         id for id in [f"{letter}{n}" for letter in "ab" for n in range(5)] if id not in held
     )
-    assert look.ids(prefix="b", limit=3) == ["b0", "b1", "b2"]
-    assert look.ids(prefix="c", status="ready") == []
-    assert look.ids(prefix="%") == []
+    assert dashboard.ids(prefix="b", limit=3) == ["b0", "b1", "b2"]
+    assert dashboard.ids(prefix="c", status="ready") == []
+    assert dashboard.ids(prefix="%") == []
 
 
 @pytest.mark.parametrize("status", ["ready", "scheduled", "running"])
-def test_each_job_of_equal_moments_is_on_one_page(look: Looking, status: str) -> None:
+def test_jobs_with_equal_times_are_each_on_one_page(dashboard: Dashboard, status: str) -> None:
     ids = [f"{n:02}" for n in range(25)]
-    look.enqueue(*ids, run_at=later(look, 60 if status == "scheduled" else 0))
+    dashboard.enqueue(*ids, run_at=later(dashboard, 60 if status == "scheduled" else 0))
     if status == "running":
-        look.claim(25)
+        dashboard.claim(25)
 
-    pages = look.pages(status=status, limit=7)
+    pages = dashboard.pages(status=status, limit=7)
 
     assert sorted(flat(pages)) == ids
     assert len(pages) == 4
 
 
-def test_a_page_ends_when_enough_was_looked_at(
-    look: Looking, monkeypatch: pytest.MonkeyPatch
+def test_a_page_ends_after_a_number_of_scanned_jobs(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So a filter that hits little costs no scan of the queue."""
-    monkeypatch.setattr(f"{type(look.desk.reader).__module__}.MAX_SCANNED_JOBS", 4)
-    look.enqueue(*map(str, range(9)), run_at=later(look))
-    look.enqueue("99")
+    """A filter with few matches must not scan the whole queue."""
+    monkeypatch.setattr(f"{type(dashboard.api.reader).__module__}.MAX_SCANNED_JOBS", 4)
+    dashboard.enqueue(*map(str, range(9)), run_at=later(dashboard))
+    dashboard.enqueue("99")
 
-    pages = look.pages(status="ready", prefix="")
-    by_prefix = look.pages(status="ready", prefix="9")
+    pages = dashboard.pages(status="ready", prefix="")
+    by_prefix = dashboard.pages(status="ready", prefix="9")
 
     assert flat(pages) == flat(by_prefix) == ["99"]
 
 
 def test_running_jobs_of_other_queues_end_a_page_too(
-    on_sqlite: Looking, monkeypatch: pytest.MonkeyPatch
+    on_sqlite: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay_sdk.local.sqlite.job_reader.MAX_SCANNED_JOBS", 4)
     on_sqlite.enqueue(*map(str, range(9)), queue="other")
@@ -291,107 +291,109 @@ def test_running_jobs_of_other_queues_end_a_page_too(
     assert on_sqlite.pages(status="running") == [[], [], ["a"]]
 
 
-def test_a_list_shows_the_beginning_of_a_payload_and_a_look_at_a_job_all(look: Looking) -> None:
+def test_a_list_shortens_payloads_and_a_single_job_has_all(dashboard: Dashboard) -> None:
     text = json.dumps("x" * 1000)
-    look.enqueue("a", payload="x" * 1000, state={"saved": 12345678901234567890})
-    (job,) = look.claim(1)
+    dashboard.enqueue("a", payload="x" * 1000, state={"saved": 12345678901234567890})
+    (job,) = dashboard.claim(1)
 
-    (line,) = look.read("/local/jobs", queue="q")["jobs"]
-    whole = look.read("/local/job", queue="q", id="a")["job"]
+    (line,) = dashboard.read("/local/jobs", queue="q")["jobs"]
+    whole = dashboard.read("/local/job", queue="q", id="a")["job"]
 
     assert line["payload"] == text[:200]
     assert (whole["payload"], whole["run_id"]) == (text, job["run_id"])
     assert json.loads(whole["state"]) == {"saved": 12345678901234567890}
     assert (whole["status"], whole["lease_ends"]) == ("running", "2030-01-01T00:00:30Z")
-    assert look.ask("/local/job", queue="q", id="b").status == 404
+    assert dashboard.ask("/local/job", queue="q", id="b").status == 404
 
 
-def test_a_job_is_shown_with_since_when_its_run_has_it(look: Looking) -> None:
-    look.enqueue("a", "b")
-    look.advance(1.234567)
-    (held,) = look.claim(1)
-    look.advance(20)
-    look.heartbeat(held)
+def test_a_running_job_is_shown_with_the_start_of_its_run(dashboard: Dashboard) -> None:
+    dashboard.enqueue("a", "b")
+    dashboard.advance(1.234567)
+    (held,) = dashboard.claim(1)
+    dashboard.advance(20)
+    dashboard.heartbeat(held)
 
-    lines = {line["id"]: line for line in look.read("/local/jobs", queue="q")["jobs"]}
+    lines = {line["id"]: line for line in dashboard.read("/local/jobs", queue="q")["jobs"]}
     line = lines.pop(held["id"])
-    whole = look.read("/local/job", queue="q", id=held["id"])["job"]
+    whole = dashboard.read("/local/job", queue="q", id=held["id"])["job"]
 
     assert line["running_since"] == whole["running_since"] == "2030-01-01T00:00:01.234Z"
     assert line["updated_at"] == "2030-01-01T00:00:21.234567Z"
     assert [other["running_since"] for other in lines.values()] == [None]
-    look.change("/local/requeue", held["id"])
-    assert look.read("/local/job", queue="q", id=held["id"])["job"]["running_since"] is None
+    dashboard.change("/local/requeue", held["id"])
+    assert dashboard.read("/local/job", queue="q", id=held["id"])["job"]["running_since"] is None
 
 
-def test_since_when_a_run_of_relay_has_a_job_is_not_known(
-    look: Looking, monkeypatch: pytest.MonkeyPatch
+def test_the_start_of_a_run_of_relay_is_unknown(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_ids, "time_prefix", lambda _: "0b7ce8cb-1a71-4")  # all random there
-    look.enqueue("a")
-    (held,) = look.claim(1)
+    dashboard.enqueue("a")
+    (held,) = dashboard.claim(1)
 
-    (line,) = look.read("/local/jobs", queue="q")["jobs"]
+    (line,) = dashboard.read("/local/jobs", queue="q")["jobs"]
 
     assert (line["run_id"], line["status"]) == (held["run_id"], "running")
     assert line["running_since"] is None
-    assert look.read("/local/job", queue="q", id="a")["job"]["running_since"] is None
+    assert dashboard.read("/local/job", queue="q", id="a")["job"]["running_since"] is None
 
 
 @pytest.mark.parametrize("name", ["a/b", ".", "..", "?#%", "ä\u2028", "<script>", ""])
-def test_every_name_can_be_looked_at_and_changed(look: Looking, name: str) -> None:
-    look.enqueue(name, queue=name)
+def test_jobs_with_any_name_can_be_read_and_changed(dashboard: Dashboard, name: str) -> None:
+    dashboard.enqueue(name, queue=name)
 
-    assert look.queues()[name]["ready"] == 1
-    assert look.read("/local/job", queue=name, id=name)["job"]["id"] == name
-    assert look.change("/local/remove", name, queue=name) == 1
+    assert dashboard.queues()[name]["ready"] == 1
+    assert dashboard.read("/local/job", queue=name, id=name)["job"]["id"] == name
+    assert dashboard.change("/local/remove", name, queue=name) == 1
 
 
-def test_a_running_job_is_put_back_and_its_run_is_over(look: Looking) -> None:
-    look.enqueue("a", "b", max_retries=0)
-    held, _ = look.claim(2)
-    look.advance(1)
-    look.enqueue("c")
+def test_a_running_job_is_requeued_and_loses_its_run(dashboard: Dashboard) -> None:
+    dashboard.enqueue("a", "b", max_retries=0)
+    held, _ = dashboard.claim(2)
+    dashboard.advance(1)
+    dashboard.enqueue("c")
     heard = []
-    look.app.on_arrivals = heard.append
+    dashboard.app.on_arrivals = heard.append
 
-    changed = look.change("/local/requeue", held["id"], "c", "nowhere")
+    changed = dashboard.change("/local/requeue", held["id"], "c", "nowhere")
 
     assert changed == 1
     assert heard[0].ready["q"] == 1
-    assert [job["id"] for job in look.claim(1)] == [held["id"]]
-    look.complete(held)  # by a run that is over, which does nothing
-    assert look.app("HEAD", f"/v2/queues/q/jobs/{held['id']}", {}, b"").status == 200
+    assert [job["id"] for job in dashboard.claim(1)] == [held["id"]]
+    dashboard.complete(held)  # by a run that is over, which does nothing
+    assert dashboard.app("HEAD", f"/v2/queues/q/jobs/{held['id']}", {}, b"").status == 200
 
 
-def test_a_scheduled_job_is_made_to_run_now(look: Looking) -> None:
-    look.enqueue("a", "b", run_at=later(look))
+def test_a_scheduled_job_is_made_to_run_now(dashboard: Dashboard) -> None:
+    dashboard.enqueue("a", "b", run_at=later(dashboard))
 
-    assert look.change("/local/run-now", "a") == 1
-    assert [job["id"] for job in look.claim(2)] == ["a"]
-
-
-def test_a_selection_is_removed(look: Looking) -> None:
-    look.enqueue("a", "b", "c")
-    look.claim(1)
-
-    assert look.change("/local/remove", "a", "b", "b", "nowhere") == 2
-    assert look.ids() == ["c"]
-    assert look.change("/local/remove") == 0
+    assert dashboard.change("/local/run-now", "a") == 1
+    assert [job["id"] for job in dashboard.claim(2)] == ["a"]
 
 
-def test_a_queue_is_purged_step_by_step(look: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_selection_is_removed(dashboard: Dashboard) -> None:
+    dashboard.enqueue("a", "b", "c")
+    dashboard.claim(1)
+
+    assert dashboard.change("/local/remove", "a", "b", "b", "nowhere") == 2
+    assert dashboard.ids() == ["c"]
+    assert dashboard.change("/local/remove") == 0
+
+
+def test_a_queue_is_purged_step_by_step(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("relay_sdk.local.dashboard.changes.PURGE_LIMIT", 4)
-    look.enqueue(*map(str, range(9)))
-    look.enqueue("x", queue="r")
+    dashboard.enqueue(*map(str, range(9)))
+    dashboard.enqueue("x", queue="r")
     after, removed = None, []
     for _ in range(3):
-        answer = json.loads(look.post("/local/purge", {"queue": "q", "after": after}).body)
+        answer = json.loads(dashboard.post("/local/purge", {"queue": "q", "after": after}).body)
         after = answer["after"]
         removed.append(answer["removed"])
 
     assert (removed, after) == ([4, 4, 1], None)
-    assert [queue for queue, line in look.queues().items() if line["ready"]] == ["r"]
+    assert [queue for queue, line in dashboard.queues().items() if line["ready"]] == ["r"]
 
 
 @pytest.mark.parametrize(
@@ -407,15 +409,15 @@ def test_a_queue_is_purged_step_by_step(look: Looking, monkeypatch: pytest.Monke
         ("/local/jobs", {"queue": "q", "status": "ready", "after": "9" * 99 + ".1"}),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused(
-    look: Looking, path: str, query: dict[str, str]
+def test_an_invalid_query_is_refused(
+    dashboard: Dashboard, path: str, query: dict[str, str]
 ) -> None:
-    assert look.ask(path, **query).status == 400
+    assert dashboard.ask(path, **query).status == 400
 
 
-def test_a_nul_is_refused_as_everywhere(look: Looking) -> None:
-    assert look.ask("/local/jobs", queue="\0").status == 422
-    assert look.post("/local/remove", {"queue": "q", "ids": ["\0"]}).status == 422
+def test_a_nul_is_refused_as_everywhere(dashboard: Dashboard) -> None:
+    assert dashboard.ask("/local/jobs", queue="\0").status == 422
+    assert dashboard.post("/local/remove", {"queue": "q", "ids": ["\0"]}).status == 422
 
 
 @pytest.mark.parametrize(
@@ -429,28 +431,28 @@ def test_a_nul_is_refused_as_everywhere(look: Looking) -> None:
         (json.dumps({"queue": "q", "ids": ["x"] * 1001}).encode(), 422),
     ],
 )
-def test_a_body_that_does_not_fit_changes_nothing(look: Looking, body: bytes, status: int) -> None:
-    answer = look.desk.answer(Request("POST", "/local/remove", JSON, body))
+def test_an_invalid_body_changes_nothing(dashboard: Dashboard, body: bytes, status: int) -> None:
+    answer = dashboard.api.answer(Request("POST", "/local/remove", JSON, body))
 
     assert answer.status == status
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
-def test_a_form_of_another_site_changes_nothing(look: Looking, content_type: str) -> None:
-    """Browsers send these types across origins without asking; JSON they ask for first."""
-    look.enqueue("a")
+def test_a_form_of_another_site_changes_nothing(dashboard: Dashboard, content_type: str) -> None:
+    """Browsers send these types across origins without a preflight, which JSON needs."""
+    dashboard.enqueue("a")
 
-    answer = look.post(
+    answer = dashboard.post(
         "/local/remove", {"queue": "q", "ids": ["a"]}, **{"content-type": content_type}
     )
 
     assert answer.status == 415
-    assert look.ids() == ["a"]
+    assert dashboard.ids() == ["a"]
 
 
-def test_only_the_right_methods_are_answered(look: Looking) -> None:
+def test_only_the_right_methods_are_answered(dashboard: Dashboard) -> None:
     def status(method: str, path: str) -> int:
-        return look.desk.answer(Request(method, path, JSON, b"{}")).status
+        return dashboard.api.answer(Request(method, path, JSON, b"{}")).status
 
     assert [status(*each) for each in [("OPTIONS", "/local/remove"), ("GET", "/local/purge")]] == [
         405,
@@ -460,54 +462,52 @@ def test_only_the_right_methods_are_answered(look: Looking) -> None:
     assert status("GET", "/local/nothing") == 404
 
 
-def test_counting_costs_a_part_of_the_time_however_many_look(
-    look: Looking, monkeypatch: pytest.MonkeyPatch
+def test_counting_costs_a_fraction_of_the_time_for_any_number_of_clients(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = 0
-    counted = look.desk.reader.queues
+    counted = dashboard.api.reader.queues
 
     def count(after: str | None, now: int, most: int) -> Any:
         nonlocal times
         times += 1
         return counted(after, now, most)
 
-    monkeypatch.setattr(look.desk.reader, "queues", count)
+    monkeypatch.setattr(dashboard.api.reader, "queues", count)
     monkeypatch.setattr("relay_sdk.local.dashboard.overview.CACHE_FACTOR", 10**9)
 
     for _ in range(5):
-        look.read("/local/queues")
-    look.ask("/metrics")
+        dashboard.read("/local/queues")
+    dashboard.ask("/metrics")
     assert times == 1
-    look.change("/local/remove", "a")
-    look.read("/local/queues")
+    dashboard.change("/local/remove", "a")
+    dashboard.read("/local/queues")
     assert times == 2  # who changes something sees it
 
 
-def test_a_look_that_takes_too_long_is_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looking = Looking(str(tmp_path / "relay.db"))
-    looking.enqueue(*map(str, range(9)))
+def test_a_slow_read_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dashboard = Dashboard(str(tmp_path / "relay.db"))
+    dashboard.enqueue(*map(str, range(9)))
     monkeypatch.setattr("relay_sdk.local.sqlite.job_reader.READ_TIMEOUT", -1)
     monkeypatch.setattr("relay_sdk.local.sqlite.job_reader.TIMEOUT_CHECK_STEPS", 1)
 
-    answer = looking.ask("/local/queues")
+    answer = dashboard.ask("/local/queues")
 
     assert (answer.status, answer.body) == (503, b"Backend error: db error: ERROR: interrupted")
-    looking.close()
+    dashboard.close()
 
 
-def test_looking_needs_no_lock_of_the_turns(tmp_path: Path) -> None:
-    looking = Looking(str(tmp_path / "relay.db"))
-    looking.enqueue("a")
+def test_reading_does_not_need_the_lock_of_the_app(tmp_path: Path) -> None:
+    dashboard = Dashboard(str(tmp_path / "relay.db"))
+    dashboard.enqueue("a")
 
-    with looking.app.store.transaction():  # type: ignore[attr-defined]
-        assert looking.ids() == ["a"]
-    looking.close()
+    with dashboard.app.store.transaction():  # type: ignore[attr-defined]
+        assert dashboard.ids() == ["a"]
+    dashboard.close()
 
 
 @pytest.mark.parametrize("prefix", ["a", "a\U0010ffff", "\ud7ff"])
-def test_what_begins_so_ends_before_the_end_of_a_prefix(prefix: str) -> None:
+def test_all_texts_with_a_prefix_come_before_its_end(prefix: str) -> None:
     end = job_reader.prefix_end(prefix)
 
     assert end is not None
@@ -525,7 +525,7 @@ def fetch(server: LocalServer, target: str, body: bytes = b"", **headers: str) -
         return raw.read()
 
 
-def test_the_page_needs_no_token_and_what_it_reads_does() -> None:
+def test_the_page_needs_no_token_but_its_api_does() -> None:
     with LocalServer(token="secret") as server:
         public = {fetch(server, path).status for path in PAGE_PATHS}
         refused = [fetch(server, path).status for path in ("/local/queues", "/metrics")]
@@ -538,7 +538,7 @@ def test_the_page_needs_no_token_and_what_it_reads_does() -> None:
     assert (public, refused, served) == ({200}, [401, 401], [200, 200])
 
 
-def test_the_page_lets_nothing_in_from_elsewhere() -> None:
+def test_the_page_loads_nothing_from_other_sites() -> None:
     with LocalServer() as server:
         page = fetch(server, "/")
 
@@ -550,7 +550,7 @@ def test_the_page_lets_nothing_in_from_elsewhere() -> None:
     assert b"https:" not in page.body
 
 
-def test_without_the_dashboard_there_is_neither_page_nor_what_it_reads() -> None:
+def test_without_the_dashboard_there_is_neither_page_nor_api() -> None:
     with LocalServer(dashboard=False) as server:
         statuses = [fetch(server, path).status for path in ("/", "/local/page.js", "/local/queues")]
         metrics = fetch(server, "/metrics").status
@@ -567,7 +567,7 @@ def test_another_origins_page_reads_and_changes_nothing() -> None:
     assert (reads, write) == ({403}, 403)
 
 
-def test_a_link_elsewhere_may_lead_to_the_page_but_not_to_what_it_reads() -> None:
+def test_a_foreign_link_may_lead_to_the_page_but_not_to_its_api() -> None:
     followed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
     with LocalServer() as server:
         statuses = [fetch(server, path, **followed).status for path in ("/", "/local/queues")]
@@ -575,7 +575,7 @@ def test_a_link_elsewhere_may_lead_to_the_page_but_not_to_what_it_reads() -> Non
     assert statuses == [200, 403]
 
 
-def test_changes_wake_who_waits_for_jobs() -> None:
+def test_changes_wake_long_polls() -> None:
     with LocalServer() as server:
         job = {
             "queue": "q",
@@ -595,7 +595,7 @@ def test_changes_wake_who_waits_for_jobs() -> None:
     assert [job["id"] for job in claimed] == ["a"]
 
 
-def test_no_worker_waits_for_those_who_look(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_worker_waits_for_the_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relay_sdk.local.dashboard.executor.MAX_WAITING", 2)
     looked, over = Event(), Event()
     answer = DashboardApi.answer
@@ -620,7 +620,7 @@ def test_no_worker_waits_for_those_who_look(monkeypatch: pytest.MonkeyPatch) -> 
     assert (third.status, third.body) == (503, b"Too many requests for the dashboard.")
 
 
-def test_a_server_that_stops_answers_who_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopping_server_answers_the_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = Event()
     answer = DashboardApi.answer
 
@@ -637,25 +637,25 @@ def test_a_server_that_stops_answers_who_looks(monkeypatch: pytest.MonkeyPatch) 
         assert raw.read().status == 200
 
 
-def test_a_database_that_is_away_is_told_and_comes_back(
-    look: Looking, monkeypatch: pytest.MonkeyPatch
+def test_a_database_outage_is_reported_until_it_is_over(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look.enqueue("a")
-    jobs = look.desk.reader.jobs
+    dashboard.enqueue("a")
+    jobs = dashboard.api.reader.jobs
 
     def fail(*_: object) -> None:
         raise BackendError("db error: ERROR: away", retryable=True)
 
-    monkeypatch.setattr(look.desk.reader, "jobs", fail)
-    answer = look.ask("/local/jobs", queue="q")
-    monkeypatch.setattr(look.desk.reader, "jobs", jobs)
+    monkeypatch.setattr(dashboard.api.reader, "jobs", fail)
+    answer = dashboard.ask("/local/jobs", queue="q")
+    monkeypatch.setattr(dashboard.api.reader, "jobs", jobs)
 
     assert (answer.status, answer.body) == (503, b"Backend error: db error: ERROR: away")
-    assert look.ids() == ["a"]
+    assert dashboard.ids() == ["a"]
 
 
 def test_on_postgresql_each_server_shows_the_jobs_of_all(postgres: str) -> None:
-    here, there = Looking(postgres), Looking(postgres)
+    here, there = Dashboard(postgres), Dashboard(postgres)
     there.enqueue("a", "b")
     there.complete(there.claim(1)[0])
     there.claim(1)
@@ -671,25 +671,25 @@ def test_on_postgresql_each_server_shows_the_jobs_of_all(postgres: str) -> None:
     there.close()
 
 
-def test_a_connection_that_postgresql_ended_is_made_anew(postgres: str) -> None:
+def test_a_connection_that_postgresql_closed_is_replaced(postgres: str) -> None:
     import psycopg
 
-    looking = Looking(postgres)
-    looking.enqueue("a")
-    assert looking.ids() == ["a"]
+    dashboard = Dashboard(postgres)
+    dashboard.enqueue("a")
+    assert dashboard.ids() == ["a"]
     with psycopg.connect(postgres, autocommit=True) as other:
         other.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
             "AND application_name = 'relay-sdk'"
         )
     # Whether the end was seen before is a matter of luck.
-    answers = [looking.ask("/local/jobs", queue="q").status for _ in range(2)]
+    answers = [dashboard.ask("/local/jobs", queue="q").status for _ in range(2)]
 
     assert answers[1] == 200
-    looking.close()
+    dashboard.close()
 
 
-def test_the_description_fits_the_code() -> None:
+def test_the_openapi_description_matches_the_code() -> None:
     import yaml
 
     root = Path(__file__).resolve().parents[3]
@@ -729,21 +729,21 @@ LOOKS: list[tuple[str, dict[str, str]]] = [
 
 
 def test_sqlite_reads_everything_from_an_index(tmp_path: Path) -> None:
-    look = Looking(str(tmp_path / "relay.db"))
-    look.enqueue("1")
-    look.ids()
+    dashboard = Dashboard(str(tmp_path / "relay.db"))
+    dashboard.enqueue("1")
+    dashboard.ids()
     seen: list[str] = []
-    connection = look.desk.reader._connection  # type: ignore[attr-defined]
+    connection = dashboard.api.reader._connection  # type: ignore[attr-defined]
     connection.set_trace_callback(seen.append)
     for path, query in [*LOOKS, *later_pages("1.1")]:
-        look.desk.overview.invalidate()
-        look.read(path, **query)
+        dashboard.api.overview.invalidate()
+        dashboard.read(path, **query)
     connection.set_trace_callback(None)
     statements = [text for text in seen if text.lstrip().startswith(("SELECT", "WITH"))]
     plans = {
         text: connection.execute(f"EXPLAIN QUERY PLAN {text}").fetchall() for text in statements
     }
-    look.close()
+    dashboard.close()
 
     assert len(statements) > len(LOOKS)
     for text, plan in plans.items():
@@ -759,8 +759,8 @@ def test_postgresql_reads_everything_from_an_index(
 ) -> None:
     import psycopg
 
-    look = Looking(postgres)
-    look.enqueue("1")
+    dashboard = Dashboard(postgres)
+    dashboard.enqueue("1")
     seen: list[tuple[str, Any]] = []
     execute = psycopg.Cursor.execute
 
@@ -768,18 +768,18 @@ def test_postgresql_reads_everything_from_an_index(
         seen.append((query, params))
         return execute(cursor, query, params, **settings)
 
-    look.ids()
+    dashboard.ids()
     with monkeypatch.context() as patch:
         patch.setattr(psycopg.Cursor, "execute", spy)
         for path, query in [*LOOKS, *later_pages("1.(0,1)")]:
-            look.desk.overview.invalidate()
-            look.read(path, **query)
-    connection = look.desk.reader._connection  # type: ignore[attr-defined]
+            dashboard.api.overview.invalidate()
+            dashboard.read(path, **query)
+    connection = dashboard.api.reader._connection  # type: ignore[attr-defined]
     plans = [
         "\n".join(row[0] for row in connection.execute(f"EXPLAIN {query}", params).fetchall())
         for query, params in seen
     ]
-    look.close()
+    dashboard.close()
 
     assert len(plans) > len(LOOKS)
     assert [plan for plan in plans if "Seq Scan" in plan or "Sort" in plan] == []
@@ -790,12 +790,12 @@ def later_pages(place: str) -> list[tuple[str, dict[str, str]]]:
     return [("/local/jobs", {"queue": "q", "status": s, "after": place}) for s in statuses]
 
 
-def test_a_file_that_was_deleted_is_not_made_anew_by_who_looks(tmp_path: Path) -> None:
+def test_the_reader_does_not_recreate_a_deleted_file(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
-    looking = Looking(str(path))
+    dashboard = Dashboard(str(path))
     path.unlink()
 
-    assert looking.ask("/local/queues").status == 503
+    assert dashboard.ask("/local/queues").status == 503
 
     assert not path.exists()
-    looking.close()
+    dashboard.close()

@@ -1,4 +1,4 @@
-"""What is counted, and how `/metrics` tells it."""
+"""The statistics, and their format at `/metrics`."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def metrics(app: App) -> dict[str, float]:
 
 
 def read(text: bytes) -> dict[str, float]:
-    """Read the format strictly: each sample below its family's type, and none twice."""
+    """Parse the format strictly: each sample follows the type of its family, and occurs once."""
     samples: dict[str, float] = {}
     kind = family = ""
     for line in text.decode().removesuffix("\n").split("\n"):
@@ -97,7 +97,7 @@ def test_each_operation_is_counted_by_its_queue(app: App, clock: Clock) -> None:
     assert found["turn_seconds_count"] == found['turn_seconds_bucket{le="+Inf"}'] == 10
 
 
-def test_what_fails_is_counted_by_its_kind(app: App, clock: Clock) -> None:
+def test_errors_are_counted_by_kind(app: App, clock: Clock) -> None:
     run = "/v2/queues/q/jobs/x/run-id/00000000-0000-4000-8000-000000000000"
     enqueue(app, "a", max_retries=0)
     enqueue(app, "a")
@@ -119,7 +119,7 @@ def test_what_fails_is_counted_by_its_kind(app: App, clock: Clock) -> None:
     }
 
 
-def test_a_fault_of_the_server_is_counted(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_error_is_counted(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **options: object) -> None:
         raise RuntimeError("a bug")
 
@@ -131,7 +131,7 @@ def test_a_fault_of_the_server_is_counted(app: App, monkeypatch: pytest.MonkeyPa
 
 
 def test_requests_are_counted_when_they_come() -> None:
-    """A request that is held and asked again is still one."""
+    """A long poll that is executed several times is one request."""
     with LocalServer() as server, Raw(server.url) as raw:
         raw.send("GET", "/v2/queues/q/jobs", prefer="wait=1")
         raw.read()
@@ -147,7 +147,7 @@ def test_requests_are_counted_when_they_come() -> None:
 
 
 @pytest.mark.parametrize("queue", ['a"b', "a\\n", "a\nb", "ä\u2028", ""])
-def test_every_name_of_a_queue_can_be_told(app: App, queue: str) -> None:
+def test_any_name_of_a_queue_can_be_a_label(app: App, queue: str) -> None:
     enqueue(app, "a", queue=queue)
 
     (told,) = (name for name in metrics(app) if name.startswith("enqueued"))
@@ -173,7 +173,7 @@ def test_only_so_many_queues_are_counted_by_name() -> None:
     assert totals["enqueued", OTHER_QUEUES] == 10
 
 
-def test_steps_that_are_over_are_kept_for_a_while_and_totals_for_ever() -> None:
+def test_old_steps_are_dropped_and_totals_are_kept() -> None:
     stats = Stats()
     second = 10**6
     count(stats, "q", 3, 0)

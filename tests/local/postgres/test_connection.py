@@ -1,4 +1,4 @@
-"""How a server gets to its database: TLS, passwords from the usual places, another host."""
+"""Connecting to the database: TLS, passwords from the usual places, several hosts."""
 
 import shutil
 import socket
@@ -88,7 +88,7 @@ def test_the_password_may_be_in_the_file_of_passwords(
     assert is_used(over_tls(locked))
 
 
-def test_all_may_be_in_a_service(
+def test_a_service_may_have_all_parameters(
     locked: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "services"
@@ -115,7 +115,7 @@ def test_a_wrong_password_is_one_line_that_does_not_show_it(locked: Cluster) -> 
 @pytest.mark.parametrize(
     ("host", "root"), [("elsewhere", "server.crt"), ("localhost", "nothing.crt")]
 )
-def test_a_server_that_is_not_the_one_of_the_certificate_is_refused(
+def test_a_server_with_another_certificate_is_refused(
     locked: Cluster, host: str, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGPASSWORD", "s3cret")
@@ -124,7 +124,7 @@ def test_a_server_that_is_not_the_one_of_the_certificate_is_refused(
         App(over_tls(locked, host, root))
 
 
-def test_a_standby_that_is_promoted_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_promoted_standby_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "RECONNECT_INTERVAL", 0.0)
     # Each commit waits until the standby has it: it then has all that was acknowledged.
     first = Cluster(fsync="off", synchronous_standby_names="*", synchronous_commit="local")

@@ -78,7 +78,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def fails_and_recovers(app: App, caplog: pytest.LogCaptureFixture, heal: Callable[[], None]) -> str:
-    """See all fail as what passes, then go on; return what was logged of the failure."""
+    """Check that requests fail with retryable errors, and work again; return the log."""
     claim = Request("GET", "/v1/queues/q/jobs", {}, b"")
     health = Request("GET", "/health", {}, b"")
     for _ in range(3):
@@ -106,7 +106,7 @@ def test_a_restart_is_survived(
     assert app("HEAD", "/v2/queues/q/jobs/kept", {}, b"").status == 200
 
 
-def test_a_connection_that_ended_while_it_was_idle_is_not_noticed(
+def test_a_connection_that_ended_while_idle_causes_no_error(
     app: App, cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     sql(cluster, END_CONNECTIONS)
@@ -124,7 +124,7 @@ def test_no_connection_left(app: App, cluster: Cluster, caplog: pytest.LogCaptur
     assert "too many connections" in fails_and_recovers(app, caplog, heal)
 
 
-def test_a_standby_is_left_for_what_can_be_written(
+def test_a_standby_is_left_for_a_writable_host(
     app: App, cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     read_only = "ALTER DATABASE relay SET default_transaction_read_only = "
@@ -154,7 +154,7 @@ def test_a_full_disk(app: App, cluster: Cluster, caplog: pytest.LogCaptureFixtur
 @pytest.mark.parametrize(
     "ids", [["a"], ["b", "c"], ["a", "b"]], ids=["a statement", "a part", "both"]
 )
-def test_a_commit_that_fails_is_no_success(app: App, cluster: Cluster, ids: list[str]) -> None:
+def test_a_failed_commit_is_an_error(app: App, cluster: Cluster, ids: list[str]) -> None:
     sql(
         cluster,
         "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
@@ -184,7 +184,7 @@ def holding(cluster: Cluster, statement: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.mark.parametrize("setting", ["lock_timeout", "statement_timeout"])
-def test_what_waits_too_long_for_a_lock_is_told_to_come_again(
+def test_a_lock_timeout_is_a_retryable_error(
     app: App, cluster: Cluster, setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -214,31 +214,31 @@ def test_a_reaper_that_waits_for_a_lock_leaves_the_requests_alone(cluster: Clust
     sql(cluster, "TRUNCATE jobs")
 
 
-def test_a_turn_that_is_in_the_way_of_another_is_done_again(
+def test_a_batch_in_a_deadlock_is_retried(
     app: App, cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     app.answer([enqueue("a", "b")])
     with holding(cluster, "UPDATE jobs SET updated_at = now() WHERE id = 'b'") as other:
         turn = [Request("DELETE", f"/v2/queues/q/jobs/{id}", {}, b"") for id in "ab"]
         statuses: list[int] = []
-        ours = Thread(target=lambda: statuses.extend(r.status for r in app.answer(turn)))
-        ours.start()
+        batch = Thread(target=lambda: statuses.extend(r.status for r in app.answer(turn)))
+        batch.start()
         waits = "SELECT 1 FROM pg_stat_activity WHERE usename = 'app' AND wait_event_type = 'Lock'"
         with psycopg.connect(cluster.url("relay"), autocommit=True) as admin:
             end = time.monotonic() + PATIENT
             while not admin.execute(waits).fetchone():
                 assert time.monotonic() < end
-        other.execute("SET deadlock_timeout = '10s'")  # so that it is ours that is ended
+        other.execute("SET deadlock_timeout = '10s'")  # so that it is batch that is ended
         other.execute("UPDATE jobs SET updated_at = now() WHERE id = 'a'")
         other.commit()
-        ours.join(PATIENT)
+        batch.join(PATIENT)
 
     assert statuses == [200, 200]
     assert logged(caplog) == []
     assert app("HEAD", "/v2/queues/q/jobs/a", {}, b"").status == 404
 
 
-def test_a_database_that_falls_silent_is_left(
+def test_a_connection_that_falls_silent_is_closed(
     app: App, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "EXCHANGE_TIMEOUT", 0.3)
@@ -252,14 +252,14 @@ def test_a_database_that_falls_silent_is_left(
         os.kill(backend, signal.SIGCONT)
 
 
-def test_a_host_that_accepts_and_says_nothing_is_no_database() -> None:
+def test_a_host_that_never_responds_is_not_used() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(OSError, match="cannot use the PostgreSQL database"):
             App(f"postgresql://127.0.0.1:{port}/relay?connect_timeout=2")
 
 
-def test_the_second_host_is_used_when_the_first_is_away(cluster: Cluster) -> None:
+def test_the_second_host_is_used_when_the_first_is_down(cluster: Cluster) -> None:
     hosts = f"/nowhere,{cluster.folder}"
     with App(f"postgresql://app@/relay?host={hosts}&target_session_attrs=read-write") as app:
         assert app.answer([enqueue("a")])[0].status == 202
@@ -268,7 +268,7 @@ def test_the_second_host_is_used_when_the_first_is_away(cluster: Cluster) -> Non
         app.answer([Request("DELETE", f"/v2/queues/q/jobs/{id}", {}, b"") for id in "ab"])
 
 
-def test_listening_goes_on_when_the_database_is_back(
+def test_listening_resumes_when_the_database_is_back(
     app: App, cluster: Cluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "RECONNECT_INTERVAL", 0.05)

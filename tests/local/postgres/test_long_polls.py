@@ -1,4 +1,4 @@
-"""Requests that one server holds hear of the jobs that another stores."""
+"""Long polls on one server wake for jobs that another server stores."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ NEVER = 3600.0
 
 @pytest.fixture
 def listening(monkeypatch: pytest.MonkeyPatch) -> Event:
-    """Set when a server hears of what others do."""
+    """Set when a server is notified of a job."""
     event = Event()
     init = NotificationListener.__init__
 
@@ -48,7 +48,7 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> Event:
 def running(
     postgres: str, listening: Event, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[LocalServer]:
-    """A server that only news can wake."""
+    """A server that only notifications can wake."""
     monkeypatch.setattr("relay_sdk.local.batch_executor.POLL_INTERVAL", NEVER)
     with LocalServer(postgres, reap_interval=NEVER) as running:
         assert listening.wait(20)
@@ -63,13 +63,13 @@ def waiter(running: LocalServer) -> Iterator[Raw]:
 
 @pytest.fixture
 def another(postgres: str) -> Iterator[App]:
-    """What another server does."""
+    """Another server on the same database."""
     with App(postgres, reap_interval=NEVER) as app:
         yield app
 
 
 def hold(client: Raw, running: LocalServer, target: str = NEXT) -> None:
-    """Send a request that is held, and come back when it is."""
+    """Send a long poll, and return when it waits."""
     client.send("GET", target, prefer="wait=30")
     settle(running)
     assert not client.is_answered()
@@ -92,7 +92,7 @@ def enqueue(app: App, *keys: str, **extra: object) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_job_that_another_server_stored_is_given_at_once(
+def test_a_job_that_another_server_stored_is_claimed_at_once(
     running: LocalServer, waiter: Raw, another: App, version: int
 ) -> None:
     hold(waiter, running, f"/v{version}/queues/q/jobs")
@@ -102,7 +102,9 @@ def test_a_job_that_another_server_stored_is_given_at_once(
     assert ids(waiter) == ["a"]
 
 
-def test_a_job_that_this_server_stored_is_given_at_once(running: LocalServer, waiter: Raw) -> None:
+def test_a_job_that_this_server_stored_is_claimed_at_once(
+    running: LocalServer, waiter: Raw
+) -> None:
     hold(waiter, running)
 
     enqueue(running.app, "a")
@@ -110,7 +112,7 @@ def test_a_job_that_this_server_stored_is_given_at_once(running: LocalServer, wa
     assert ids(waiter) == ["a"]
 
 
-def test_jobs_of_another_server_are_for_all_who_wait(running: LocalServer, another: App) -> None:
+def test_jobs_of_another_server_wake_all_long_polls(running: LocalServer, another: App) -> None:
     with Raw(running.url) as first, Raw(running.url) as second, Raw(running.url) as third:
         for client in (first, second, third):
             hold(client, running)
@@ -122,7 +124,7 @@ def test_jobs_of_another_server_are_for_all_who_wait(running: LocalServer, anoth
         assert not third.is_answered()
 
 
-def test_a_job_that_another_server_scheduled_is_given_when_it_is_due(
+def test_a_job_that_another_server_scheduled_is_claimed_when_due(
     running: LocalServer, waiter: Raw, another: App
 ) -> None:
     hold(waiter, running)
@@ -134,7 +136,7 @@ def test_a_job_that_another_server_scheduled_is_given_when_it_is_due(
     assert datetime.now(UTC) >= soon
 
 
-def test_a_job_that_another_server_put_back_is_given(
+def test_a_job_that_another_server_requeued_is_claimed(
     running: LocalServer, waiter: Raw, another: App
 ) -> None:
     enqueue(another, "a")
@@ -147,7 +149,7 @@ def test_a_job_that_another_server_put_back_is_given(
     assert ids(waiter) == ["a"]
 
 
-def test_a_scheduled_job_that_was_there_is_given_when_it_is_due(waiter: Raw, another: App) -> None:
+def test_an_older_scheduled_job_is_claimed_when_due(waiter: Raw, another: App) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=0.5)
     enqueue(another, "soon", run_at=soon.isoformat())
 
@@ -156,7 +158,9 @@ def test_a_scheduled_job_that_was_there_is_given_when_it_is_due(waiter: Raw, ano
     assert ids(waiter) == ["soon"]
 
 
-def test_one_job_is_given_to_one_server(running: LocalServer, postgres: str, another: App) -> None:
+def test_one_job_is_claimed_by_one_server(
+    running: LocalServer, postgres: str, another: App
+) -> None:
     with LocalServer(postgres) as second, Raw(running.url) as one, Raw(second.url) as other:
         hold(one, running)
         hold(other, second)
@@ -167,7 +171,7 @@ def test_one_job_is_given_to_one_server(running: LocalServer, postgres: str, ano
         assert sorted(ids(one) + ids(other)) == ["a", "b"]
 
 
-def test_a_job_of_which_nobody_tells_is_found_by_looking(
+def test_a_job_without_a_notification_is_found_by_polling(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay_sdk.local.batch_executor.POLL_INTERVAL", 0.05)
@@ -184,7 +188,7 @@ def test_a_job_of_which_nobody_tells_is_found_by_looking(
         assert ids(waiter) == ["a"]
 
 
-def test_a_job_that_another_program_holds_on_to_keeps_nobody_busy(
+def test_a_locked_job_causes_no_busy_polling(
     running: LocalServer, waiter: Raw, another: App, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns: list[int] = []
@@ -203,7 +207,7 @@ def test_a_job_that_another_program_holds_on_to_keeps_nobody_busy(
         assert len(turns) <= 3  # that of the waiter, and those that settle
 
 
-def test_what_is_held_is_answered_when_the_server_stops(running: LocalServer, waiter: Raw) -> None:
+def test_long_polls_are_answered_when_the_server_stops(running: LocalServer, waiter: Raw) -> None:
     hold(waiter, running)
 
     running.stop()

@@ -1,4 +1,4 @@
-"""What the driver prepares, and forgets."""
+"""The statements that psycopg prepares."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Several servers on one database, of which anything is killed."""
+"""Several servers on one database; servers, workers and connections are killed."""
 
 import http.client
 import json
@@ -46,7 +46,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 class Programs:
-    """Servers and workers; whichever is killed is started again."""
+    """Servers and workers; a process that is killed is started again."""
 
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self._cluster = cluster
@@ -115,7 +115,7 @@ def end(program: "subprocess.Popen[str]") -> None:
         program.stdout.close()
 
 
-def test_no_job_is_lost_or_handed_to_two_whatever_is_killed(
+def test_no_job_is_lost_or_claimed_twice_when_processes_are_killed(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     with psycopg.connect(cluster.url(), autocommit=True) as admin:
@@ -152,14 +152,14 @@ def test_no_job_is_lost_or_handed_to_two_whatever_is_killed(
 
 
 class Given(NamedTuple):
-    """Between before and after, a job was handed out."""
+    """A job was claimed between `before` and `after`."""
 
     before: float
     after: float
 
 
 def read(folder: Path) -> tuple[dict[str, list[Given]], dict[str, float]]:
-    """Read what each job was given to, in order, and when a run ended it that held it for sure."""
+    """Return the claims of each job in order, and when a run that held it completed it."""
     given: defaultdict[str, list[Given]] = defaultdict(list)
     ended: dict[str, float] = {}
     for file in folder.glob("*.jsonl"):
@@ -178,7 +178,7 @@ def read(folder: Path) -> tuple[dict[str, list[Given]], dict[str, float]]:
 
 
 def produce(ports: list[int], acknowledged: set[str], stop: Event) -> None:
-    """Enqueue jobs, one after another and each until it is known to be there."""
+    """Enqueue one job after another, each until it is known to be stored."""
     for n in range(0, JOBS, 5):
         ids = [f"job-{n + m}" for m in range(5)]
         body = [{"queue": "q", "id": id, "timeout": LEASE, "payload": 1} for id in ids]
@@ -203,7 +203,7 @@ def post(port: int, body: str) -> int:
 
 
 def empties(cluster: Cluster, programs: Programs) -> None:
-    """Wait until the workers have ended every job."""
+    """Wait until the workers have completed every job."""
     deadline = time.monotonic() + PATIENT
     while True:
         programs.restart_dead_servers()

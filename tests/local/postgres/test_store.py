@@ -54,7 +54,7 @@ CREATE INDEX idx_queue_expires_remain ON jobs (in_flight, expires_at, retries_re
 
 @pytest.fixture
 def schema(postgres_url: str) -> Iterator[str]:
-    """The URL of a schema with nothing in it."""
+    """The URL of an empty schema."""
     name = f"s{uuid4().hex}"
     with psycopg.connect(postgres_url, autocommit=True) as admin:
         admin.execute(SQL("CREATE SCHEMA {}").format(Identifier(name)))
@@ -82,7 +82,7 @@ def job(id: str, *, queue: str = "q", run_at: int = NOW, payload: str = "1") -> 
 
 
 def shape(url: str) -> list[tuple[object, ...]]:
-    """Read all that a schema holds, less the order of columns."""
+    """Return the contents of a schema, without the order of columns."""
     with psycopg.connect(url) as reader:
         columns = reader.execute(
             "SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, "
@@ -104,11 +104,11 @@ def run(url: str, statements: str) -> None:
 
 def test_an_empty_database_gets_the_tables_of_relay(schema: str, postgres_url: str) -> None:
     with opened(schema):
-        ours = shape(schema)
+        created = shape(schema)
     run(schema, "DROP TABLE jobs, internal_state, _relay_rs_migrations")
     run(schema, OF_RELAY)
 
-    assert ours == shape(schema)
+    assert created == shape(schema)
 
 
 def test_relays_own_tables_are_taken_as_they_are(schema: str) -> None:
@@ -151,7 +151,7 @@ def test_tables_of_an_older_relay_are_refused(schema: str) -> None:
         open_store(schema)
 
 
-def test_servers_that_start_at_once_make_the_tables_once(schema: str) -> None:
+def test_servers_that_start_together_create_the_tables_once(schema: str) -> None:
     barrier = threading.Barrier(4)
 
     def start(_: int) -> None:
@@ -179,7 +179,7 @@ def test_no_superuser_is_needed(schema: str, caplog: pytest.LogCaptureFixture) -
     assert "Cannot create the extension uuid-ossp" in caplog.text
 
 
-def test_moments_are_utc_whatever_the_databases_time_zone(
+def test_times_are_utc_in_any_time_zone_of_the_database(
     schema: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     abroad = f"{schema}%20-cTimeZone%3DAmerica/New_York"
@@ -197,7 +197,7 @@ def test_moments_are_utc_whatever_the_databases_time_zone(
 
 
 @pytest.mark.parametrize("ahead", [0, 10])
-def test_an_answer_that_is_late_sets_no_clock_back(
+def test_a_slow_clock_response_does_not_set_the_clock_back(
     postgres: str, monkeypatch: pytest.MonkeyPatch, ahead: int
 ) -> None:
     clock = f"{sql.CLOCK} + interval '{ahead} s'"
@@ -210,7 +210,7 @@ def test_an_answer_that_is_late_sets_no_clock_back(
 
 
 @pytest.mark.parametrize("setting", ["synchronous_commit", "fsync"])
-def test_a_database_that_may_lose_jobs_is_warned_of(
+def test_settings_that_can_lose_jobs_are_logged(
     schema: str, setting: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     if setting == "fsync":
@@ -275,7 +275,7 @@ def test_the_database_of_the_environment_is_used(schema: str) -> None:
         pass
 
 
-def test_without_psycopg_it_is_said_how_to_get_it() -> None:
+def test_without_psycopg_the_error_names_the_extra() -> None:
     code = (
         "import sys; sys.modules['psycopg'] = None\n"
         "from relay_sdk.local import App\n"
@@ -296,7 +296,7 @@ def test_psycopg_is_not_imported_for_sqlite() -> None:
     assert "psycopg" not in done.stdout.split()
 
 
-def test_each_kind_of_a_turn_is_one_statement(
+def test_each_kind_of_operation_in_a_batch_is_one_statement(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
@@ -325,7 +325,7 @@ def test_each_kind_of_a_turn_is_one_statement(
     assert len(ids) == 50
 
 
-def test_what_cannot_be_stored_fails_alone(store: PostgresStore) -> None:
+def test_a_job_that_cannot_be_stored_fails_alone(store: PostgresStore) -> None:
     # Too large for an index, whatever its compression: only PostgreSQL can tell.
     long = "".join(chr(0x4E00 + n * n * 31 % 20_000) for n in range(1000))
     there, large, new = job("there"), job(long, queue=long[::-1]), job("new")
@@ -348,7 +348,7 @@ def test_what_cannot_be_stored_fails_alone(store: PostgresStore) -> None:
     ) == [True, False, True, False]
 
 
-def test_what_is_undone_spoils_nothing_that_comes_after(store: PostgresStore) -> None:
+def test_an_undone_operation_does_not_affect_later_ones(store: PostgresStore) -> None:
     store.perform([Enqueue([job("a")], "unique")], NOW)
     for n in range(10):
         outcomes = store.perform(
@@ -365,7 +365,7 @@ def test_what_is_undone_spoils_nothing_that_comes_after(store: PostgresStore) ->
         assert store.perform([Exists("q", f"{n}-1"), Exists("q", f"{n}-2")], NOW) == [False, True]
 
 
-def test_two_heartbeats_of_one_job_in_a_turn_both_hit(store: PostgresStore) -> None:
+def test_two_heartbeats_of_one_job_in_a_batch_both_succeed(store: PostgresStore) -> None:
     store.perform([Enqueue([job("a")], "unique")], NOW)
     [([claimed], _)] = store.perform([Claim("q", 1)], NOW)
 
@@ -378,7 +378,7 @@ def test_two_heartbeats_of_one_job_in_a_turn_both_hit(store: PostgresStore) -> N
     assert found.state == "2"
 
 
-def test_claims_of_one_queue_share_what_is_ready_in_their_order(store: PostgresStore) -> None:
+def test_claims_of_one_queue_share_the_ready_jobs_in_order(store: PostgresStore) -> None:
     store.perform([Enqueue([job(str(n), run_at=NOW - n) for n in range(5)], "unique")], NOW)
 
     outcomes = store.perform([Claim("q", 2), Claim("other", 1), Claim("q", 2**63 - 1)], NOW)
@@ -389,7 +389,7 @@ def test_claims_of_one_queue_share_what_is_ready_in_their_order(store: PostgresS
 @pytest.mark.parametrize(
     "text", ['a"b', "a\\b", "{}", "a,b", "NULL", "null", "", " ", "%s", "ä\t\n'"]
 )
-def test_any_text_is_stored_as_it_is(store: PostgresStore, text: str) -> None:
+def test_any_text_is_stored_unchanged(store: PostgresStore, text: str) -> None:
     store.perform([Enqueue([job(text, queue=text)], "unique")], NOW)
 
     [found] = store.perform([Get(text, text)], NOW)
@@ -399,7 +399,7 @@ def test_any_text_is_stored_as_it_is(store: PostgresStore, text: str) -> None:
 
 
 @pytest.mark.parametrize("run_at", ["0044-01-01 BC", "10000-01-01", "0001-01-01"])
-def test_moments_that_only_relay_stores_are_shown(postgres: str, run_at: str) -> None:
+def test_times_that_only_relay_stores_are_formatted(postgres: str, run_at: str) -> None:
     with App(postgres) as app:
         run(
             postgres,
@@ -471,7 +471,7 @@ def test_plans_made_for_an_empty_table_are_forgotten(
 
 
 def read_by_queue(store: PostgresStore) -> int:
-    """Count the entries that were read of the index in which keys are not looked for."""
+    """Return how many entries were read of the index that does not have the ids."""
     assert store._open
     if store._open.info.server_version < 150_000:
         pytest.skip("its statistics come late")
@@ -537,7 +537,7 @@ def test_more_jobs_than_one_transaction_takes_are_all_reaped(
         assert len(back) == 25
 
 
-def test_every_server_hears_of_jobs_that_another_stored(postgres: str) -> None:
+def test_every_server_is_notified_of_jobs_that_another_stored(postgres: str) -> None:
     heard: list[tuple[str | None, int]] = []
     news = threading.Condition()
 
@@ -565,7 +565,7 @@ def test_every_server_hears_of_jobs_that_another_stored(postgres: str) -> None:
     assert heard == [(None, 0), ("ä 1", NOW + 5), ("q", NOW)]
 
 
-def test_a_server_does_not_hear_of_what_it_did_itself(postgres: str) -> None:
+def test_a_server_ignores_its_own_notifications(postgres: str) -> None:
     heard: queue.SimpleQueue[tuple[str | None, int]] = queue.SimpleQueue()
     with opened(postgres) as own, opened(postgres) as other:
         listener = own.listen(lambda queue, run_at: heard.put((queue, run_at)))
@@ -578,7 +578,7 @@ def test_a_server_does_not_hear_of_what_it_did_itself(postgres: str) -> None:
             listener.close()
 
 
-def test_a_claim_ends_after_so_much_and_tells_that_more_is_left(
+def test_a_large_claim_ends_early_and_reports_that_jobs_are_left(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay_sdk.local.postgres.statements.MAX_CLAIM_BYTES", 1000)
@@ -598,7 +598,7 @@ def test_a_claim_ends_after_so_much_and_tells_that_more_is_left(
     assert (sizes, left) == ([2, 2, 1], [2, 4, None])
 
 
-def test_a_claim_tells_when_the_first_job_is_due_that_it_left(store: PostgresStore) -> None:
+def test_a_claim_reports_when_the_first_remaining_job_is_due(store: PostgresStore) -> None:
     moments = {"now": NOW, "soon": NOW + 5, "later": NOW + 9}
     store.perform([Enqueue([job(id, run_at=at) for id, at in moments.items()], "unique")], NOW)
 
@@ -611,7 +611,7 @@ def test_a_claim_tells_when_the_first_job_is_due_that_it_left(store: PostgresSto
     assert two == ([], NOW + 5)
 
 
-def test_what_another_holds_on_to_is_not_told_as_left(store: PostgresStore, postgres: str) -> None:
+def test_a_locked_job_is_not_reported_as_left(store: PostgresStore, postgres: str) -> None:
     store.perform([Enqueue([job("a"), job("b", run_at=NOW + 5)], "unique")], NOW)
     with psycopg.connect(postgres) as other:
         other.execute("SELECT FROM jobs WHERE id = 'a' FOR UPDATE")

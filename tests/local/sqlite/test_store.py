@@ -37,7 +37,7 @@ def plan(store: SqliteStore, statement: str, *parameters: object) -> str:
     return "; ".join(row[3] for row in rows)
 
 
-def test_looking_for_ready_jobs_reads_one_range_of_their_own_index(store: SqliteStore) -> None:
+def test_finding_ready_jobs_reads_one_range_of_their_index(store: SqliteStore) -> None:
     assert plan(store, SELECT_READY, "q", 0, 1) == (
         "SEARCH jobs USING INDEX jobs_ready (queue=? AND run_at<?)"
     )
@@ -56,7 +56,7 @@ def test_an_empty_database_of_another_program_is_left_alone(tmp_path: Path) -> N
         SqliteStore(path)
 
 
-def test_a_claim_tells_when_the_first_job_that_it_leaves_is_due(store: SqliteStore) -> None:
+def test_a_claim_reports_when_the_first_remaining_job_is_due(store: SqliteStore) -> None:
     store.enqueue([job("a", run_at=1), job("b", run_at=2), job("c", run_at=9)], "unique", 0)
     for limit, left in ((1, 2), (1, 9), (1, 9)):
         (claimed,) = store.perform([Claim("q", limit, find_left=True)], 5)
@@ -99,7 +99,7 @@ def test_equal_run_at_is_served_in_the_order_of_arrival(store: SqliteStore) -> N
     assert [job.id for job in store.claim("q", 10, now=0)] == ["c", "b", "a"]
 
 
-def test_what_is_replaced_comes_after_what_was_there(store: SqliteStore) -> None:
+def test_a_replaced_job_comes_after_older_jobs(store: SqliteStore) -> None:
     store.enqueue([job("d", run_at=-5), job("e")], "unique", 0)
 
     store.enqueue([job("c"), job("d")], "replace", 0)
@@ -114,9 +114,7 @@ def test_a_claim_ends_when_it_is_large(store: SqliteStore, monkeypatch: pytest.M
     assert [len(store.claim("q", 100, now=0)) for _ in range(4)] == [3, 3, 3, 0]
 
 
-def test_a_look_for_expired_jobs_ends_after_some(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reaping_ends_at_a_limit(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relay_sdk.local.sqlite.store.REAP_LIMIT", 2)
     store.enqueue([job(f"a{n}")._replace(max_retries=0) for n in range(3)], "unique", 0)
     store.enqueue([job(f"b{n}") for n in range(3)], "unique", 0)
