@@ -70,7 +70,7 @@ class Run(ABC):
         self.state: msgspec.Raw
         self.failure_count, self.state = unwrap(raw.state)
         self.config = config
-        self.lifecycle = RunLifecycle()
+        self.lifecycle: RunLifecycle = RunLifecycle()
         self._requested_at = requested_at
         self._lease_end = requested_at + raw.timeout
 
@@ -379,8 +379,8 @@ class ThreadRun(Run):
 
     def __init__(self, config: ClientConfig, raw: RawJob, requested_at: float) -> None:
         super().__init__(config, raw, requested_at)
-        self.heartbeat_lock = threading.Lock()
-        self.end_lock = threading.Lock()
+        self.heartbeat_lock: threading.Lock = threading.Lock()
+        self.end_lock: threading.Lock = threading.Lock()
 
     @property
     def handler_is_ending(self) -> bool:

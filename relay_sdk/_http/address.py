@@ -35,6 +35,7 @@ class Address:
         headers: Mapping[str, str] | None,
         token: str | None = None,
     ) -> None:
+        self.is_default: bool
         self.is_default, written, url = _read_url(base_url)
         if not timeout > 0:
             raise ValueError(f"timeout must be above 0 seconds, not {timeout}")

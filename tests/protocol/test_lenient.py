@@ -37,7 +37,7 @@ STRANGE = JOB % b"strange"
 HUGE = b"1" + b"0" * 400
 
 ONE: dict[str, tuple[bytes, str]] = {
-    "an id that is not UTF-8": (JOB % b"\xff", "utf-8"),
+    "an id that is not UTF-8": (JOB % b"\xff", "(?i)utf-8"),
     "an id with half a surrogate pair": (JOB % b"\\ud800", "truncated"),
     "an id that is a number": (STRANGE.replace(b'"strange"', b"7"), "`id`|[.]id"),
     "a timeout of 10^400": (STRANGE.replace(b"60", HUGE), "timeout"),
@@ -60,7 +60,7 @@ ONE: dict[str, tuple[bytes, str]] = {
     ),
     "a field whose name is not UTF-8": (
         STRANGE.replace(b'"queue"', b'"\xff":"","queue"').replace(b"60", b'"60"'),
-        "utf-8",
+        "(?i)utf-8",
     ),
 }
 """Invalid jobs, and the error of each."""
