@@ -173,7 +173,7 @@ async def work(rig: Rig, jobs: int) -> None:
 async def idle(rig: Rig) -> None:
     """From sending a job to one server until another process hears of it."""
     heard: SimpleQueue[str | None] = SimpleQueue()
-    wakeups = NotificationListener(rig.cluster.url(), lambda queue, _: heard.put(queue))
+    listener = NotificationListener(rig.cluster.url(), lambda queue, _: heard.put(queue))
     heard.get(timeout=30)
     [connection] = await rig.connections(1)
     times: list[float] = []
@@ -187,8 +187,8 @@ async def idle(rig: Rig) -> None:
         await asyncio.to_thread(heard.get)
         times.append(perf_counter() - start)
         await asked
-    wakeups.close()
-    print(f"  {'idle: job to news of it':32} {median(times) * 1e3:9.1f} ms (median of 100)")
+    listener.close()
+    print(f"  {'idle: job to notification':32} {median(times) * 1e3:9.1f} ms (median of 100)")
 
 
 def main() -> None:
