@@ -10,7 +10,7 @@ from relay_sdk._base.flow import Request, Response
 from relay_sdk._base.validation import job_label
 from relay_sdk._protocol.models import EnqueueMode, RawJob
 from relay_sdk._protocol.replies import ClaimedJobs, parse_claimed, parse_job
-from relay_sdk._protocol.request import URL_ADVICE, ApiRequest, InvalidReplyError, expect_empty
+from relay_sdk._protocol.request import URL_ADVICE, ApiRequest, UnexpectedReplyError, expect_empty
 from relay_sdk.exceptions import (
     JobExistsError,
     JobLostError,
@@ -147,7 +147,7 @@ def raise_lost(run: RawJob) -> Callable[[Response], Never]:
         if not reply.content:
             raise UnexpectedStatusError(job_label(run.queue, run.id), reply.status, "", URL_ADVICE)
         if not reply.text.startswith("job with id"):
-            raise InvalidReplyError(f"expected the job's id, got {reply.text[:200]!r}")
+            raise UnexpectedReplyError(f"expected the job's id, got {reply.text[:200]!r}")
         raise JobLostError(run.queue, run.id, "the server does not know this run of the job")
 
     return handle
@@ -160,6 +160,6 @@ def raise_exists(jobs: Sequence[RawJob]) -> Callable[[Response], Never]:
         for job in jobs:
             if reply.text == f"job with id `{job.id}` already exists in queue `{job.queue}`.":
                 raise JobExistsError(job.queue, job.id)
-        raise InvalidReplyError(f"expected the id of a job sent, got {reply.text[:200]!r}")
+        raise UnexpectedReplyError(f"expected the id of a job sent, got {reply.text[:200]!r}")
 
     return handle

@@ -13,7 +13,7 @@ from attrs import define
 from relay_sdk._base.flow import Flow, Response
 from relay_sdk._base.log import logger
 from relay_sdk._protocol.base import Api
-from relay_sdk._protocol.request import ApiRequest, InvalidReplyError, expect_empty
+from relay_sdk._protocol.request import ApiRequest, UnexpectedReplyError, expect_empty
 from relay_sdk.exceptions import RetryableError, UnexpectedStatusError
 
 ApiChoice: TypeAlias = Literal["auto", "v1", "v2"]
@@ -99,7 +99,7 @@ def v2() -> Api:
 
 def _expect_refusal(reply: Response) -> None:
     if not reply.text.startswith("Failed to deserialize query string"):
-        raise InvalidReplyError(f"expected an error about num_jobs, got {reply.text[:200]!r}")
+        raise UnexpectedReplyError(f"expected an error about num_jobs, got {reply.text[:200]!r}")
 
 
 def _is_missing_route(error: UnexpectedStatusError) -> bool:

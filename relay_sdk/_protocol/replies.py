@@ -1,6 +1,6 @@
 """Parse replies that contain jobs. Payloads and states stay text.
 
-A reply that Relay cannot have sent raises `InvalidReplyError`. If only some of the claimed jobs are
+A reply that Relay cannot have sent raises `UnexpectedReplyError`. If only some of the claimed jobs are
 invalid, they are logged and left out, and the others are returned.
 """
 
@@ -13,7 +13,7 @@ from relay_sdk._base.log import logger
 from relay_sdk._base.validation import job_label
 from relay_sdk._protocol.lenient import parse_leniently
 from relay_sdk._protocol.models import RawJob
-from relay_sdk._protocol.request import UNDECODABLE, InvalidReplyError
+from relay_sdk._protocol.request import UNDECODABLE, UnexpectedReplyError
 
 CLAIMED = "the jobs that it claimed are queued again after their timeout"
 
@@ -33,9 +33,9 @@ def parse_claimed(queue: str, num_jobs: int, *, fenced: bool) -> Callable[[Respo
     def handle(reply: Response) -> ClaimedJobs:
         jobs, faults = _parse_jobs(reply.content)
         if len(jobs) + len(faults) > num_jobs:
-            raise InvalidReplyError(f"it has more than the {num_jobs} jobs requested; {CLAIMED}")
+            raise UnexpectedReplyError(f"it has more than the {num_jobs} jobs requested; {CLAIMED}")
         if others := [job for job in jobs if job.queue != queue]:
-            raise InvalidReplyError(
+            raise UnexpectedReplyError(
                 f"{job_label(others[0].queue, others[0].id)} is from another queue; {CLAIMED}"
             )
         if fenced:
@@ -44,7 +44,7 @@ def parse_claimed(queue: str, num_jobs: int, *, fenced: bool) -> Callable[[Respo
             ]
             jobs = [job for job in jobs if job.run_id]
         if faults and not jobs:
-            raise InvalidReplyError(f"{faults[0]}; {CLAIMED}")
+            raise UnexpectedReplyError(f"{faults[0]}; {CLAIMED}")
         for fault in faults:
             logger.error(
                 "next of %s: left out an invalid job: %s; %s", job_label(queue), fault, CLAIMED
@@ -60,9 +60,9 @@ def parse_job(queue: str, id: str) -> Callable[[Response], RawJob]:
     def handle(reply: Response) -> RawJob:
         jobs, faults = _parse_jobs(b"[" + reply.content + b"]")
         if faults:
-            raise InvalidReplyError(faults[0])
+            raise UnexpectedReplyError(faults[0])
         if [(job.queue, job.id) for job in jobs] != [(queue, id)]:
-            raise InvalidReplyError(f"expected that job, got {reply.text[:200]!r}")
+            raise UnexpectedReplyError(f"expected that job, got {reply.text[:200]!r}")
         return jobs[0]
 
     return handle

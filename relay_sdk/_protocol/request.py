@@ -31,7 +31,7 @@ URL_ADVICE = "Relay does not send this here: is base_url right? Is there a proxy
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class InvalidReplyError(Exception):
+class UnexpectedReplyError(Exception):
     """The content of a reply does not match its status. The message says how."""
 
 
@@ -62,7 +62,7 @@ class ApiRequest(msgspec.Struct, Generic[R], frozen=True, gc=False):
             raise self._status_error(reply)
         try:
             return handle(reply)
-        except (InvalidReplyError, *UNDECODABLE) as error:
+        except (UnexpectedReplyError, *UNDECODABLE) as error:
             raise self._invalid_reply(reply, error) from error
 
     def _invalid_reply(self, reply: Response, reason: object) -> TransportError:
@@ -84,9 +84,9 @@ class ApiRequest(msgspec.Struct, Generic[R], frozen=True, gc=False):
 
 
 def expect_empty(reply: Response) -> None:
-    """Handle a reply without a body; raise `InvalidReplyError` if it has one."""
+    """Handle a reply without a body; raise `UnexpectedReplyError` if it has one."""
     if reply.content:
-        raise InvalidReplyError(f"expected no body, got {reply.text[:200]!r}")
+        raise UnexpectedReplyError(f"expected no body, got {reply.text[:200]!r}")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

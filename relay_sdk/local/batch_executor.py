@@ -185,7 +185,7 @@ class BatchExecutor:
             pending.answer(response, stopping=self._stopping)
 
     def _keep_waiting(self, pending: _PendingRequest, response: Response) -> bool:
-        """Let a request wait if it found no job and may still wait; return whether it waits."""
+        """Keep a request waiting if it found no job and may still wait; return whether it waits."""
         if (
             response.status != 204
             or pending.timed_out

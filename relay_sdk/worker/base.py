@@ -91,7 +91,7 @@ class BaseWorker(ABC, Generic[R, H]):
         self._wakeup.notify()
 
     def _route(self, queue: str, handler: object, make_job: Callable[[R], RunningJob]) -> Self:
-        """Let a handler run the jobs of a queue."""
+        """Register the handler of a queue."""
         if self._begun:
             raise RuntimeError("add queues before the worker runs")
         if isgeneratorfunction(handler) or isasyncgenfunction(handler):

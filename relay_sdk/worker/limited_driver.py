@@ -66,7 +66,7 @@ class LimitedDriver(AsyncDriver):
         return admitted
 
     def _admit(self, kind: RequestKind) -> None:
-        """Let waiting requests be sent while there is room."""
+        """Admit waiting requests while there is room."""
         waiting = self._waiting[kind]
         if not waiting:
             return

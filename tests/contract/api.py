@@ -114,7 +114,7 @@ class Api:
         return self.wire.send("PATCH", target, json=state, body=body, content_type=content_type)
 
     def is_claimed(self, job: Fields) -> bool:
-        """Tell whether that run still holds its job; on v2 without touching it."""
+        """Return whether that run still holds its job; on v2 without touching it."""
         if self.version == "v2":
             return bool(self.row(job["id"])["run_id"] == job["run_id"])
         return self.heartbeat(job).status == 202

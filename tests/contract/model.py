@@ -73,7 +73,7 @@ class Model:
         return 202
 
     def ready(self, queue: str, limit: int) -> list[Key]:
-        """Tell which jobs a claim takes, the earliest first."""
+        """Return the jobs that a claim takes, the earliest first."""
         found = [
             (row.run_at, key)
             for key, row in self.rows.items()

@@ -124,7 +124,7 @@ targets = st.one_of(
 
 
 def is_known(method: str, target: str, body: bytes) -> bool:
-    """Tell what docs/local-server.md says that we answer otherwise than a real server."""
+    """Return the differences from a real server that docs/local-server.md lists."""
     is_next = re.fullmatch("/v[12]/queues/[^/]*/jobs", target.partition("?")[0])
     return bool(
         (method == "HEAD" and is_next)

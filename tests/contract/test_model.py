@@ -120,7 +120,7 @@ class Beside(RuleBasedStateMachine):
         return fields
 
     def timed(self, jobs: list[New]) -> list[New]:
-        """Give each job a moment of its own: which of two equal ones comes first is not said."""
+        """Return a different time for each job: the order of equal times is not specified."""
         if self.wire.clock:
             self.wire.clock.advance(0.000_007)
         return [

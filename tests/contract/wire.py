@@ -142,12 +142,12 @@ class Wire:
         return self.clock.now() if self.clock else datetime.now(UTC)
 
     def is_now(self, text: str) -> bool:
-        """Tell whether a date the server gave is its present, as far as clocks agree."""
+        """Return whether a date of the server is its present time, as far as clocks agree."""
         tolerance = timedelta(0) if self.own else timedelta(minutes=10)
         return abs(moment(text) - self.now()) <= tolerance
 
     def wait(self, seconds: float) -> None:
-        """Let that much of the server's time pass."""
+        """Wait until that much of the server's time has passed."""
         if self.clock:
             self.clock.advance(seconds)
         else:

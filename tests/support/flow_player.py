@@ -114,7 +114,7 @@ def begin(flow: Flow[Any]) -> Request:
 
 
 def play(flow: Flow[Any], *replies: Response | HttpError, clock: Clock | None = None) -> Play:
-    """Give a flow these replies, one a call; all of them must be used."""
+    """Drive a flow with these replies, one for each request; all of them must be used."""
     played = Play()
     left = list(replies)
     try:
@@ -154,7 +154,7 @@ class Slow:
         self.bounds: list[float | None] = []
 
     def play(self, flow: Flow[Any], *answers: tuple[float, Response | HttpError]) -> Play:
-        """Let time pass, as far as an exchange is with_timeout, and answer if that was enough."""
+        """Advance the clock, up to the timeout of the exchange, and answer if that was enough."""
         played, left = Play(), list(answers)
         try:
             step = next(flow)

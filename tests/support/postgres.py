@@ -28,7 +28,7 @@ def programs() -> Path | None:
 
 
 def are_skipped() -> bool:
-    """Tell whether there is no PostgreSQL to start, and that is fine."""
+    """Return whether the tests of PostgreSQL are skipped, because there is none to start."""
     return not (REQUIRED or programs())
 
 

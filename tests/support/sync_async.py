@@ -18,7 +18,7 @@ AnyHelper = JobHelper | AsyncJobHelper
 
 
 async def do(outcome: Awaitable[T] | T) -> T:
-    """Give what a method of either client returns."""
+    """Return the result of a method of either client."""
     return await outcome if inspect.isawaitable(outcome) else outcome
 
 
@@ -36,7 +36,7 @@ async def entered(
 
 
 async def first(count: int, items: Iterator[T] | AsyncIterator[T]) -> list[T]:
-    """Give the first items of either iterator."""
+    """Return the first items of either iterator."""
     if isinstance(items, Iterator):
         return [next(items) for _ in range(count)]
     return [await anext(items) for _ in range(count)]

@@ -29,7 +29,7 @@ PATIENCE = 20  # seconds after which a test has failed
 
 
 async def do(outcome: Awaitable[T] | T) -> T:
-    """Give what a method of either client or helper returns."""
+    """Return the result of a method of either client or helper."""
     return await outcome if inspect.isawaitable(outcome) else outcome
 
 
@@ -160,7 +160,7 @@ class Rig:
 
     @asynccontextmanager
     async def running(self, worker: AnyWorker) -> AsyncIterator[None]:
-        """Let a worker run until the block is left, or a test has it stopped in there."""
+        """Run a worker until the block is left, or the test stops it there."""
         async with anyio.create_task_group() as group:
             if isinstance(worker, AsyncWorker):
                 group.start_soon(worker.run)

@@ -106,7 +106,7 @@ def blocked(backend: str) -> None:
 
 
 def counting() -> None:
-    """Say each job that is done, in the moment before it is completed."""
+    """Print each job that is done, just before it is completed."""
 
     def handle(helper: Any) -> None:
         threading.Event().wait(0.005)

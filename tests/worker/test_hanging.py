@@ -18,7 +18,7 @@ def beats(rig: Rig, *ids: str) -> int:
 
 
 def hang(rig: Rig, method: str, *ids: str) -> Gate:
-    """Let the replies to these requests hang until a gate is opened."""
+    """Hold back the replies to these requests until a gate is opened."""
 
     def delay(request: httpx.Request) -> Gate | None:
         mine = any(f"/jobs/{id}/" in request.url.path for id in ids)

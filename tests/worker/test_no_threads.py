@@ -16,7 +16,7 @@ IDS = [str(number) for number in range(30)]
 
 @pytest.fixture
 def allow(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let so many more threads be started, and then none."""
+    """Allow that many more threads to start, and then none."""
     start, left = threading.Thread.start, [1000]
 
     def limited(thread: threading.Thread) -> None:

@@ -25,7 +25,7 @@ Start = Callable[..., Process]
 
 @pytest.fixture(autouse=True)
 def heard() -> Iterator[None]:
-    """Let the programs hear Ctrl-C even where these tests do not, as below nohup."""
+    """Deliver Ctrl-C to the programs even if these tests ignore it, as under nohup."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

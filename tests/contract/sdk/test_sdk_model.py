@@ -68,7 +68,7 @@ class Beside(RuleBasedStateMachine):
         self.client.exists("a", "nothing")
 
     def timed(self, jobs: Sequence[New]) -> list[New]:
-        """Give each job a moment and a key of its own."""
+        """Return a different time and key for each job."""
         self.tick()
         by_key = {job.key: job for job in jobs}
         return [
