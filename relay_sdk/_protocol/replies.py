@@ -1,7 +1,7 @@
 """Parse replies that contain jobs. Payloads and states stay text.
 
-A reply that Relay cannot have sent raises `UnexpectedReplyError`. If only some of the claimed jobs are
-invalid, they are logged and left out, and the others are returned.
+A reply that Relay cannot have sent raises `UnexpectedReplyError`. If only some of the claimed jobs
+are invalid, they are logged and left out, and the others are returned.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,6 @@
 """A worker to be frozen: `python frozen.py API`, with `$RELAY_URL` set.
 
-It takes a job, says so, waits for a line, and says how each thing that it then does with the job
-ends.
+It claims a job, prints its id, waits for a line, and prints the outcome of each call for the job.
 """
 
 import sys
@@ -10,12 +9,16 @@ from collections.abc import Callable
 from relay_sdk import Client, JobHelper, Queue, RelayError
 
 
+def send_automatic_heartbeat(helper: JobHelper[int, str]) -> None:
+    helper._driver.run(helper._run.keep_alive(None))
+
+
 def main(api: str) -> None:
     jobs = Queue("frozen", int, state=str)
     with Client(api=api) as client:  # type: ignore[arg-type]
         (helper,) = client.next(jobs)
         acts: list[Callable[[JobHelper[int, str]], None]] = [
-            lambda helper: helper._beat(),  # type: ignore[arg-type,return-value]  an automatic one
+            send_automatic_heartbeat,
             lambda helper: helper.heartbeat("of the frozen"),
             lambda helper: helper.reschedule(state="of the frozen"),
             lambda helper: helper.complete(),
@@ -28,7 +31,7 @@ def main(api: str) -> None:
                     print("done", flush=True)
                 except RelayError as error:
                     print(type(error).__name__, flush=True)
-            print("lost" if helper.lost else "ours", flush=True)
+            print("lost" if helper.lost else "held", flush=True)
             return
 
 

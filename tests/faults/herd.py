@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from relay_sdk import Backoff
 from relay_sdk.client import RETRY_BACKOFF
-from relay_sdk.worker.execution import AWAY
+from relay_sdk.worker.execution import OUTAGE_BACKOFF
 
 CLIENTS = 1000
 BIN = 0.25
@@ -40,7 +40,7 @@ def histogram(found: Iterable[float]) -> list[str]:
 
 
 def histograms() -> list[str]:
-    away = [moment for moment in attempts(AWAY, 63.0) if moment >= 60]
+    away = [moment for moment in attempts(OUTAGE_BACKOFF, 63.0) if moment >= 60]
     return [
         "Calls that failed at 0 s, tried again:",
         *histogram(attempts(RETRY_BACKOFF, 60)),

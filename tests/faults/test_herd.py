@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from relay_sdk._engine.operations import LONGEST_RETRY_AFTER, pause_asked_for
+from relay_sdk._engine.retries import MAX_RETRY_AFTER, requested_delay
 from relay_sdk.client import RETRY_BACKOFF
 from relay_sdk.exceptions import ServerBusyError
-from relay_sdk.worker.execution import AWAY
+from relay_sdk.worker.execution import OUTAGE_BACKOFF
 
 from . import herd
 
@@ -29,7 +29,7 @@ def test_retries_of_a_thousand_clients_are_spread() -> None:
 
 
 def test_workers_that_waited_for_a_minute_come_back_spread_over_seconds() -> None:
-    found = [moment for moment in herd.attempts(AWAY, 65) if moment > 60]
+    found = [moment for moment in herd.attempts(OUTAGE_BACKOFF, 65) if moment > 60]
     assert peak(found, 0.1) < 0.05 * herd.CLIENTS
 
 
@@ -38,11 +38,11 @@ def test_clients_with_the_same_retry_after_do_not_retry_together(
 ) -> None:
     monkeypatch.setattr("random.random", random.Random(1).random)
     busy = ServerBusyError("x", 503, "", retry_after=30)
-    found = [pause_asked_for(busy, RETRY_BACKOFF) for _ in range(herd.CLIENTS)]
+    found = [requested_delay(busy, RETRY_BACKOFF) for _ in range(herd.CLIENTS)]
     assert 30 <= min(found) <= max(found) <= 30 * 1.25
     assert peak(found, 0.1) < 0.05 * herd.CLIENTS
     busy.retry_after = 1e9
-    assert pause_asked_for(busy, RETRY_BACKOFF) <= LONGEST_RETRY_AFTER * 1.25
+    assert requested_delay(busy, RETRY_BACKOFF) <= MAX_RETRY_AFTER * 1.25
 
 
 def test_the_histogram_of_the_docs_is_what_the_program_prints() -> None:
