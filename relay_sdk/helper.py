@@ -16,7 +16,7 @@ import msgspec
 from relay_sdk._base.flow import Flow
 from relay_sdk._base.validation import check_choice, check_exclusive, check_type, to_seconds
 from relay_sdk._engine.driver import AsyncDriver, Driver
-from relay_sdk._engine.heartbeats import AsyncHeartbeatScheduler, HeartbeatScheduler, Lease
+from relay_sdk._engine.heartbeats import AsyncHeartbeatScheduler, HeartbeatScheduler, KeptRun
 from relay_sdk._engine.run import R, TaskRun, ThreadRun
 from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, from_raw, write_state
 from relay_sdk.schedule import Schedule
@@ -141,12 +141,12 @@ class JobHelper(_Helper[ThreadRun, P, S]):
     @contextmanager
     def _keep_alive(self, interval: float | None) -> Generator[None]:
         with HeartbeatScheduler(self._driver) as scheduler:
-            lease = Lease(self._run, interval=interval)
-            scheduler.add(lease)
+            kept = KeptRun(self._run, interval=interval)
+            scheduler.add(kept)
             try:
                 yield
             finally:
-                scheduler.drop(lease)
+                scheduler.drop(kept)
         self._run.check_not_lost()
 
     @overload
@@ -255,7 +255,7 @@ class AsyncJobHelper(_Helper[TaskRun, P, S]):
         failure: BaseException | None = None
         scheduler = AsyncHeartbeatScheduler(self._driver)
         async with anyio.create_task_group() as group:
-            scheduler.add(Lease(self._run, group.cancel_scope.cancel, interval))
+            scheduler.add(KeptRun(self._run, group.cancel_scope.cancel, interval))
             group.start_soon(scheduler.run)
             try:
                 yield

@@ -26,7 +26,7 @@ MAX_SLEEP = 3600.0
 
 
 @define(eq=False)
-class Lease:
+class KeptRun:
     """A run to keep alive, every `interval` seconds. `cancel` is called if its job is lost."""
 
     run: Run
@@ -36,7 +36,7 @@ class Lease:
 
 
 class BaseHeartbeatScheduler(ABC):
-    """Keeps leases alive until they are dropped, end, or are lost."""
+    """Keeps runs alive until they are dropped, end, or are lost."""
 
     def __init__(
         self, clock: Clock, wakeup: Wakeup | AsyncWakeup, limiter: InFlightLimiter | None
@@ -45,53 +45,53 @@ class BaseHeartbeatScheduler(ABC):
         self._wakeup = wakeup
         self._lock = threading.Lock()
         self._numbers = count()
-        self._leases: dict[int, Lease] = {}
-        self._due: list[tuple[float, int]] = []  # a heap, which holds on to no lease
+        self._kept: dict[int, KeptRun] = {}
+        self._due: list[tuple[float, int]] = []  # a heap of times and numbers
         self._limiter = limiter or InFlightLimiter()
         self._limiter.on_release.append(self._released)
         self._limit_reached = False
         self._sleeps_until = inf
         self._closed = False
 
-    def add(self, lease: Lease) -> None:
-        """Keep a lease alive; its first heartbeat is due after an interval."""
+    def add(self, kept: KeptRun) -> None:
+        """Keep a run alive; its first heartbeat is due after an interval."""
         with self._lock:
-            lease.number = next(self._numbers)
-            self._leases[lease.number] = lease
-            self._schedule(lease, lease.run.heartbeat_interval(lease.interval))
+            kept.number = next(self._numbers)
+            self._kept[kept.number] = kept
+            self._schedule(kept, kept.run.heartbeat_interval(kept.interval))
 
-    def drop(self, lease: Lease) -> None:
-        """Stop keeping a lease alive."""
+    def drop(self, kept: KeptRun) -> None:
+        """Stop keeping a run alive."""
         with self._lock:
-            self._leases.pop(lease.number, None)
-            if len(self._due) > 2 * len(self._leases) + 100:
-                self._due = [entry for entry in self._due if entry[1] in self._leases]
+            self._kept.pop(kept.number, None)
+            if len(self._due) > 2 * len(self._kept) + 100:
+                self._due = [entry for entry in self._due if entry[1] in self._kept]
                 heapq.heapify(self._due)
 
     @abstractmethod
-    def _start(self, lease: Lease) -> None:
+    def _start(self, kept: KeptRun) -> None:
         """Run `_send` in a thread or task of its own."""
 
-    def _schedule(self, lease: Lease, seconds: float | None) -> None:
-        if seconds is not None and lease.number in self._leases:
-            heapq.heappush(self._due, (self._clock.monotonic() + seconds, lease.number))
+    def _schedule(self, kept: KeptRun, seconds: float | None) -> None:
+        if seconds is not None and kept.number in self._kept:
+            heapq.heappush(self._due, (self._clock.monotonic() + seconds, kept.number))
         if self._next_due() < self._sleeps_until:
             self._wakeup.notify()
 
     def _next_due(self) -> float:
         """Return when the next heartbeat may be sent."""
-        while self._due and self._due[0][1] not in self._leases:
+        while self._due and self._due[0][1] not in self._kept:
             heapq.heappop(self._due)
         return max(self._due[0][0], self._limiter.opens_at("heartbeat")) if self._due else inf
 
-    def _take_due(self, now: float) -> Lease | None:
-        """Return a lease whose heartbeat is sent now, if one is due and may be sent."""
+    def _take_due(self, now: float) -> KeptRun | None:
+        """Return a run whose heartbeat is sent now, if one is due and may be sent."""
         if self._next_due() > now:
             self._limit_reached = bool(self._due) and self._due[0][0] <= now
             return None
-        lease = self._leases[heapq.heappop(self._due)[1]]
-        self._limiter.acquire("heartbeat", lease, now)
-        return lease
+        kept = self._kept[heapq.heappop(self._due)[1]]
+        self._limiter.acquire("heartbeat", kept, now)
+        return kept
 
     def _released(self, kind: RequestKind) -> None:
         """Wake up if a heartbeat was only waiting for the limit."""
@@ -104,32 +104,32 @@ class BaseHeartbeatScheduler(ABC):
         while not self._closed:
             with self._lock:
                 now = self._clock.monotonic()
-                lease = self._take_due(now)
+                kept = self._take_due(now)
                 self._sleeps_until = self._next_due()
-            if lease is not None:
-                self._start(lease)
+            if kept is not None:
+                self._start(kept)
                 continue
             yield Invoke(partial(self._wakeup.wait, min(self._sleeps_until - now, MAX_SLEEP)))
 
-    def _send(self, lease: Lease | None) -> Flow[None]:
+    def _send(self, kept: KeptRun | None) -> Flow[None]:
         """Send a heartbeat, and then those that were due while it was under way."""
-        while lease is not None and not self._closed:
-            run, seconds = lease.run, None
+        while kept is not None and not self._closed:
+            run, seconds = kept.run, None
             try:
-                seconds = yield from run.keep_alive(lease.interval)
+                seconds = yield from run.keep_alive(kept.interval)
             except Exception as error:
                 run.log.exception("the heartbeat of %s failed", run.label)
                 run.lifecycle.lose(f"its heartbeat failed: {error!r}")
             if seconds is None and run.lifecycle.lost_reason is not None:
-                lease.cancel()
+                kept.cancel()
             with self._lock:
-                self._limiter.release("heartbeat", lease)
-                sent, lease = lease, self._take_due(self._clock.monotonic())
+                self._limiter.release("heartbeat", kept)
+                sent, kept = kept, self._take_due(self._clock.monotonic())
                 self._schedule(sent, seconds)
 
 
 class HeartbeatScheduler(BaseHeartbeatScheduler):
-    """Keeps leases alive from threads."""
+    """Keeps runs alive from threads."""
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(driver.config.clock, Wakeup(driver.config.clock), None)
@@ -146,13 +146,13 @@ class HeartbeatScheduler(BaseHeartbeatScheduler):
         self._wakeup.notify()
         self._threads.close()
 
-    def _start(self, lease: Lease) -> None:
-        send = partial(self._driver.run, self._send(lease))
+    def _start(self, kept: KeptRun) -> None:
+        send = partial(self._driver.run, self._send(kept))
         self._threads.start_or_run("relay_sdk heartbeat", send)
 
 
 class AsyncHeartbeatScheduler(BaseHeartbeatScheduler):
-    """Keeps leases alive from tasks."""
+    """Keeps runs alive from tasks."""
 
     _group: TaskGroup
 
@@ -165,5 +165,5 @@ class AsyncHeartbeatScheduler(BaseHeartbeatScheduler):
         async with create_task_group() as self._group:
             await self._driver.run(self._run())
 
-    def _start(self, lease: Lease) -> None:
-        self._group.start_soon(self._driver.run, self._send(lease))
+    def _start(self, kept: KeptRun) -> None:
+        self._group.start_soon(self._driver.run, self._send(kept))

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from relay_sdk._base.flow import Flow, Invoke, sleep
 from relay_sdk._base.fork import process_id
 from relay_sdk._base.log import logger
-from relay_sdk._engine.heartbeats import Lease
+from relay_sdk._engine.heartbeats import KeptRun
 from relay_sdk._engine.retries import requested_delay
 from relay_sdk._engine.run import Run
 from relay_sdk._engine.run_state import End
@@ -63,7 +63,7 @@ class FailurePolicy:
 
 
 @define(eq=False)
-class RunningJob(Lease):
+class RunningJob(KeptRun):
     """A job in a slot, with its helper, and with the function that calls its handler."""
 
     helper: JobHelper[Any, Any] | AsyncJobHelper[Any, Any] = field(kw_only=True)

@@ -11,7 +11,8 @@ from relay_sdk import (
     UnexpectedStatusError,
 )
 from relay_sdk._base.flow import Request, Response, Sleep
-from relay_sdk._engine.run import OVERTAKEN_INTERVAL, ThreadRun, claim_runs
+from relay_sdk._engine.lease import OVERTAKEN_INTERVAL
+from relay_sdk._engine.run import ThreadRun, claim_runs
 from relay_sdk.testing import Clock
 
 from ..support.flow_player import (
