@@ -13,7 +13,7 @@ from relay_sdk import Job, PayloadError, Queue, UnsupportedError
 
 from ..support.fixtures import Connect
 from ..support.flow_player import handed_out
-from ..support.sync_async import AnyClient, do
+from ..support.sync_async import AnyClient, maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -41,18 +41,18 @@ def named(queue: str, id: str) -> str:
 async def test_a_key_the_database_cannot_hold(relay: AnyClient, method: str, bad: str) -> None:
     for queue, id in ((bad, "x"), ("emails", bad)):
         with pytest.raises(ValueError) as raised:
-            await do(getattr(relay, method)(queue, id))
+            await maybe_await(getattr(relay, method)(queue, id))
         assert repr(bad)[:30] in str(raised.value)
 
 
 @pytest.mark.parametrize("bad", BAD_KEYS, ids=ascii)
 async def test_a_queue_the_database_cannot_hold(relay: AnyClient, bad: str) -> None:
     with pytest.raises(ValueError):
-        await do(relay.next(bad))
+        await maybe_await(relay.next(bad))
     with pytest.raises(ValueError):
         Queue(bad)
     with pytest.raises(ValueError):
-        await do(relay.enqueue(Job(queue=bad, id="x", payload=1)))
+        await maybe_await(relay.enqueue(Job(queue=bad, id="x", payload=1)))
 
 
 @pytest.mark.parametrize("bad", BAD_KEYS, ids=ascii)
@@ -61,13 +61,13 @@ async def test_an_id_the_database_cannot_hold(relay: AnyClient, bad: str) -> Non
         Queue("emails").job(bad, 1)
     assert named("emails", bad) in str(raised.value)
     with pytest.raises(ValueError):
-        await do(relay.enqueue(Job(queue="emails", id=bad, payload=1)))
+        await maybe_await(relay.enqueue(Job(queue="emails", id=bad, payload=1)))
 
 
 @pytest.mark.parametrize("bad", [None, 5, b"x"], ids=str)
 async def test_a_key_that_is_not_a_str(relay: AnyClient, bad: Any) -> None:
     with pytest.raises(TypeError):
-        await do(relay.get("emails", bad))
+        await maybe_await(relay.get("emails", bad))
     with pytest.raises(TypeError):
         Queue(bad)
     with pytest.raises(TypeError):
@@ -101,7 +101,7 @@ async def test_a_field_out_of_range(
     good = Queue("emails").job("x", 1)
     for send in (relay.enqueue, lambda job: relay.enqueue_batch([good, job])):
         with pytest.raises(error, match="'x' in queue 'emails'"):
-            await do(send(replace(good, **fields)))
+            await maybe_await(send(replace(good, **fields)))
 
 
 @pytest.mark.parametrize(
@@ -111,30 +111,30 @@ async def test_a_payload_or_state_that_json_cannot_hold(relay: AnyClient, value:
     q = Queue("emails")
     for job in (q.job("x", value), q.job("x", 1, state=value)):
         with pytest.raises(PayloadError, match="'x' in queue 'emails'"):
-            await do(relay.enqueue(job))
+            await maybe_await(relay.enqueue(job))
 
 
 async def test_one_payload_of_the_wrong_type_keeps_the_batch(relay: AnyClient) -> None:
     numbers: Queue[Any] = Queue("emails", payload=int)
     with pytest.raises(PayloadError, match="'b' in queue 'emails'"):
-        await do(relay.enqueue_batch([numbers.job("a", 1), numbers.job("b", "2")]))
+        await maybe_await(relay.enqueue_batch([numbers.job("a", 1), numbers.job("b", "2")]))
 
 
 async def test_two_jobs_of_one_id_in_a_batch(relay: AnyClient) -> None:
     q = Queue("emails")
     with pytest.raises(ValueError, match="'x' in queue 'emails' is in the batch twice"):
-        await do(relay.enqueue_batch([q.job("x", 1), q.job("y", 1), q.job("x", 2)]))
+        await maybe_await(relay.enqueue_batch([q.job("x", 1), q.job("y", 1), q.job("x", 2)]))
 
 
 @pytest.mark.parametrize("mode", ["unique", "ignore", "replace"])
 async def test_a_batch_without_jobs_sends_nothing(relay: AnyClient, mode: Any) -> None:
-    await do(relay.enqueue_batch([], mode=mode))
+    await maybe_await(relay.enqueue_batch([], mode=mode))
 
 
 @pytest.mark.parametrize("mode", ["Unique", "", None, 1], ids=str)
 async def test_a_mode_that_does_not_exist(relay: AnyClient, mode: Any) -> None:
     with pytest.raises(ValueError, match="mode"):
-        await do(relay.enqueue(Queue("emails").job("x", 1), mode=mode))
+        await maybe_await(relay.enqueue(Queue("emails").job("x", 1), mode=mode))
 
 
 @pytest.mark.parametrize(
@@ -145,13 +145,13 @@ async def test_an_invalid_number_of_jobs(
     relay: AnyClient, num_jobs: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error, match="num_jobs of queue 'emails'"):
-        await do(relay.next("emails", num_jobs))
+        await maybe_await(relay.next("emails", num_jobs))
 
 
 @pytest.mark.parametrize("timeout", [-1, -inf, nan])
 async def test_an_invalid_timeout(relay: AnyClient, timeout: float) -> None:
     with pytest.raises(ValueError, match="timeout of queue 'emails'"):
-        await do(relay.next("emails", timeout=timeout))
+        await maybe_await(relay.next("emails", timeout=timeout))
 
 
 async def test_operations_that_v1_does_not_support(connect: Connect) -> None:
@@ -165,7 +165,7 @@ async def test_operations_that_v1_does_not_support(connect: Connect) -> None:
         lambda: relay.enqueue_batch(jobs, mode="unique"),
     ):
         with pytest.raises(UnsupportedError, match="'x' in queue 'emails'"):
-            await do(refused())
+            await maybe_await(refused())
 
 
 HelperCall = Callable[[Any], Any]
@@ -198,8 +198,8 @@ async def test_a_refused_argument_does_not_end_the_run(
             return httpx.Response(200, content=handed_out("x").content)
         return httpx.Response(200)
 
-    (helper,) = await do(connect(answer=answer, api="v2").next("emails"))
+    (helper,) = await maybe_await(connect(answer=answer, api="v2").next("emails"))
     with pytest.raises(error):
-        await do(call(helper))
+        await maybe_await(call(helper))
     assert sent == ["GET"]
-    await do(helper.complete())
+    await maybe_await(helper.complete())

@@ -21,7 +21,7 @@ from relay_sdk.local import App
 from relay_sdk.testing import Clock, transport
 
 from ..support.fixtures import Connect
-from ..support.sync_async import do
+from ..support.sync_async import maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -55,16 +55,16 @@ async def test_each_request_has_an_event_at_its_start_and_end(
 ) -> None:
     told = Told()
     relay = connect(answer=transport(app).handler, clock=clock, on_event=told)
-    await do(relay.enqueue(JOBS.job("a", 1)))
-    await do(relay.enqueue_batch([JOBS.job("b", 2), JOBS.job("c", 3)]))
-    await do(relay.enqueue_batch([JOBS.job("d", 2), Queue("other").job("d", 3)]))
-    helpers = await do(relay.next(JOBS, 3))
-    await do(helpers[0].heartbeat())
-    await do(helpers[0].complete())
-    await do(helpers[1].reschedule(delay=1000))
-    await do(helpers[2].release())
-    await do(relay.remove("q", "d"))
-    await do(relay.next("empty", timeout=0))
+    await maybe_await(relay.enqueue(JOBS.job("a", 1)))
+    await maybe_await(relay.enqueue_batch([JOBS.job("b", 2), JOBS.job("c", 3)]))
+    await maybe_await(relay.enqueue_batch([JOBS.job("d", 2), Queue("other").job("d", 3)]))
+    helpers = await maybe_await(relay.next(JOBS, 3))
+    await maybe_await(helpers[0].heartbeat())
+    await maybe_await(helpers[0].complete())
+    await maybe_await(helpers[1].reschedule(delay=1000))
+    await maybe_await(helpers[2].release())
+    await maybe_await(relay.remove("q", "d"))
+    await maybe_await(relay.next("empty", timeout=0))
     assert [(event.name, event.queue, event.id, event.jobs) for event in told.ends()] == [
         ("enqueue", "q", "a", 1),
         ("enqueue", "q", None, 2),
@@ -83,13 +83,13 @@ async def test_each_request_has_an_event_at_its_start_and_end(
 async def test_errors_are_reported_and_raised(connect: Connect, app: App, clock: Clock) -> None:
     told = Told()
     relay = connect(answer=transport(app).handler, clock=clock, on_event=told)
-    await do(relay.enqueue(JOBS.job("a", 1)))
+    await maybe_await(relay.enqueue(JOBS.job("a", 1)))
     with pytest.raises(JobExistsError):
-        await do(relay.enqueue(JOBS.job("a", 1)))
+        await maybe_await(relay.enqueue(JOBS.job("a", 1)))
     with pytest.raises(PayloadError):
-        await do(relay.enqueue(JOBS.job("b", "two")))  # type: ignore[arg-type]
+        await maybe_await(relay.enqueue(JOBS.job("b", "two")))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="expected a Job"):
-        await do(relay.enqueue("a"))  # type: ignore[arg-type]
+        await maybe_await(relay.enqueue("a"))  # type: ignore[arg-type]
     assert [type(event.error) for event in told.ends()] == [
         type(None),
         JobExistsError,
@@ -107,7 +107,7 @@ async def test_a_retried_request_is_reported_once(connect: Connect, clock: Clock
     retry = Backoff(0.1, retries=2)
     relay = connect(answer=answer, clock=clock, on_event=told, retry_backoff=retry, api="v2")
     with pytest.raises(TransportError):
-        await do(relay.next("q"))
+        await maybe_await(relay.next("q"))
     assert len(asked) == 3
     (event,) = told.ends()
     assert isinstance(event.error, TransportError)
@@ -122,7 +122,7 @@ async def test_a_wait_that_is_stopped_has_no_error(connect: Connect) -> None:
     stop = threading.Event()
     told = Told()
     relay = connect(answer=answer, on_event=told, api="v2")
-    assert await do(relay.next("q", stop=stop)) == []  # type: ignore[call-arg]
+    assert await maybe_await(relay.next("q", stop=stop)) == []  # type: ignore[call-arg]
     (event,) = told.ends()
     assert (event.jobs, event.error) == (0, None)
 

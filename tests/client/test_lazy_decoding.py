@@ -10,7 +10,7 @@ from relay_sdk import Backoff, PayloadError, Queue
 
 from ..support.fixtures import Connect
 from ..support.flow_player import RUN_ID
-from ..support.sync_async import AnyHelper, do
+from ..support.sync_async import AnyHelper, maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ async def taken(
         return httpx.Response(200 if request.method == "DELETE" else 202)
 
     relay = connect(answer=answer, api="v2", retry_backoff=Backoff(retries=0))
-    helpers = await do(relay.next(queue, 9))
+    helpers = await maybe_await(relay.next(queue, 9))
     assert [helper.raw.id for helper in helpers] == [str(n) for n in range(len(helpers))]
     return helpers
 
@@ -69,8 +69,8 @@ async def test_an_invalid_payload_does_not_affect_other_jobs(connect: Connect, b
 @pytest.mark.parametrize("end", ["complete", "reschedule", "remove"])
 async def test_a_job_that_cannot_be_decoded_can_be_ended(connect: Connect, end: str) -> None:
     (helper,) = await taken(connect, batch(BAD["5,000 digits"]))
-    await do(helper.heartbeat())
-    await do(getattr(helper, end)())
+    await maybe_await(helper.heartbeat())
+    await maybe_await(getattr(helper, end)())
 
 
 async def test_helper_raw_is_the_received_text(connect: Connect) -> None:
@@ -89,8 +89,8 @@ async def test_a_rescheduled_payload_is_sent_as_received(connect: Connect) -> No
             return httpx.Response(200, content=batch(digits))
         return httpx.Response(202)
 
-    (helper,) = await do(connect(answer=answer, api="v2").next("emails"))
-    await do(helper.reschedule())
+    (helper,) = await maybe_await(connect(answer=answer, api="v2").next("emails"))
+    await maybe_await(helper.reschedule())
     assert b'"payload":' + digits in bodies[-1]
 
 
@@ -100,7 +100,7 @@ async def test_a_payload_nested_too_deep_does_not_affect_other_jobs(connect: Con
     assert helpers[1].job.payload == json.loads(GOOD)
     with pytest.raises(PayloadError):
         _ = helpers[0].job
-    await do(helpers[0].complete())
+    await maybe_await(helpers[0].complete())
 
 
 @pytest.mark.parametrize("run_at", ["0000-06-01T00:00:00Z", "-0044-03-15T12:00:00Z"])
@@ -109,7 +109,7 @@ async def test_a_date_out_of_range_does_not_affect_other_jobs(
 ) -> None:
     helpers = await taken(connect, batch(GOOD, GOOD, run_at=run_at))
     assert helpers[1].job.payload == {"n": 1}
-    await do(helpers[0].complete())
+    await maybe_await(helpers[0].complete())
 
 
 async def test_a_job_is_decoded_once(connect: Connect) -> None:

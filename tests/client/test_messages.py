@@ -18,7 +18,7 @@ from relay_sdk.job import from_raw
 
 from ..support.fixtures import Connect
 from ..support.flow_player import received
-from ..support.sync_async import do
+from ..support.sync_async import maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ async def test_a_message_of_the_server_is_escaped_and_kept_raw(
     reply = httpx.Response(status, content=NASTY.encode())
     relay = connect(answer=lambda request: reply, api="v2", retry_backoff=Backoff(retries=0))
     with pytest.raises((RequestRejectedError, ServerBusyError, UnexpectedStatusError)) as raised:
-        await do(relay.enqueue(Queue("emails").job("x", 1)))
+        await maybe_await(relay.enqueue(Queue("emails").job("x", 1)))
     assert printable(NASTY) in str(raised.value)
     assert raised.value.message == NASTY
 

@@ -13,7 +13,7 @@ from relay_sdk._http.address import Address
 
 from ..support.fixtures import Connect
 from ..support.scripted_server import ScriptedServer, http
-from ..support.sync_async import do
+from ..support.sync_async import maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -34,8 +34,8 @@ def is_safe(text: str) -> bool:
 async def test_a_login_in_the_url_is_sent(connect: Connect) -> None:
     with ScriptedServer(YES) as server:
         url = server.url.replace("//", f"//ada%40x:{SECRET}@")
-        assert await do(connect(url, api="v2").exists("emails", "x"))
-        assert await do(connect(url, api="v2", headers=HEADERS).exists("emails", "x"))
+        assert await maybe_await(connect(url, api="v2").exists("emails", "x"))
+        assert await maybe_await(connect(url, api="v2", headers=HEADERS).exists("emails", "x"))
     login = b64encode(b"ada@x:s3cret")
     for request in server.requests:
         assert request.lower().count(b"authorization:") == 1
@@ -51,8 +51,8 @@ async def test_a_login_in_the_url_and_a_token_are_not_shown(
         url = server.url.replace("//", f"//ada:{SECRET}@") + "/prefix"
         relay = connect(url, api="v2", headers=HEADERS, retry_backoff=Backoff(retries=0))
         with pytest.raises(TransportError, match="queue 'emails'") as got:
-            await do(relay.exists("emails", "x"))
-        assert await do(relay.exists("emails", "x"))
+            await maybe_await(relay.exists("emails", "x"))
+        assert await maybe_await(relay.exists("emails", "x"))
     assert is_safe(shown(got.value))
     assert is_safe(caplog.text)
     assert is_safe(repr(relay))
@@ -68,7 +68,7 @@ async def test_a_login_in_the_url_is_sent_by_a_custom_http_client(connect: Conne
         return httpx.Response(200)
 
     relay = connect(f"https://ada:{SECRET}@host", answer=answer, api="v2")
-    assert await do(relay.exists("emails", "x"))
+    assert await maybe_await(relay.exists("emails", "x"))
     assert str(requests[0].url) == "https://host/v2/queues/emails/jobs/x"
     assert requests[0].headers["authorization"].startswith("Basic ")
 
@@ -114,9 +114,9 @@ async def test_a_token_is_sent_with_every_request_and_not_shown(
     with ScriptedServer(http("401 Unauthorized", b"No."), http("200 OK")) as server:
         relay = connect(server.url, api="v2", token=TOKEN)
         with pytest.raises(UnexpectedStatusError) as got:
-            await do(relay.exists("emails", "x"))
+            await maybe_await(relay.exists("emails", "x"))
         monkeypatch.setenv("RELAY_TOKEN", TOKEN)
-        assert await do(connect(server.url, api="v2").exists("emails", "x"))
+        assert await maybe_await(connect(server.url, api="v2").exists("emails", "x"))
     for request in server.requests:
         assert f"\r\nAuthorization: Bearer {TOKEN}\r\n".encode() in request
     assert is_safe(shown(got.value) + caplog.text + repr(relay) + repr(vars(relay)))
@@ -131,9 +131,9 @@ async def test_an_empty_variable_is_not_a_token_and_an_argument_takes_precedence
 
     seen: list[str | None] = []
     monkeypatch.setenv("RELAY_TOKEN", "")
-    await do(connect(answer=answer, api="v2").exists("emails", "x"))
+    await maybe_await(connect(answer=answer, api="v2").exists("emails", "x"))
     monkeypatch.setenv("RELAY_TOKEN", "other")
-    await do(connect(answer=answer, api="v2", token=TOKEN).exists("emails", "x"))
+    await maybe_await(connect(answer=answer, api="v2", token=TOKEN).exists("emails", "x"))
     assert seen == [None, f"Bearer {TOKEN}"]
 
 
@@ -147,10 +147,10 @@ async def test_a_token_is_not_sent_to_other_hosts(connect: Connect, kind: str, o
                 make = httpx.Client if kind == "sync" else httpx.AsyncClient
                 options["http_client"] = make(follow_redirects=True)
             with pytest.raises(UnexpectedStatusError, match="307"):
-                await do(connect(server.url, **options).exists("q", "x"))
+                await maybe_await(connect(server.url, **options).exists("q", "x"))
             if own:
                 closed = options["http_client"]
-                await do(closed.close() if kind == "sync" else closed.aclose())
+                await maybe_await(closed.close() if kind == "sync" else closed.aclose())
     assert len(server.requests) == 1
     assert other.requests == []
 
@@ -185,7 +185,7 @@ async def test_a_token_and_a_login_of_a_custom_http_client_are_refused(
     own = (httpx.Client if kind == "sync" else httpx.AsyncClient)(verify=False, **options)
     with pytest.raises(ValueError, match="a token and a login in http_client exclude each other"):
         connect(token=TOKEN, http_client=own)
-    await do(own.close() if isinstance(own, httpx.Client) else own.aclose())
+    await maybe_await(own.close() if isinstance(own, httpx.Client) else own.aclose())
 
 
 @pytest.mark.parametrize("token", ["", "s3cr et", "s3cret\n", "s3cret\r\nX: y", "s3cr\0", "s3crét"])

@@ -26,7 +26,7 @@ from relay_sdk.local import App
 from relay_sdk.testing import Clock
 
 from ..support.fixtures import Connect
-from ..support.sync_async import AnyClient, AnyHelper, do
+from ..support.sync_async import AnyClient, AnyHelper, maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -104,7 +104,7 @@ async def test_a_call_with_the_wrong_type_sends_nothing(
         pytest.fail(f"{request.method} {request.url} was sent")
 
     with pytest.raises(TypeError, match=message):
-        await do(call(connect(answer=forbidden)))
+        await maybe_await(call(connect(answer=forbidden)))
 
 
 ENDS: list[tuple[Callable[[AnyHelper], Any], str]] = [
@@ -124,11 +124,11 @@ ENDS: list[tuple[Callable[[AnyHelper], Any], str]] = [
 async def test_a_helper_called_with_the_wrong_type_keeps_its_job(
     relay: AnyClient, call: Callable[[AnyHelper], Any], message: str
 ) -> None:
-    await do(relay.enqueue(job()))
-    [helper] = await do(relay.next(EMAILS))
+    await maybe_await(relay.enqueue(job()))
+    [helper] = await maybe_await(relay.next(EMAILS))
     with pytest.raises(TypeError, match=message):
-        await do(call(helper))
-    await do(helper.heartbeat())
+        await maybe_await(call(helper))
+    await maybe_await(helper.heartbeat())
 
 
 @pytest.mark.parametrize("delay", [90, 90.0, timedelta(seconds=90)], ids=repr)
@@ -150,12 +150,12 @@ def test_an_invalid_delay_is_refused(bad: float | timedelta) -> None:
 async def test_reschedule_and_release_count_a_delay_from_now(
     relay: AnyClient, clock: Clock, delay: float | timedelta
 ) -> None:
-    await do(relay.enqueue(job()))
+    await maybe_await(relay.enqueue(job()))
     for end in ("reschedule", "release"):
-        [helper] = await do(relay.next(EMAILS))
+        [helper] = await maybe_await(relay.next(EMAILS))
         now = clock.now()
-        await do(getattr(helper, end)(delay=delay))
-        assert (await do(relay.get(EMAILS, "x"))).run_at == now + timedelta(seconds=90)
+        await maybe_await(getattr(helper, end)(delay=delay))
+        assert (await maybe_await(relay.get(EMAILS, "x"))).run_at == now + timedelta(seconds=90)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ async def test_a_timedelta_limits_requests_waits_and_heartbeats(
 
 async def test_next_takes_a_timedelta(relay: AnyClient, clock: Clock) -> None:
     start = clock.now()
-    assert await do(relay.next(EMAILS, timeout=MINUTE)) == []
+    assert await maybe_await(relay.next(EMAILS, timeout=MINUTE)) == []
     assert clock.now() - start >= MINUTE
 
 

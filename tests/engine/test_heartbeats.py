@@ -9,47 +9,53 @@ import pytest
 from relay_sdk import JobLostError
 
 from ..support.fixtures import Connect, Kind
-from ..support.heartbeat_server import Beats
-from ..support.sync_async import do, entered
+from ..support.heartbeat_server import HeartbeatServer
+from ..support.sync_async import entered, maybe_await
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def beats() -> Beats:
-    return Beats()
+def beats() -> HeartbeatServer:
+    return HeartbeatServer()
 
 
 def heartbeat_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "relay_sdk heartbeat"]
 
 
-async def test_the_known_state_is_sent(beats: Beats, connect: Connect) -> None:
+async def test_the_known_state_is_sent(beats: HeartbeatServer, connect: Connect) -> None:
     helper = await beats.taken(connect)
     async with entered(helper.heartbeat_auto(1)):
         await beats.another(2)
         assert set(beats.states) == {"null"}
-        await do(helper.heartbeat({"n": 1}))
+        await maybe_await(helper.heartbeat({"n": 1}))
         del beats.states[:]
         await beats.another(3)
     assert set(beats.states) == {'{"n":1}'}
 
 
-async def test_a_heartbeat_comes_every_third_of_the_timeout(beats: Beats, connect: Connect) -> None:
+async def test_a_heartbeat_comes_every_third_of_the_timeout(
+    beats: HeartbeatServer, connect: Connect
+) -> None:
     helper = await beats.taken(connect)
     async with entered(helper.heartbeat_auto()):
         await beats.another(4)
     assert beats.clock.monotonic() >= 4 * 20
 
 
-async def test_nothing_is_sent_before_the_first_interval(beats: Beats, connect: Connect) -> None:
+async def test_nothing_is_sent_before_the_first_interval(
+    beats: HeartbeatServer, connect: Connect
+) -> None:
     helper = await beats.taken(connect)
     async with entered(helper.heartbeat_auto(1)):
         pass
     assert beats.states == []
 
 
-async def test_nothing_is_sent_once_the_block_is_left(beats: Beats, connect: Connect) -> None:
+async def test_nothing_is_sent_once_the_block_is_left(
+    beats: HeartbeatServer, connect: Connect
+) -> None:
     helper = await beats.taken(connect)
     async with entered(helper.heartbeat_auto(1)):
         await beats.another()
@@ -62,12 +68,12 @@ async def test_nothing_is_sent_once_the_block_is_left(beats: Beats, connect: Con
 
 @pytest.mark.parametrize("end", ["complete", "reschedule", "remove"])
 async def test_nothing_is_sent_after_the_end_of_the_run(
-    beats: Beats, connect: Connect, end: str
+    beats: HeartbeatServer, connect: Connect, end: str
 ) -> None:
     helper = await beats.taken(connect)
     async with entered(helper.heartbeat_auto(1)):
         await beats.another()
-        await do(getattr(helper, end)())
+        await maybe_await(getattr(helper, end)())
         sent = len(beats.states)
         for _ in range(5):
             beats.clock.advance(100)
@@ -77,7 +83,7 @@ async def test_nothing_is_sent_after_the_end_of_the_run(
 
 
 async def test_a_lost_job_is_told_on_leaving_and_at_the_next_call(
-    beats: Beats, connect: Connect, kind: Kind
+    beats: HeartbeatServer, connect: Connect, kind: Kind
 ) -> None:
     helper = await beats.taken(connect)
     beats.status = 404
@@ -92,12 +98,14 @@ async def test_a_lost_job_is_told_on_leaving_and_at_the_next_call(
     assert (raised.value.queue, raised.value.id) == ("emails", "x")
     for call in (helper.complete, helper.heartbeat, helper.reschedule):
         with pytest.raises(JobLostError):
-            await do(call())
+            await maybe_await(call())
     assert (len(beats.states), beats.others) == (1, [])
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-async def test_a_task_is_interrupted_when_its_job_is_lost(beats: Beats, connect: Connect) -> None:
+async def test_a_task_is_interrupted_when_its_job_is_lost(
+    beats: HeartbeatServer, connect: Connect
+) -> None:
     helper = await beats.taken(connect)
     beats.status = 404
     async with anyio.create_task_group() as group:
@@ -109,7 +117,7 @@ async def test_a_task_is_interrupted_when_its_job_is_lost(beats: Beats, connect:
 
 @pytest.mark.parametrize("status", [503, 500, 422, 520])
 async def test_a_heartbeat_that_fails_is_repeated_until_the_timeout_has_passed(
-    beats: Beats, connect: Connect, status: int
+    beats: HeartbeatServer, connect: Connect, status: int
 ) -> None:
     helper = await beats.taken(connect)
     beats.status = status
@@ -121,7 +129,7 @@ async def test_a_heartbeat_that_fails_is_repeated_until_the_timeout_has_passed(
 
 
 async def test_a_server_that_comes_back_in_time_costs_nothing(
-    beats: Beats, connect: Connect
+    beats: HeartbeatServer, connect: Connect
 ) -> None:
     helper = await beats.taken(connect)
     async with entered(helper.heartbeat_auto(1)):
@@ -131,14 +139,14 @@ async def test_a_server_that_comes_back_in_time_costs_nothing(
             beats.status = 202
             await beats.another(2)
     assert not helper.lost
-    await do(helper.complete())
+    await maybe_await(helper.complete())
 
 
 @pytest.mark.parametrize(
     "error", [ValueError("mine"), ExceptionGroup("mine", [ValueError()]), BaseException("mine")]
 )
 async def test_an_error_in_the_block_comes_out_as_itself(
-    beats: Beats, connect: Connect, error: BaseException
+    beats: HeartbeatServer, connect: Connect, error: BaseException
 ) -> None:
     helper = await beats.taken(connect)
 
@@ -154,7 +162,7 @@ async def test_an_error_in_the_block_comes_out_as_itself(
 
 
 async def test_an_error_in_the_block_goes_before_the_loss(
-    beats: Beats, connect: Connect, kind: Kind
+    beats: HeartbeatServer, connect: Connect, kind: Kind
 ) -> None:
     if kind != "sync":
         pytest.skip("the task was cancelled before it could fail")
@@ -167,7 +175,9 @@ async def test_an_error_in_the_block_goes_before_the_loss(
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-async def test_cancellation_from_outside_passes_through(beats: Beats, connect: Connect) -> None:
+async def test_cancellation_from_outside_passes_through(
+    beats: HeartbeatServer, connect: Connect
+) -> None:
     helper = await beats.taken(connect)
     with anyio.CancelScope() as scope:
         async with helper.heartbeat_auto(1):
@@ -184,7 +194,7 @@ async def test_cancellation_from_outside_passes_through(beats: Beats, connect: C
 
 @pytest.mark.parametrize("interval", [0, -1, float("nan")])
 async def test_an_interval_that_is_none_is_refused(
-    beats: Beats, connect: Connect, interval: float
+    beats: HeartbeatServer, connect: Connect, interval: float
 ) -> None:
     helper = await beats.taken(connect)
     with pytest.raises(ValueError, match="interval"):

@@ -14,7 +14,7 @@ from relay_sdk.testing import Clock
 
 from ..support.fixtures import Connect
 from ..support.flow_player import HANGS, LOST_REPLY, REFUSED, Slow, config, handed_out, play, reply
-from ..support.sync_async import do
+from ..support.sync_async import maybe_await
 
 CUT = TransportError("the connection was reset", sent=True)
 
@@ -128,6 +128,6 @@ async def test_who_counts_polls_has_each_answered_at_once(
 
     backoff = Backoff(1, maximum=1, retries=polls)
     relay = connect(answer=answer, next_backoff=backoff, api="v2")
-    await do(relay.next("emails"))
+    await maybe_await(relay.next("emails"))
     # A thread that waits in somebody else's client cannot be told to stop.
     assert asked == [None if isinstance(relay, Client) else hold]

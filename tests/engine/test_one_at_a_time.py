@@ -8,13 +8,13 @@ import pytest
 
 from relay_sdk import AsyncClient, Client, JobLostError
 
-from ..support.heartbeat_server import Beats
+from ..support.heartbeat_server import HeartbeatServer
 
 OLD_THEN_NEW = ["null", '"new"', '"new"']
 
 
 def test_a_thread_waits_for_the_heartbeat_that_is_on_its_way() -> None:
-    beats = Beats()
+    beats = HeartbeatServer()
     arrived, may_go_on = threading.Event(), threading.Event()
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -44,7 +44,7 @@ def test_a_thread_waits_for_the_heartbeat_that_is_on_its_way() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_a_task_waits_for_the_heartbeat_that_is_on_its_way() -> None:
-    beats = Beats()
+    beats = HeartbeatServer()
     arrived, may_go_on = anyio.Event(), anyio.Event()
 
     async def answer(request: httpx.Request) -> httpx.Response:
@@ -69,7 +69,7 @@ async def test_a_task_waits_for_the_heartbeat_that_is_on_its_way() -> None:
 
 
 def test_a_job_that_two_threads_end_is_ended_once() -> None:
-    beats = Beats()
+    beats = HeartbeatServer()
     arrived, may_go_on = threading.Event(), threading.Event()
     errors: list[JobLostError] = []
 
@@ -104,7 +104,7 @@ def test_a_job_that_two_threads_end_is_ended_once() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_a_job_that_two_tasks_end_is_ended_once() -> None:
-    beats = Beats()
+    beats = HeartbeatServer()
     errors: list[JobLostError] = []
 
     async def answer(request: httpx.Request) -> httpx.Response:

@@ -16,7 +16,7 @@ from relay_sdk.testing import Clock, transport
 
 from ..support.fixtures import Connect
 from ..support.flow_player import HANGS, JOBS, REFUSED, Slow, config, handed_out, play, reply
-from ..support.sync_async import AnyHelper, do
+from ..support.sync_async import AnyHelper, maybe_await
 
 
 def take(
@@ -138,8 +138,8 @@ async def test_iter_waits_on_where_next_gives_up(connect: Connect, app: App, clo
     relay = connect(
         answer=transport(app).handler, clock=clock, next_backoff=Backoff(1, retries=0, jitter=0)
     )
-    assert await do(relay.next("emails")) == []
-    await do(relay.enqueue(JOBS.job("x", 1, run_at=clock.now() + timedelta(minutes=1))))
+    assert await maybe_await(relay.next("emails")) == []
+    await maybe_await(relay.enqueue(JOBS.job("x", 1, run_at=clock.now() + timedelta(minutes=1))))
     begun = clock.monotonic()
     if isinstance(relay, Client):
         helper: AnyHelper = next(relay.iter("emails"))

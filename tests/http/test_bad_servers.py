@@ -19,7 +19,7 @@ from relay_sdk.testing import Clock
 
 from ..support.fixtures import Connect
 from ..support.scripted_server import ScriptedServer, http
-from ..support.sync_async import AnyClient, do
+from ..support.sync_async import AnyClient, maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +57,7 @@ async def fails(connect: Connect, api: str, answer: bytes, error: type[RelayErro
         relay = connect(server.url, api=api, retry_backoff=ONCE)
         for number, (name, call) in enumerate(CALLS.items()):
             with pytest.raises(error, match="queue 'emails'") as raised:
-                await do(call(relay))
+                await maybe_await(call(relay))
             assert len(server.requests) == number + 1
             assert ("'x'" in str(raised.value)) is (name != "next")
             unsure = isinstance(raised.value, TransportError | ServerBusyError)
@@ -89,7 +89,7 @@ async def test_a_request_to_a_missing_server_is_not_sent(connect: Connect, call:
     clock = Clock()
     relay = connect(f"http://127.0.0.1:{port}", clock=clock)
     with pytest.raises(TransportError, match=f"nothing listens at 127.0.0.1 port {port}") as raised:
-        await do(call(relay))
+        await maybe_await(call(relay))
     assert "queue 'emails'" in str(raised.value)
     assert not raised.value.sent
     assert raised.value.__cause__ is not None
@@ -101,7 +101,7 @@ async def test_a_server_that_never_answers_raises_a_timeout(connect: Connect) ->
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         relay = connect(url, timeout=1, retry_backoff=ONCE, api="v2")
         with pytest.raises(TransportError, match="queue 'emails'") as raised:
-            await do(relay.exists("emails", "x"))
+            await maybe_await(relay.exists("emails", "x"))
     assert raised.value.sent
 
 
@@ -110,7 +110,7 @@ async def test_failures_before_a_success_are_retried(connect: Connect) -> None:
     with ScriptedServer(*answers) as server:
         once = Backoff(retries=0)
         relay = connect(server.url, api="v2", clock=Clock(), next_backoff=once)
-        assert await do(relay.next("emails")) == []
+        assert await maybe_await(relay.next("emails")) == []
     assert len(server.requests) == 4
 
 
@@ -122,5 +122,5 @@ async def test_a_lost_reply_to_an_enqueue_is_resolved_by_a_lookup(connect: Conne
     conflict = http("409 Conflict", b"job with id `x` already exists in queue `emails`.")
     with ScriptedServer(b"", conflict, http("200 OK", job)) as server:
         relay = connect(server.url, api="v2", clock=Clock())
-        await do(relay.enqueue(Queue("emails").job("x", 1)))
+        await maybe_await(relay.enqueue(Queue("emails").job("x", 1)))
     assert [request.split()[0] for request in server.requests] == [b"POST", b"POST", b"GET"]

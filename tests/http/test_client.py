@@ -11,7 +11,7 @@ from relay_sdk.testing import Clock
 
 from ..support.fixtures import Connect, Kind
 from ..support.scripted_server import ScriptedServer, http
-from ..support.sync_async import AnyClient, do, entered
+from ..support.sync_async import AnyClient, entered, maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -38,20 +38,22 @@ async def test_the_url_is_read_from_the_environment_by_default(
         connect(None)
     with ScriptedServer(YES) as server:
         monkeypatch.setenv("RELAY_URL", server.url)
-        assert await do(connect(None, api="v2").exists("emails", "x"))
+        assert await maybe_await(connect(None, api="v2").exists("emails", "x"))
 
 
 @pytest.mark.parametrize("end", ["", "/", "//", " "])
 async def test_slashes_at_the_end_of_the_url_are_ignored(connect: Connect, end: str) -> None:
     with ScriptedServer(YES) as server:
-        assert await do(connect(f"{server.url}/prefix{end}", api="v2").exists("emails", "x"))
+        assert await maybe_await(
+            connect(f"{server.url}/prefix{end}", api="v2").exists("emails", "x")
+        )
     assert server.requests[0].startswith(b"HEAD /prefix/v2/queues/emails/jobs/x HTTP/1.1\r\n")
 
 
 async def test_headers_are_sent_with_every_request(connect: Connect) -> None:
     with ScriptedServer(http("404 Not Found"), http("204 No Content"), YES) as server:
         relay = connect(server.url, headers={"Authorization": "Bearer abc"})
-        assert await do(relay.exists("emails", "x"))
+        assert await maybe_await(relay.exists("emails", "x"))
     assert len(server.requests) == 3
     assert all(b"\r\nauthorization: bearer abc\r\n" in r.lower() for r in server.requests)
 
@@ -81,11 +83,11 @@ async def test_an_own_http_client_is_used_and_not_closed(kind: Kind) -> None:
         else:
             relay = AsyncClient("http://server", http_client=own)
         async with entered(relay):
-            await do(relay.exists("emails", "x"))
+            await maybe_await(relay.exists("emails", "x"))
         assert requests[-1].headers["x-mine"] == "1"
         assert not own.is_closed
         with pytest.raises(ClientStateError, match="the client is closed"):
-            await do(relay.exists("emails", "x"))
+            await maybe_await(relay.exists("emails", "x"))
 
 
 @pytest.mark.parametrize("used", [True, False])
@@ -96,24 +98,24 @@ async def test_after_close_every_call_is_refused_without_retries(kind: Kind, use
         relay: AnyClient = make(server.url, api="v2", clock=clock)
         async with entered(relay):
             if used:
-                assert await do(relay.exists("emails", "x"))
-        await do(relay.close() if isinstance(relay, Client) else relay.aclose())
+                assert await maybe_await(relay.exists("emails", "x"))
+        await maybe_await(relay.close() if isinstance(relay, Client) else relay.aclose())
         for call in (
             lambda: relay.exists("emails", "x"),
             lambda: relay.next("emails"),
             lambda: relay.enqueue(Queue("emails").job("x", 1)),
         ):
             with pytest.raises(ClientStateError, match=r"queue .emails.*: the client is closed"):
-                await do(call())
+                await maybe_await(call())
         assert len(server.requests) == used
     assert clock.monotonic() == 0
 
 
 async def test_a_closed_http_client_is_reported_as_closed(kind: Kind, connect: Connect) -> None:
     own = requested(kind, [])
-    await do(own.close() if isinstance(own, httpx.Client) else own.aclose())
+    await maybe_await(own.close() if isinstance(own, httpx.Client) else own.aclose())
     with pytest.raises(ClientStateError, match="closed"):
-        await do(connect(http_client=own).exists("emails", "x"))
+        await maybe_await(connect(http_client=own).exists("emails", "x"))
 
 
 @pytest.mark.parametrize("pace", [0.01, 60], ids=["trickles", "is silent"])
@@ -134,7 +136,7 @@ async def test_close_ends_calls_in_progress(kind: Kind, pace: float) -> None:
 
             async def wait() -> None:
                 with pytest.raises(RelayError, match="queue 'emails'"):
-                    await do(relay.exists("emails", "x"))
+                    await maybe_await(relay.exists("emails", "x"))
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(wait)
@@ -148,13 +150,13 @@ async def test_every_request_has_a_timeout(kind: Kind, connect: Connect) -> None
     requests: list[httpx.Request] = []
     own = requested(kind, requests)
     for options, seconds in (({}, 15.0), ({"timeout": 3}, 3)):
-        await do(connect(http_client=own, **options).exists("emails", "x"))
+        await maybe_await(connect(http_client=own, **options).exists("emails", "x"))
         for request in requests:
             timeouts = request.extensions["timeout"]
             assert set(timeouts) == {"connect", "read", "write", "pool"}
             assert all(0 < timeout <= seconds for timeout in timeouts.values())
         requests.clear()
-    await do(own.close() if isinstance(own, httpx.Client) else own.aclose())
+    await maybe_await(own.close() if isinstance(own, httpx.Client) else own.aclose())
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
@@ -173,7 +175,7 @@ async def test_a_request_without_a_body_has_no_content_type(kind: Kind, connect:
     requests: list[httpx.Request] = []
     own = requested(kind, requests)
     relay = connect(http_client=own, api="v2")
-    await do(relay.remove("emails", "x"))
-    await do(relay.exists("emails", "x"))
+    await maybe_await(relay.remove("emails", "x"))
+    await maybe_await(relay.exists("emails", "x"))
     assert [request.headers.get("content-type") for request in requests] == [None, None]
-    await do(own.close() if isinstance(own, httpx.Client) else own.aclose())
+    await maybe_await(own.close() if isinstance(own, httpx.Client) else own.aclose())

@@ -18,7 +18,7 @@ from relay_sdk._http.errors import HttpError
 
 from ..support.fixtures import Connect, Kind
 from ..support.scripted_server import ScriptedServer, http
-from ..support.sync_async import AnyClient, do, entered
+from ..support.sync_async import AnyClient, entered, maybe_await
 
 pytestmark = [
     pytest.mark.anyio,
@@ -43,7 +43,7 @@ async def times_out(connect: Connect, url: str, sent: bool, **options: object) -
     with pytest.raises(
         TransportError, match=r"queue 'emails'.*no (whole|conn).* within 0.3 s"
     ) as got:
-        await do(relay.get("emails", "x"))
+        await maybe_await(relay.get("emails", "x"))
     assert got.value.sent is sent
     assert got.value.__cause__ is not None
 
@@ -98,7 +98,7 @@ async def test_a_request_that_is_not_read_times_out(connect: Connect, piece: int
         )  # fmt: skip
         try:
             with pytest.raises(TransportError, match=r"no whole reply within 0.3 s") as got:
-                await do(relay.enqueue(Queue("emails").job("x", "a" * 20_000_000)))
+                await maybe_await(relay.enqueue(Queue("emails").job("x", "a" * 20_000_000)))
         finally:
             over.set()
             reader.join()
@@ -148,7 +148,7 @@ async def hanging(relay: AnyClient, server: ScriptedServer, calls: int) -> Async
 
     async def hang() -> None:
         with pytest.raises(TransportError):
-            await do(relay.exists("emails", "x"))
+            await maybe_await(relay.exists("emails", "x"))
 
     async with anyio.create_task_group() as tasks:
         with ThreadPoolExecutor(calls) as threads:
@@ -179,4 +179,4 @@ async def test_calls_that_hang_do_not_block_others(kind: Kind, connect: Connect)
     with ScriptedServer(*[None] * 120, http("200 OK")) as server:
         relay = connect(server.url, api="v2", timeout=20, retry_backoff=ONCE)
         async with hanging(relay, server, 120):
-            assert await do(relay.exists("emails", "y"))
+            assert await maybe_await(relay.exists("emails", "y"))

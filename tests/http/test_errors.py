@@ -13,7 +13,7 @@ from relay_sdk import AsyncClient, Backoff, Client, TransportError
 
 from ..support.fixtures import Connect
 from ..support.scripted_server import ScriptedServer
-from ..support.sync_async import do
+from ..support.sync_async import maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ def closed_port() -> int:
 
 async def failure(relay: Client | AsyncClient, method: str = "exists") -> TransportError:
     with pytest.raises(TransportError) as raised:
-        await do(getattr(relay, method)("emails", "x"))
+        await maybe_await(getattr(relay, method)("emails", "x"))
     return raised.value
 
 

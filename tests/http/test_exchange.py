@@ -21,7 +21,7 @@ from relay_sdk._http.errors import HttpError
 from ..support.fixtures import Kind
 from ..support.keep_alive_server import KeepAliveServer, opened
 from ..support.scripted_server import ScriptedServer, http
-from ..support.sync_async import do
+from ..support.sync_async import maybe_await
 
 pytestmark = [
     pytest.mark.anyio,
@@ -39,7 +39,7 @@ async def ask(
     with KeepAliveServer(*answers) as server:
         async with opened(kind, server.url) as http:
             for _ in range(times):
-                reply = await do(http.send(call))
+                reply = await maybe_await(http.send(call))
         return reply, server
 
 
@@ -50,7 +50,7 @@ async def ask(
 async def test_a_target_is_sent_byte_for_byte(kind: Kind, target: str) -> None:
     with KeepAliveServer(EMPTY) as server:
         async with opened(kind, f"{server.url}/b%20se") as http:
-            await do(http.send(Request("GET", target)))
+            await maybe_await(http.send(Request("GET", target)))
     line, *lines = server.requests[0].split(b"\r\n")
     assert line == b"GET /b%%20se%b HTTP/1.1" % target.encode()
     names = [line.split(b":")[0].lower() for line in lines if line]
@@ -61,7 +61,7 @@ async def test_a_target_is_sent_byte_for_byte(kind: Kind, target: str) -> None:
 async def test_a_target_that_is_not_encoded_is_not_sent(kind: Kind, target: str) -> None:
     async with opened(kind, "http://127.0.0.1:1") as http:
         with pytest.raises(ValueError, match="percent-encoded"):
-            await do(http.send(Request("GET", target)))
+            await maybe_await(http.send(Request("GET", target)))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[1]"])
@@ -113,7 +113,7 @@ async def test_content_may_end_with_the_connection(kind: Kind) -> None:
     with ScriptedServer(b"HTTP/1.1 200 OK\r\n\r\n[1]") as server:
         async with opened(kind, server.url) as http:
             for _ in range(2):
-                assert (await do(http.send(GET))).content == b"[1]"
+                assert (await maybe_await(http.send(GET))).content == b"[1]"
 
 
 @pytest.mark.parametrize("end", [b"content-length: 5\r\n\r\n", b"\r\n"])
@@ -137,7 +137,7 @@ async def test_an_idle_connection_that_the_server_closed_is_replaced(kind: Kind)
     with KeepAliveServer(EMPTY) as server:
         async with opened(kind, server.url) as http:
             for number in range(1, 4):
-                assert (await do(http.send(GET))).status == 200
+                assert (await maybe_await(http.send(GET))).status == 200
                 server.hang_up()  # the client's event loop does not notice it yet
                 assert server.connections == number
 
@@ -147,12 +147,12 @@ async def test_a_request_is_not_resent_when_its_connection_ends(kind: Kind, meth
     """The server may have acted on it: only the retries of the SDK can decide."""
     with KeepAliveServer(EMPTY, None, EMPTY) as server:
         async with opened(kind, server.url) as http:
-            await do(http.send(GET))
+            await maybe_await(http.send(GET))
             with pytest.raises(HttpError) as got:
-                await do(http.send(Request(method, "/")))
+                await maybe_await(http.send(Request(method, "/")))
             assert got.value.sent
             assert len(server.requests) == 2
-            assert (await do(http.send(GET))).status == 200
+            assert (await maybe_await(http.send(GET))).status == 200
 
 
 BAD = {
@@ -173,7 +173,7 @@ async def test_a_reply_that_is_not_http_raises_an_error(kind: Kind, answer: byte
     with ScriptedServer(answer) as server:
         async with opened(kind, server.url) as http:
             with pytest.raises(HttpError, match=f"port {server.url.rpartition(chr(58))[2]}") as got:
-                await do(http.send(GET))
+                await maybe_await(http.send(GET))
     assert got.value.sent
 
 
@@ -191,8 +191,8 @@ async def test_content_that_is_too_large_raises_an_error(
     with ScriptedServer(answer, http("200 OK", bytes(1000))) as server:
         async with opened(kind, server.url) as client:
             with pytest.raises(HttpError, match="larger than"):
-                await do(client.send(GET))
-            assert len((await do(client.send(GET))).content) == 1000
+                await maybe_await(client.send(GET))
+            assert len((await maybe_await(client.send(GET))).content) == 1000
 
 
 async def test_an_error_is_the_same_while_another_exception_is_handled(
@@ -205,7 +205,7 @@ async def test_an_error_is_the_same_while_another_exception_is_handled(
                 raise KeyError
             except KeyError:
                 with pytest.raises(HttpError, match="larger than"):
-                    await do(client.send(GET))
+                    await maybe_await(client.send(GET))
 
 
 @pytest.mark.parametrize("trusted", [True, False])
@@ -222,15 +222,15 @@ async def test_a_server_needs_a_trusted_certificate(
         async with opened(kind, f"https://localhost:{port}") as client:
             for _ in range(3):
                 if trusted:
-                    assert len((await do(client.send(GET))).content) == 100_000
+                    assert len((await maybe_await(client.send(GET))).content) == 100_000
                 else:
                     with pytest.raises(HttpError, match="certificate") as got:
-                        await do(client.send(GET))
+                        await maybe_await(client.send(GET))
                     assert not got.value.sent
         assert len(server.requests) == (3 if trusted else 0)
         async with opened(kind, f"https://127.0.0.1:{port}") as client:  # not in the certificate
             with pytest.raises(HttpError, match="certificate"):
-                await do(client.send(GET))
+                await maybe_await(client.send(GET))
     if trusted:
         assert server.connections == 2
 
@@ -246,11 +246,11 @@ async def test_a_cancelled_request_leaves_nothing_behind(kind: Kind, moment: int
         async with opened(kind, server.url) as client:
             async with anyio.create_task_group() as tasks:
                 for _ in range(5):
-                    tasks.start_soon(do, client.send(GET))
+                    tasks.start_soon(maybe_await, client.send(GET))
                 for _ in range(moment):
                     await anyio.lowlevel.checkpoint()
                 tasks.cancel_scope.cancel()
-            assert (await do(client.send(GET))).status == 200
+            assert (await maybe_await(client.send(GET))).status == 200
 
 
 @pytest.mark.parametrize("kind", ["sync"])

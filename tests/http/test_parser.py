@@ -14,7 +14,7 @@ import pytest
 from relay_sdk import Backoff, TransportError
 
 from ..support.fixtures import Connect, Kind
-from ..support.sync_async import AnyClient, do, entered
+from ..support.sync_async import AnyClient, entered, maybe_await
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
@@ -113,5 +113,5 @@ async def test_a_hostile_reply_raises_an_error(
     with answering(head, rest) as url:
         async with connected(way, kind, connect, url) as relay:
             with pytest.raises(TransportError, match="queue 'emails'") as raised:
-                await do(relay.get("emails", "x"))
+                await maybe_await(relay.get("emails", "x"))
     assert raised.value.sent

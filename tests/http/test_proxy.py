@@ -17,7 +17,7 @@ from relay_sdk._http.errors import HttpError
 from ..support.fixtures import Kind
 from ..support.keep_alive_server import KeepAliveServer, opened
 from ..support.scripted_server import ScriptedServer, http
-from ..support.sync_async import do
+from ..support.sync_async import maybe_await
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
@@ -95,7 +95,7 @@ async def test_a_proxy_receives_the_whole_url(
 ) -> None:
     monkeypatch.setenv(name, proxy.url)
     async with opened(kind, "http://relay.invalid/a") as client:
-        assert (await do(client.send(Request("GET", "/%2E")))).content == b"proxy"
+        assert (await maybe_await(client.send(Request("GET", "/%2E")))).content == b"proxy"
     (request,) = proxy.requests
     assert request.startswith(b"GET http://relay.invalid/a/%2E HTTP/1.1\r\n")
     assert b"\r\nHost: relay.invalid\r\n" in request
@@ -107,7 +107,7 @@ async def test_a_proxy_may_have_a_login_and_no_scheme(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("http://", "me:s3cret@"))
     async with opened(kind, "http://relay.invalid") as client:
-        await do(client.send(GET))
+        await maybe_await(client.send(GET))
     assert b"\r\nProxy-Authorization: Basic bWU6czNjcmV0\r\n" in proxy.requests[0]
 
 
@@ -119,7 +119,7 @@ async def test_no_proxy_is_used_for_an_exempt_server(
     with KeepAliveServer(EMPTY) as server:
         monkeypatch.setenv("NO_PROXY", exempt.format(port=server.url.rpartition(":")[2]))
         async with opened(kind, server.url) as client:
-            assert (await do(client.send(GET))).content == b""
+            assert (await maybe_await(client.send(GET))).content == b""
     assert proxy.requests == []
 
 
@@ -156,7 +156,7 @@ async def test_tls_is_tunnelled_through_a_proxy(
         port = server.url.rpartition(":")[2]
         async with opened(kind, f"https://localhost:{port}") as client:
             for _ in range(3):
-                assert len((await do(client.send(GET))).content) == 100_000
+                assert len((await maybe_await(client.send(GET))).content) == 100_000
         assert (server.connections, len(server.requests)) == (1, 3)
     tunnels.close()
     (request,) = tunnels.requests
@@ -183,7 +183,7 @@ async def test_a_refusal_of_a_proxy_raises_an_error_that_is_not_sent(
         monkeypatch.setenv("HTTPS_PROXY", server.url)
         async with opened(kind, "https://relay.invalid") as client:
             with pytest.raises(HttpError, match="the proxy that HTTPS_PROXY names") as got:
-                await do(client.send(GET))
+                await maybe_await(client.send(GET))
     assert not got.value.sent
     if b"HTTP" in answer[:4]:
         status = answer[9:12].decode()
@@ -198,7 +198,7 @@ async def test_a_silent_proxy_times_out(kind: Kind, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{silent.getsockname()[1]}")
         async with opened(kind, "https://relay.invalid", timeout=0.2) as client:
             with pytest.raises(HttpError, match=r"no connection to .* within 0.2 s") as got:
-                await do(client.send(GET))
+                await maybe_await(client.send(GET))
     assert not got.value.sent
 
 

@@ -18,7 +18,7 @@ from relay_sdk._http.parser import ResponseParser
 
 from ..support.fixtures import Connect, Kind
 from ..support.keep_alive_server import KeepAliveServer, opened
-from ..support.sync_async import do
+from ..support.sync_async import maybe_await
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
@@ -43,7 +43,7 @@ async def test_a_lookup_without_a_thread_is_not_sent(
         else:
             monkeypatch.setattr("trio.to_thread.run_sync", refuse)
         with pytest.raises(ConnectError, match="localhost port 1: can't start new thread") as got:
-            await do(http.send(GET))
+            await maybe_await(http.send(GET))
     assert not got.value.sent
 
 
@@ -54,7 +54,7 @@ async def test_a_bug_while_connecting_is_raised_as_it_is(
         async with opened(kind, server.url.replace("http:", "https:")) as http:
             monkeypatch.setattr(Address, "tls", bug)
             with pytest.raises(RuntimeError, match="a bug"):
-                await do(http.send(GET))
+                await maybe_await(http.send(GET))
 
 
 async def test_a_bug_while_reading_is_raised_as_it_is(
@@ -65,8 +65,8 @@ async def test_a_bug_while_reading_is_raised_as_it_is(
             with monkeypatch.context() as patched:
                 patched.setattr(ResponseParser, "feed", bug)
                 with pytest.raises(RuntimeError, match="a bug"):
-                    await do(http.send(GET))
-            assert (await do(http.send(GET))).status == 200
+                    await maybe_await(http.send(GET))
+            assert (await maybe_await(http.send(GET))).status == 200
 
 
 async def test_a_bug_in_the_users_own_client_is_not_retried(kind: Kind, connect: Connect) -> None:
@@ -77,7 +77,7 @@ async def test_a_bug_in_the_users_own_client_is_not_retried(kind: Kind, connect:
         raise NotImplementedError("a bug")
 
     with pytest.raises(NotImplementedError, match="a bug"):
-        await do(connect(answer=answer, api="v2").exists("emails", "x"))
+        await maybe_await(connect(answer=answer, api="v2").exists("emails", "x"))
     assert len(requests) == 1
 
 
@@ -95,7 +95,7 @@ async def test_a_server_that_closes_in_the_handshake_has_seen_no_request(kind: K
         try:
             async with opened(kind, f"https://127.0.0.1:{listener.getsockname()[1]}") as http:
                 with pytest.raises(ConnectError, match=r"no (TLS|conn).* 127.0.0.1 port") as got:
-                    await do(http.send(GET))
+                    await maybe_await(http.send(GET))
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
@@ -105,7 +105,7 @@ async def test_a_server_that_closes_in_the_handshake_has_seen_no_request(kind: K
 async def test_a_host_name_too_long_for_dns_is_not_sent(kind: Kind) -> None:
     async with opened(kind, f"http://{'a' * 70}.invalid") as http:
         with pytest.raises(ConnectError) as got:
-            await do(http.send(GET))
+            await maybe_await(http.send(GET))
     assert not got.value.sent
 
 
@@ -136,7 +136,7 @@ async def test_each_error_of_httpx_counts_as_sent_or_not(
 
     relay = connect(answer=answer, api="v2", retry_backoff=Backoff(retries=0))
     with pytest.raises(TransportError, match=r"job 'x' in queue 'emails': .*server port 80") as got:
-        await do(relay.exists("emails", "x"))
+        await maybe_await(relay.exists("emails", "x"))
     assert got.value.sent is sent
     assert got.value.__cause__ is error
 

@@ -22,7 +22,7 @@ from relay_sdk.testing import Clock
 
 from ..support.fixtures import Connect
 from ..support.flow_player import RUN_ID
-from ..support.sync_async import AnyClient, do
+from ..support.sync_async import AnyClient, maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -120,7 +120,7 @@ async def test_an_invalid_reply_to_next_raises(
     answering: Callable[..., AnyClient], content: bytes, told: str
 ) -> None:
     with pytest.raises(TransportError) as raised:
-        await do(answering(content).next("emails", 2))
+        await maybe_await(answering(content).next("emails", 2))
     check(raised.value, told)
 
 
@@ -129,7 +129,7 @@ async def test_a_single_invalid_job_raises(
     answering: Callable[..., AnyClient], content: bytes, told: str
 ) -> None:
     with pytest.raises(TransportError, match=told) as raised:
-        await do(answering(b"[%s]" % content).next("emails", 2))
+        await maybe_await(answering(b"[%s]" % content).next("emails", 2))
     check(raised.value, "queued again after their timeout")
 
 
@@ -142,7 +142,7 @@ async def test_an_invalid_job_does_not_affect_others(
 ) -> None:
     for both in (b"[%s,%s]" % (GOOD, content), b"[%s,%s]" % (content, GOOD)):
         caplog.clear()
-        (helper,) = await do(answering(both).next("emails", 2))
+        (helper,) = await maybe_await(answering(both).next("emails", 2))
         assert helper.job.id == "good"
         (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
         assert record.name == "relay_sdk"
@@ -159,10 +159,10 @@ async def test_a_job_without_a_run_id_on_v2_is_left_out(
     answering: Callable[..., AnyClient], without: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(TransportError) as raised:
-        await do(answering(b"[%s]" % without).next("emails", 2))
+        await maybe_await(answering(b"[%s]" % without).next("emails", 2))
     check(raised.value, "job 'strange' in queue 'emails' has no run id")
 
-    (helper,) = await do(answering(b"[%s,%s]" % (without, GOOD)).next("emails", 2))
+    (helper,) = await maybe_await(answering(b"[%s,%s]" % (without, GOOD)).next("emails", 2))
     assert helper.job.id == "good"
     assert "job 'strange' in queue 'emails' has no run id" in caplog.text
 
@@ -175,7 +175,7 @@ async def test_a_reply_to_get_with_another_job_raises(
     answering: Callable[..., AnyClient], content: bytes
 ) -> None:
     with pytest.raises(TransportError) as raised:
-        await do(answering(content).get("emails", "good"))
+        await maybe_await(answering(content).get("emails", "good"))
     check(raised.value, "job 'good' in queue 'emails'")
 
 
@@ -184,7 +184,7 @@ async def test_an_invalid_job_in_a_reply_to_get_raises(
     answering: Callable[..., AnyClient], content: bytes, told: str
 ) -> None:
     with pytest.raises(TransportError, match=told) as raised:
-        await do(answering(content).get("emails", "strange"))
+        await maybe_await(answering(content).get("emails", "strange"))
     check(raised.value, "job 'strange' in queue 'emails'")
 
 
@@ -195,7 +195,7 @@ async def test_every_job_that_v1_may_return_is_valid(answering: Callable[..., An
     for name in ("run_id", "created_at", "retries_remaining"):
         del job[name]
     job["run_at"] = "+10000-01-01T00:00:00Z"
-    (helper,) = await do(answering(json.dumps([job]).encode()).next("emails"))
+    (helper,) = await maybe_await(answering(json.dumps([job]).encode()).next("emails"))
     assert (helper.job.timeout, helper.job.max_retries, helper.job.run_at) == (-5, None, None)
 
 
@@ -203,7 +203,7 @@ async def test_an_undecodable_payload_affects_only_its_job(
     answering: Callable[..., AnyClient],
 ) -> None:
     content = b"[%s,%s]" % (STRANGE.replace(b":1,", b':"\xff",'), GOOD)
-    strange, good = await do(answering(content).next("emails", 2))
+    strange, good = await maybe_await(answering(content).next("emails", 2))
     assert good.job.payload == 1
     with pytest.raises(PayloadError, match="strange"):
         _: Any = strange.job
@@ -216,7 +216,7 @@ async def test_the_reply_after_an_invalid_one_is_parsed(connect: Connect, api: s
         return httpx.Response(200, content=answers.pop(0))
 
     relay = connect(answer=answer, api=api, retry_backoff=Backoff(0.001, retries=2))
-    (helper,) = await do(relay.next("emails"))
+    (helper,) = await maybe_await(relay.next("emails"))
     assert helper.job.id == "good"
 
 
@@ -245,6 +245,6 @@ async def test_a_worker_continues_after_invalid_replies(connect: Connect, api: s
         worker = Worker(relay, "emails", run, concurrency=2)
     else:
         worker = AsyncWorker(relay, "emails", arun, concurrency=2)
-    await do(worker.run())
+    await maybe_await(worker.run())
 
     assert ran == ["good"]

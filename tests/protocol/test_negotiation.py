@@ -43,7 +43,7 @@ from ..support.flow_player import (
     reply,
     shown,
 )
-from ..support.sync_async import AnyClient, do
+from ..support.sync_async import AnyClient, maybe_await
 
 DOWN = "Backend error: error connecting to server. Is retryable: false."
 NO_ROUTE = reply(404)
@@ -378,12 +378,12 @@ async def test_look_ups_in_v2_are_correct_behind_a_mixed_load_balancer(
     connect: Connect, app: App, clock: Clock, first: int
 ) -> None:
     both = transport(app).handler
-    await do(connect(answer=both, clock=clock).enqueue(job("x")))
+    await maybe_await(connect(answer=both, clock=clock).enqueue(job("x")))
     answers = [both, only_v1(both)]
     relay = connect(answer=in_turn(*answers[first:], *answers[:first]), clock=clock, api="v2")
     for _ in range(5):
-        assert await do(relay.exists("emails", "x"))
-        assert (await do(relay.get("emails", "x"))).id == "x"
+        assert await maybe_await(relay.exists("emails", "x"))
+        assert (await maybe_await(relay.get("emails", "x"))).id == "x"
 
 
 async def test_a_client_survives_a_rollback_of_the_server(
@@ -393,37 +393,37 @@ async def test_a_client_survives_a_rollback_of_the_server(
     servers = [both]
     relay = connect(answer=lambda request: servers[0](request), clock=clock)
     await whole_life(relay)
-    await do(relay.enqueue(job("running")))
-    (helper,) = await do(relay.next("emails"))
+    await maybe_await(relay.enqueue(job("running")))
+    (helper,) = await maybe_await(relay.next("emails"))
     servers[0] = only_v1(both)
-    await do(helper.heartbeat())
-    await do(helper.complete())
-    assert not await do(relay.exists("emails", "running"))
+    await maybe_await(helper.heartbeat())
+    await maybe_await(helper.complete())
+    assert not await maybe_await(relay.exists("emails", "running"))
     await whole_life(relay)
 
 
 async def whole_life(relay: AnyClient) -> None:
     """Call each operation at least twice, and check its effect with another one."""
     for id in ("a", "b", "c"):
-        assert not await do(relay.exists("emails", id))
+        assert not await maybe_await(relay.exists("emails", id))
         with pytest.raises(JobNotFoundError):
-            await do(relay.get("emails", id))
-        await do(relay.enqueue(job(id)))
-        assert await do(relay.exists("emails", id))
-        assert (await do(relay.get("emails", id))).id == id
-        (helper,) = await do(relay.next("emails"))
+            await maybe_await(relay.get("emails", id))
+        await maybe_await(relay.enqueue(job(id)))
+        assert await maybe_await(relay.exists("emails", id))
+        assert (await maybe_await(relay.get("emails", id))).id == id
+        (helper,) = await maybe_await(relay.next("emails"))
         assert helper.job.id == id
-        await do(helper.heartbeat({"page": 1}))
-        assert (await do(relay.get("emails", id))).state == {"page": 1}
-        await do(helper.reschedule())
-        (helper,) = await do(relay.next("emails"))
-        await do(helper.complete())
-        assert not await do(relay.exists("emails", id))
-        await do(relay.enqueue_batch([job(id), job("other")]))
-        await do(relay.remove("emails", id))
-        await do(relay.remove("emails", "other"))
-        assert not await do(relay.exists("emails", id))
-        assert await do(relay.next("emails", timeout=0)) == []
+        await maybe_await(helper.heartbeat({"page": 1}))
+        assert (await maybe_await(relay.get("emails", id))).state == {"page": 1}
+        await maybe_await(helper.reschedule())
+        (helper,) = await maybe_await(relay.next("emails"))
+        await maybe_await(helper.complete())
+        assert not await maybe_await(relay.exists("emails", id))
+        await maybe_await(relay.enqueue_batch([job(id), job("other")]))
+        await maybe_await(relay.remove("emails", id))
+        await maybe_await(relay.remove("emails", "other"))
+        assert not await maybe_await(relay.exists("emails", id))
+        assert await maybe_await(relay.next("emails", timeout=0)) == []
 
 
 @pytest.mark.parametrize("choice", ["auto", "v1", "v2"])
@@ -436,12 +436,12 @@ async def test_every_operation_raises_for_a_wrong_path(
 
     relay = connect("http://server/foo", answer=elsewhere, clock=clock, api=choice)
     with pytest.raises((UnexpectedStatusError, TransportError)):
-        await do(relay.exists("emails", "x"))
+        await maybe_await(relay.exists("emails", "x"))
     with pytest.raises((UnexpectedStatusError, TransportError)):
-        await do(relay.get("emails", "x"))
+        await maybe_await(relay.get("emails", "x"))
     with pytest.raises(UnexpectedStatusError):
-        await do(relay.enqueue(job("x")))
+        await maybe_await(relay.enqueue(job("x")))
     with pytest.raises(UnexpectedStatusError):
-        await do(relay.next("emails"))
+        await maybe_await(relay.next("emails"))
     with pytest.raises(UnexpectedStatusError):
-        await do(relay.remove("emails", "x"))
+        await maybe_await(relay.remove("emails", "x"))

@@ -13,7 +13,7 @@ from relay_sdk import AsyncClient, Client
 from relay_sdk.local import App
 from relay_sdk.testing import Clock, transport
 
-from .sync_async import AnyClient, do
+from .sync_async import AnyClient, maybe_await
 
 Kind = Literal["sync", "asyncio", "trio"]
 Connect = Callable[..., AnyClient]
@@ -50,7 +50,7 @@ async def connect(kind: Kind, anyio_backend: str) -> AsyncIterator[Connect]:
 
     yield connect
     for client in made:
-        await do(client.close() if isinstance(client, Client) else client.aclose())
+        await maybe_await(client.close() if isinstance(client, Client) else client.aclose())
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from relay_sdk.testing import Clock
 
 from .fixtures import Connect
 from .flow_player import RUN_ID, handed_out
-from .sync_async import AnyHelper, do
+from .sync_async import AnyHelper, maybe_await
 
 
-class Beats:
+class HeartbeatServer:
     """What arrived, and what is answered to a heartbeat from now on."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Beats:
     async def taken(self, connect: Connect) -> AnyHelper:
         """Take the job."""
         relay = connect(answer=self.answer, api="v2", clock=self.clock)
-        (helper,) = await do(relay.next("emails"))
+        (helper,) = await maybe_await(relay.next("emails"))
         return helper
 
     async def tick(self, seconds: float, until: Callable[[], bool]) -> None:

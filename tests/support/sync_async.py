@@ -17,7 +17,7 @@ AnyClient = Client | AsyncClient
 AnyHelper = JobHelper | AsyncJobHelper
 
 
-async def do(outcome: Awaitable[T] | T) -> T:
+async def maybe_await(outcome: Awaitable[T] | T) -> T:
     """Return the result of a method of either client."""
     return await outcome if inspect.isawaitable(outcome) else outcome
 

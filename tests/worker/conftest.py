@@ -1,4 +1,4 @@
-"""A rig for each kind of worker."""
+"""A harness for each kind of worker."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -8,7 +8,7 @@ import pytest
 from relay_sdk.local import App
 from relay_sdk.testing import Clock
 
-from .harness import Kind, Rig, Server, do
+from .harness import Harness, Kind, Server, maybe_await
 
 
 @pytest.fixture(params=["sync", "asyncio", "trio"])
@@ -40,10 +40,12 @@ def server(clock: Clock) -> Iterator[Server]:
 
 
 @pytest.fixture
-async def rig(
+async def harness(
     kind: Kind, anyio_backend: str, clock: Clock, server: Server, api: str
-) -> AsyncIterator[Rig]:
-    rig = Rig(kind, clock, server, api)
-    yield rig
-    await do(rig.http.close() if isinstance(rig.http, httpx.Client) else rig.http.aclose())
-    rig.producer.close()
+) -> AsyncIterator[Harness]:
+    harness = Harness(kind, clock, server, api)
+    yield harness
+    await maybe_await(
+        harness.http.close() if isinstance(harness.http, httpx.Client) else harness.http.aclose()
+    )
+    harness.producer.close()

@@ -1,36 +1,42 @@
 """One test for workers on threads and on tasks: a server to be disturbed, and a clock to be moved.
 
 Handlers are written as coroutines. For a worker on threads they are run to their end at once, so
-they wait for nothing but a `Gate`, and use `do` for what only tasks have to await.
+they wait for nothing but a `Gate`, and use `maybe_await` for what only tasks have to await.
 """
 
-import inspect
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
 import httpx
 
-from relay_sdk import AsyncClient, AsyncJobHelper, AsyncWorker, Client, JobHelper, Worker
+from relay_sdk import AsyncClient, AsyncWorker, Client, Worker
 from relay_sdk.local import App
 from relay_sdk.testing import Clock, transport
 
-T = TypeVar("T")
+from ..support.sync_async import AnyHelper, maybe_await
 
+Helper = AnyHelper
 Kind = Literal["sync", "asyncio", "trio"]
-Helper = JobHelper | AsyncJobHelper
 Handler = Callable[..., Coroutine[Any, Any, None]]
 AnyWorker = Worker | AsyncWorker
 
+__all__ = [
+    "PATIENCE",
+    "AnyWorker",
+    "Gate",
+    "Handler",
+    "Harness",
+    "Helper",
+    "Kind",
+    "Server",
+    "maybe_await",
+]
+
 PATIENCE = 20  # seconds after which a test has failed
-
-
-async def do(outcome: Awaitable[T] | T) -> T:
-    """Return the result of a method of either client or helper."""
-    return await outcome if inspect.isawaitable(outcome) else outcome
 
 
 class Gate:
@@ -99,7 +105,7 @@ class Server(httpx.BaseTransport, httpx.AsyncBaseTransport):
         return self.trouble(request) or transport(self.app).handler(request)  # type: ignore[return-value]
 
 
-class Rig:
+class Harness:
     """Workers of one kind, before one server, on one clock."""
 
     def __init__(self, kind: Kind, clock: Clock, server: Server, api: str) -> None:

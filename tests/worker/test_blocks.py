@@ -14,7 +14,7 @@ from relay_sdk import AsyncClient, AsyncWorker, Client, ClientStateError, Queue,
 from relay_sdk.local import App
 from relay_sdk.testing import transport
 
-from .harness import AnyWorker, Helper, Rig
+from .harness import AnyWorker, Harness, Helper
 
 pytestmark = pytest.mark.anyio
 
@@ -35,97 +35,97 @@ async def working(worker: AnyWorker) -> AsyncIterator[object]:
     await anyio.to_thread.run_sync(worker.__exit__, None, None, None)
 
 
-async def test_it_works_in_the_block_and_has_ended_after_it(rig: Rig) -> None:
+async def test_it_works_in_the_block_and_has_ended_after_it(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         await gate.passed()
 
-    gate = rig.gate()
-    rig.producer.enqueue(Queue("q").job("a", 1))
-    worker = rig.worker("q", handle)
+    gate = harness.gate()
+    harness.producer.enqueue(Queue("q").job("a", 1))
+    worker = harness.worker("q", handle)
     async with working(worker) as entered:
         assert entered is worker
-        await rig.until(lambda: gate.waiting)
+        await harness.until(lambda: gate.waiting)
         gate.open()
-    assert rig.jobs("q", "a") == []
-    polls = rig.server.polls()
-    rig.clock.advance(60)
+    assert harness.jobs("q", "a") == []
+    polls = harness.server.polls()
+    harness.clock.advance(60)
     await anyio.wait_all_tasks_blocked()
-    assert rig.server.polls() == polls
+    assert harness.server.polls() == polls
 
 
-async def test_leaving_the_block_waits_for_running_jobs(rig: Rig) -> None:
+async def test_leaving_the_block_waits_for_running_jobs(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         await gate.passed()
 
-    gate = rig.gate()
-    rig.producer.enqueue(Queue("q").job("a", 1))
-    async with working(rig.worker("q", handle)):
-        await rig.until(lambda: gate.waiting)
+    gate = harness.gate()
+    harness.producer.enqueue(Queue("q").job("a", 1))
+    async with working(harness.worker("q", handle)):
+        await harness.until(lambda: gate.waiting)
         opener = threading.Timer(0.05, gate.open)
         opener.start()
     opener.join()
-    assert rig.jobs("q", "a") == []
+    assert harness.jobs("q", "a") == []
 
 
-async def test_an_exception_in_the_block_comes_out_as_itself(rig: Rig) -> None:
+async def test_an_exception_in_the_block_comes_out_as_itself(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         await gate.passed()
 
-    gate = rig.gate()
-    rig.producer.enqueue(Queue("q").job("a", 1))
+    gate = harness.gate()
+    harness.producer.enqueue(Queue("q").job("a", 1))
     error = LookupError()
     with pytest.raises(LookupError) as raised:
-        async with working(rig.worker("q", handle)):
-            await rig.until(lambda: gate.waiting)
+        async with working(harness.worker("q", handle)):
+            await harness.until(lambda: gate.waiting)
             gate.open()
             raise error
     assert raised.value is error
-    assert rig.jobs("q", "a") == []
+    assert harness.jobs("q", "a") == []
 
 
-async def test_a_worker_may_be_stopped_in_its_block(rig: Rig) -> None:
+async def test_a_worker_may_be_stopped_in_its_block(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         await gate.passed()
 
-    gate = rig.gate()
-    rig.producer.enqueue(Queue("q").job("a", 1))
-    worker = rig.worker("q", handle, graceful_shutdown_timeout=60)
+    gate = harness.gate()
+    harness.producer.enqueue(Queue("q").job("a", 1))
+    worker = harness.worker("q", handle, graceful_shutdown_timeout=60)
     async with working(worker):
-        await rig.until(lambda: gate.waiting)
+        await harness.until(lambda: gate.waiting)
         worker.stop()
         opener = threading.Timer(0.05, gate.open)
         opener.start()
     opener.join()
-    assert rig.jobs("q", "a") == []
+    assert harness.jobs("q", "a") == []
 
 
-async def test_a_block_that_is_left_at_once_leaves_nothing(rig: Rig) -> None:
+async def test_a_block_that_is_left_at_once_leaves_nothing(harness: Harness) -> None:
     async def handle(helper: Helper) -> None: ...
 
     before = set(threading.enumerate())
-    async with working(rig.worker("q", handle)):
+    async with working(harness.worker("q", handle)):
         pass
     left = {thread.name for thread in set(threading.enumerate()) - before}
     assert {name for name in left if not name.startswith("AnyIO")} == set()
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-async def test_a_block_may_be_cancelled(rig: Rig) -> None:
+async def test_a_block_may_be_cancelled(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         started.append(helper)
         await anyio.sleep_forever()
 
     started: list[Helper] = []
-    rig.producer.enqueue(Queue("q").job("a", 1))
+    harness.producer.enqueue(Queue("q").job("a", 1))
     tasks = len(anyio.get_running_tasks())
     with anyio.CancelScope() as scope:
-        async with rig.worker("q", handle, graceful_shutdown_timeout=600):
-            await rig.until(lambda: started)
+        async with harness.worker("q", handle, graceful_shutdown_timeout=600):
+            await harness.until(lambda: started)
             scope.cancel()
             await anyio.sleep_forever()
     assert scope.cancelled_caught
     assert len(anyio.get_running_tasks()) == tasks
-    assert rig.jobs("q", "a") == ["a"]
+    assert harness.jobs("q", "a") == ["a"]
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -143,22 +143,22 @@ def test_what_goes_wrong_comes_out_as_itself(backend: str) -> None:
 
 
 async def test_what_ends_a_worker_early_comes_out_of_its_block(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None: ...
 
-    worker = rig.worker("q", handle)
+    worker = harness.worker("q", handle)
     worker.concurrency = 0
     with pytest.raises(ValueError, match="concurrency must be from 1"):
         async with working(worker):
-            if rig.kind != "sync":
+            if harness.kind != "sync":
                 await anyio.sleep(20)
 
 
-async def test_an_exception_of_the_block_goes_before_that_of_the_worker(rig: Rig) -> None:
+async def test_an_exception_of_the_block_goes_before_that_of_the_worker(harness: Harness) -> None:
     async def handle(helper: Helper) -> None: ...
 
-    worker = rig.worker("q", handle)
+    worker = harness.worker("q", handle)
     worker.concurrency = 0
     with pytest.raises(LookupError):
         async with working(worker):

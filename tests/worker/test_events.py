@@ -9,7 +9,7 @@ import pytest
 
 from relay_sdk import Backoff, Event, JobEvent, JobLostError, Queue
 
-from .harness import Helper, Rig, do
+from .harness import Harness, Helper, maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -39,11 +39,11 @@ async def fail(helper: Helper) -> None:
 
 
 async def reschedule(helper: Helper) -> None:
-    await do(helper.reschedule(delay=1000))
+    await maybe_await(helper.reschedule(delay=1000))
 
 
 async def release(helper: Helper) -> None:
-    await do(helper.release(delay=1000))
+    await maybe_await(helper.release(delay=1000))
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ async def release(helper: Helper) -> None:
     ],
 )
 async def test_a_job_starts_and_has_one_end(
-    rig: Rig, handle: Any, options: dict[str, Any], expected: str
+    harness: Harness, handle: Any, options: dict[str, Any], expected: str
 ) -> None:
     told = Told()
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, client=rig.client(on_event=told), **options)
-    async with rig.running(worker):
-        await rig.until(lambda: len(told.jobs) == 2)
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = harness.worker("q", handle, client=harness.client(on_event=told), **options)
+    async with harness.running(worker):
+        await harness.until(lambda: len(told.jobs) == 2)
     started, over = told.jobs
     assert (started.kind, over.kind) == ("started", expected)
     for event in told.jobs:
@@ -78,87 +78,93 @@ async def test_a_job_starts_and_has_one_end(
     assert "payload" not in repr(over)
 
 
-async def test_attempts_are_counted_and_the_last_one_has_failed(rig: Rig) -> None:
+async def test_attempts_are_counted_and_the_last_one_has_failed(harness: Harness) -> None:
     told = Told()
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=600))
     retry = Backoff(10, maximum=10, retries=1)
-    worker = rig.worker("q", fail, client=rig.client(on_event=told), retry=retry)
-    async with rig.running(worker):
-        await rig.until(lambda: len(told.jobs) == 4, tick=1)
+    worker = harness.worker("q", fail, client=harness.client(on_event=told), retry=retry)
+    async with harness.running(worker):
+        await harness.until(lambda: len(told.jobs) == 4, tick=1)
     assert told.kinds() == ["started", "retried", "started", "failed"]
     assert [event.attempt for event in told.jobs] == [1, 1, 2, 2]
 
 
-async def test_a_lost_job_is_told(rig: Rig) -> None:
+async def test_a_lost_job_is_told(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
-        rig.producer.remove("q", "a")
-        await do(helper.heartbeat())
+        harness.producer.remove("q", "a")
+        await maybe_await(helper.heartbeat())
 
     told = Told()
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    async with rig.running(rig.worker("q", handle, client=rig.client(on_event=told))):
-        await rig.until(lambda: len(told.jobs) == 2)
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    async with harness.running(harness.worker("q", handle, client=harness.client(on_event=told))):
+        await harness.until(lambda: len(told.jobs) == 2)
     assert told.kinds() == ["started", "lost"]
     assert isinstance(told.jobs[-1].error, JobLostError)
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-async def test_a_job_that_a_stopping_worker_puts_back_is_interrupted(rig: Rig) -> None:
+async def test_a_job_that_a_stopping_worker_puts_back_is_interrupted(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         await anyio.sleep_forever()
 
     told = Told()
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, client=rig.client(on_event=told), graceful_shutdown_timeout=0)
-    async with rig.running(worker):
-        await rig.until(lambda: told.jobs)
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = harness.worker(
+        "q", handle, client=harness.client(on_event=told), graceful_shutdown_timeout=0
+    )
+    async with harness.running(worker):
+        await harness.until(lambda: told.jobs)
         worker.stop()
     assert told.kinds() == ["started", "interrupted"]
-    assert rig.jobs("q", "a") == ["a"]
+    assert harness.jobs("q", "a") == ["a"]
 
 
 @pytest.mark.parametrize("kind", ["sync"])
-async def test_the_job_of_a_thread_that_outlives_its_worker_is_interrupted(rig: Rig) -> None:
+async def test_the_job_of_a_thread_that_outlives_its_worker_is_interrupted(
+    harness: Harness,
+) -> None:
     async def handle(helper: Helper) -> None:
         await gate.passed()
 
-    told, gate = Told(), rig.gate()
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, client=rig.client(on_event=told), graceful_shutdown_timeout=0)
+    told, gate = Told(), harness.gate()
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = harness.worker(
+        "q", handle, client=harness.client(on_event=told), graceful_shutdown_timeout=0
+    )
     thread = threading.Thread(target=worker.run)
     thread.start()
-    await rig.until(lambda: gate.waiting)
+    await harness.until(lambda: gate.waiting)
     worker.stop()
-    await rig.until(lambda: not thread.is_alive(), tick=0.5)
+    await harness.until(lambda: not thread.is_alive(), tick=0.5)
     gate.open()
-    await rig.until(lambda: len(told.jobs) == 2)
+    await harness.until(lambda: len(told.jobs) == 2)
     assert told.kinds() == ["started", "interrupted"]
 
 
 async def test_what_on_event_raises_is_logged_and_the_job_is_done(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(event: Event) -> None:
         raise ZeroDivisionError
 
-    rig.producer.enqueue(Queue("q").job("a", 1))
-    async with rig.running(rig.worker("q", end, client=rig.client(on_event=broken))):
-        await rig.until(lambda: not rig.jobs("q", "a"))
+    harness.producer.enqueue(Queue("q").job("a", 1))
+    async with harness.running(harness.worker("q", end, client=harness.client(on_event=broken))):
+        await harness.until(lambda: not harness.jobs("q", "a"))
     messages = {record.getMessage() for record in caplog.records if record.exc_info}
     assert any("on_event failed, for JobEvent(kind='started'" in text for text in messages)
     assert any("on_event failed, for RequestEvent(name='complete'" in text for text in messages)
     assert {record.levelno for record in caplog.records if record.exc_info} == {logging.ERROR}
 
 
-async def test_it_is_called_where_the_handler_is(rig: Rig) -> None:
+async def test_it_is_called_where_the_handler_is(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         threads.append(threading.current_thread())
 
     told = Told()
     threads: list[threading.Thread] = []
-    rig.producer.enqueue(Queue("q").job("a", 1))
-    async with rig.running(rig.worker("q", handle, client=rig.client(on_event=told))):
-        await rig.until(lambda: len(told.jobs) == 2)
+    harness.producer.enqueue(Queue("q").job("a", 1))
+    async with harness.running(harness.worker("q", handle, client=harness.client(on_event=told))):
+        await harness.until(lambda: len(told.jobs) == 2)
     assert told.threads == threads * 2
 
 
@@ -168,17 +174,19 @@ class Odd(BaseException):
 
 @pytest.mark.parametrize("kind", ["sync", "asyncio"])
 async def test_a_job_whose_handler_raised_past_every_exception_is_not_told_as_put_back(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None:
         raise Odd
 
     told = Told()
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, client=rig.client(on_event=told), graceful_shutdown_timeout=0)
-    async with rig.running(worker):
-        await rig.until(lambda: len(told.jobs) == 2)
-        rig.clock.advance(10)
-        assert [helper.raw.id for helper in rig.producer.next("q", timeout=0)] == []
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = harness.worker(
+        "q", handle, client=harness.client(on_event=told), graceful_shutdown_timeout=0
+    )
+    async with harness.running(worker):
+        await harness.until(lambda: len(told.jobs) == 2)
+        harness.clock.advance(10)
+        assert [helper.raw.id for helper in harness.producer.next("q", timeout=0)] == []
         assert told.kinds() == ["started", "failed"]
         assert "was cancelled" not in caplog.text

@@ -8,20 +8,20 @@ import pytest
 
 from relay_sdk import Backoff, JobLostError, Queue
 
-from .harness import Helper, Rig, do
+from .harness import Harness, Helper, maybe_await
 
 pytestmark = pytest.mark.anyio
 
 
-def endings(rig: Rig) -> list[str]:
+def endings(harness: Harness) -> list[str]:
     """What was asked of the server that ends or requeues a job."""
-    return [line for line in rig.server.asked if line.startswith(("DELETE", "PUT"))]
+    return [line for line in harness.server.asked if line.startswith(("DELETE", "PUT"))]
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
 @pytest.mark.parametrize("api", ["v1", "v2"])
 @pytest.mark.parametrize("retry", [None, Backoff(retries=3)])
-async def test_the_handler_in_a_task_is_cancelled(rig: Rig, retry: Backoff | None) -> None:
+async def test_the_handler_in_a_task_is_cancelled(harness: Harness, retry: Backoff | None) -> None:
     async def handle(helper: Helper) -> None:
         try:
             started.append(helper)
@@ -35,73 +35,73 @@ async def test_the_handler_in_a_task_is_cancelled(rig: Rig, retry: Backoff | Non
     started: list[Helper] = []
     ended: list[Helper] = []
     errors: list[Exception] = []
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=30))
-    async with rig.running(rig.worker("q", handle, on_error=report, retry=retry)):
-        await rig.until(lambda: started)
-        rig.producer.remove("q", "a")
-        await rig.until(lambda: errors, tick=1)
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=30))
+    async with harness.running(harness.worker("q", handle, on_error=report, retry=retry)):
+        await harness.until(lambda: started)
+        harness.producer.remove("q", "a")
+        await harness.until(lambda: errors, tick=1)
     assert ended
     assert ended[0].lost
     (error,) = errors
     assert isinstance(error, JobLostError)
     assert (error.queue, error.id) == ("q", "a")
-    assert endings(rig) == []
+    assert endings(harness) == []
 
 
 @pytest.mark.parametrize("kind", ["sync"])
 @pytest.mark.parametrize("api", ["v1", "v2"])
 async def test_the_handler_in_a_thread_sees_it_and_no_completion_is_sent(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None:
         helpers.append(helper)
         await gate.passed()
         lost.append(helper.lost)
 
-    gate = rig.gate()
+    gate = harness.gate()
     helpers: list[Helper] = []
     lost: list[bool] = []
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=30))
-    async with rig.running(rig.worker("q", handle)):
-        await rig.until(lambda: helpers)
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=30))
+    async with harness.running(harness.worker("q", handle)):
+        await harness.until(lambda: helpers)
         assert not helpers[0].lost
-        rig.producer.remove("q", "a")
-        await rig.until(lambda: helpers[0].lost, tick=1)
+        harness.producer.remove("q", "a")
+        await harness.until(lambda: helpers[0].lost, tick=1)
         gate.open()
-        await rig.until(lambda: lost)
-        await rig.until(lambda: "job 'a' in queue 'q' was lost" in caplog.text)
+        await harness.until(lambda: lost)
+        await harness.until(lambda: "job 'a' in queue 'q' was lost" in caplog.text)
     assert lost == [True]
-    assert endings(rig) == []
+    assert endings(harness) == []
 
 
 async def test_a_call_on_the_helper_of_a_lost_job_ends_the_handler(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None:
         started.append(helper)
         await gate.passed()
-        await do(helper.heartbeat({"page": 1}))
+        await maybe_await(helper.heartbeat({"page": 1}))
 
     async def report(helper: Helper, error: Exception) -> None:
         errors.append(error)
 
-    gate = rig.gate()
+    gate = harness.gate()
     started: list[Helper] = []
     errors: list[Exception] = []
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=3000))
-    worker = rig.worker("q", handle, on_error=report, retry=Backoff(retries=3))
-    async with rig.running(worker):
-        await rig.until(lambda: started)
-        rig.producer.remove("q", "a")
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=3000))
+    worker = harness.worker("q", handle, on_error=report, retry=Backoff(retries=3))
+    async with harness.running(worker):
+        await harness.until(lambda: started)
+        harness.producer.remove("q", "a")
         gate.open()
-        await rig.until(lambda: errors)
+        await harness.until(lambda: errors)
     (error,) = errors
     assert isinstance(error, JobLostError)
-    assert endings(rig) == []
+    assert endings(harness) == []
     assert "job 'a' in queue 'q' was lost while it ran" in caplog.text
 
 
-async def test_a_job_is_lost_when_no_heartbeat_arrives_within_its_timeout(rig: Rig) -> None:
+async def test_a_job_is_lost_when_no_heartbeat_arrives_within_its_timeout(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         helpers.append(helper)
         await gate.passed()
@@ -110,40 +110,40 @@ async def test_a_job_is_lost_when_no_heartbeat_arrives_within_its_timeout(rig: R
         if request.method == "PATCH":
             raise httpx.ConnectError("refused", request=request)
 
-    gate = rig.gate()
+    gate = harness.gate()
     helpers: list[Helper] = []
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=30))
-    rig.server.trouble = cut
-    async with rig.running(rig.worker("q", handle)):
-        await rig.until(lambda: helpers)
-        taken = rig.clock.monotonic()
-        await rig.until(lambda: rig.clock.monotonic() - taken >= 28, tick=0.25)
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=30))
+    harness.server.trouble = cut
+    async with harness.running(harness.worker("q", handle)):
+        await harness.until(lambda: helpers)
+        taken = harness.clock.monotonic()
+        await harness.until(lambda: harness.clock.monotonic() - taken >= 28, tick=0.25)
         assert not helpers[0].lost
-        await rig.until(lambda: helpers[0].lost, tick=0.25)
+        await harness.until(lambda: helpers[0].lost, tick=0.25)
         gate.open()
-    assert endings(rig) == []
+    assert endings(harness) == []
 
 
-async def test_only_the_lost_job_is_given_up(rig: Rig) -> None:
+async def test_only_the_lost_job_is_given_up(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         helpers[helper.raw.id] = helper
         await gate.passed()
 
-    gate = rig.gate()
+    gate = harness.gate()
     helpers: dict[str, Helper] = {}
-    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=30) for id in "abc"])
-    async with rig.running(rig.worker("q", handle)):
-        await rig.until(lambda: len(helpers) == 3)
-        rig.producer.remove("q", "b")
-        await rig.until(lambda: helpers["b"].lost, tick=1)
+    harness.producer.enqueue_batch([Queue("q").job(id, 1, timeout=30) for id in "abc"])
+    async with harness.running(harness.worker("q", handle)):
+        await harness.until(lambda: len(helpers) == 3)
+        harness.producer.remove("q", "b")
+        await harness.until(lambda: helpers["b"].lost, tick=1)
         assert not helpers["a"].lost
         gate.open()
-        await rig.until(lambda: not rig.jobs("q", "a", "c"))
-    assert len(endings(rig)) == 2
+        await harness.until(lambda: not harness.jobs("q", "a", "c"))
+    assert len(endings(harness)) == 2
 
 
 async def test_a_job_lost_while_its_completion_is_tried_is_let_go(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None:
         handled.append(helper)
@@ -152,12 +152,12 @@ async def test_a_job_lost_while_its_completion_is_tried_is_let_go(
         return httpx.Response(503) if request.method in ("DELETE", "PATCH") else None
 
     handled: list[Any] = []
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=30))
-    rig.server.trouble = trouble
-    async with rig.running(rig.worker("q", handle, concurrency=1)):
-        await rig.until(lambda: handled)
-        await rig.until(lambda: "job 'a' in queue 'q' was lost" in caplog.text, tick=0.2)
-        rig.server.trouble = lambda _: None
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=30))
+    harness.server.trouble = trouble
+    async with harness.running(harness.worker("q", handle, concurrency=1)):
+        await harness.until(lambda: handled)
+        await harness.until(lambda: "job 'a' in queue 'q' was lost" in caplog.text, tick=0.2)
+        harness.server.trouble = lambda _: None
         # Its slot is free, and after its timeout it comes again.
-        await rig.until(lambda: not rig.jobs("q", "a"), tick=0.2)
+        await harness.until(lambda: not harness.jobs("q", "a"), tick=0.2)
     assert len(handled) == 2

@@ -23,7 +23,7 @@ from relay_sdk import Backoff, Client, JobExistsError, PayloadError, Queue
 from relay_sdk.otel import Telemetry, traced
 from relay_sdk.testing import transport
 
-from .harness import Helper, Rig, do
+from .harness import Harness, Helper, maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -81,9 +81,9 @@ def recorder() -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def producer(rig: Rig, recorder: Recorder) -> Iterator[Client]:
+def producer(harness: Harness, recorder: Recorder) -> Iterator[Client]:
     """A producer that is with_events too."""
-    with httpx.Client(transport=transport(rig.server.app), verify=False) as own:
+    with httpx.Client(transport=transport(harness.server.app), verify=False) as own:
         yield Client("http://server", http_client=own, api="v2", on_event=recorder.telemetry)
 
 
@@ -102,16 +102,16 @@ def parent(span: ReadableSpan) -> tuple[int, int] | None:
 
 
 async def test_each_operation_has_a_span_by_the_conventions(
-    rig: Rig, recorder: Recorder, producer: Client
+    harness: Harness, recorder: Recorder, producer: Client
 ) -> None:
     async def handle(helper: Helper) -> None:
-        await do(helper.heartbeat())
+        await maybe_await(helper.heartbeat())
 
     producer.enqueue(EMAILS.job("a", Email(SECRET)))
-    async with rig.running(
-        rig.worker(EMAILS, handle, client=rig.client(on_event=recorder.telemetry))
+    async with harness.running(
+        harness.worker(EMAILS, handle, client=harness.client(on_event=recorder.telemetry))
     ):
-        await rig.until(lambda: recorder.spans("run emails"))
+        await harness.until(lambda: recorder.spans("run emails"))
     about = {"messaging.system": "relay", "messaging.destination.name": "emails"}
     one = {"messaging.message.id": "a"}
     for name, kind, more in (
@@ -142,23 +142,23 @@ async def test_each_operation_has_a_span_by_the_conventions(
 
 
 async def test_the_trace_goes_from_the_producer_to_the_handler_and_what_it_does(
-    rig: Rig, recorder: Recorder, producer: Client
+    harness: Harness, recorder: Recorder, producer: Client
 ) -> None:
     async def handle(helper: Helper) -> None:
         with recorder.tracer.start_as_current_span("inside"):
             payloads.append(helper.job.payload)
             seen.append(baggage.get_baggage("tenant"))
-            await do(helper.heartbeat())
+            await maybe_await(helper.heartbeat())
 
     payloads, seen = list[Email](), list[object]()
     with recorder.tracer.start_as_current_span("request"):
         token = context.attach(baggage.set_baggage("tenant", "blue"))
         producer.enqueue(EMAILS.job("a", Email("b@example.org")))
         context.detach(token)
-    async with rig.running(
-        rig.worker(EMAILS, handle, client=rig.client(on_event=recorder.telemetry))
+    async with harness.running(
+        harness.worker(EMAILS, handle, client=harness.client(on_event=recorder.telemetry))
     ):
-        await rig.until(lambda: recorder.spans("run emails"))
+        await harness.until(lambda: recorder.spans("run emails"))
     span = recorder.span
     run = span("run emails")
     assert parent(span("enqueue emails")) == ids(span("request"))
@@ -172,35 +172,39 @@ async def test_the_trace_goes_from_the_producer_to_the_handler_and_what_it_does(
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
-async def test_an_automatic_heartbeat_belongs_to_its_run(rig: Rig, recorder: Recorder) -> None:
+async def test_an_automatic_heartbeat_belongs_to_its_run(
+    harness: Harness, recorder: Recorder
+) -> None:
     async def handle(helper: Helper) -> None:
         await gate.passed()
 
-    gate = rig.gate()
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=30))
-    async with rig.running(rig.worker("q", handle, client=rig.client(on_event=recorder.telemetry))):
-        await rig.until(lambda: recorder.spans("heartbeat q"), tick=1)
+    gate = harness.gate()
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=30))
+    async with harness.running(
+        harness.worker("q", handle, client=harness.client(on_event=recorder.telemetry))
+    ):
+        await harness.until(lambda: recorder.spans("heartbeat q"), tick=1)
         gate.open()
-        await rig.until(lambda: recorder.spans("run q"))
+        await harness.until(lambda: recorder.spans("run q"))
     assert {parent(span) for span in recorder.spans("heartbeat q")} == {ids(recorder.span("run q"))}
 
 
 async def test_jobs_that_run_at_once_are_apart_and_none_is_the_workers_child(
-    rig: Rig, recorder: Recorder
+    harness: Harness, recorder: Recorder
 ) -> None:
     async def handle(helper: Helper) -> None:
         with recorder.tracer.start_as_current_span(helper.raw.id):
             await gate.passed()
 
-    gate = rig.gate()
-    rig.producer.enqueue_batch([Queue("q").job(id, 1) for id in "abc"])
+    gate = harness.gate()
+    harness.producer.enqueue_batch([Queue("q").job(id, 1) for id in "abc"])
     with recorder.tracer.start_as_current_span("startup"):
-        async with rig.running(
-            rig.worker("q", handle, client=rig.client(on_event=recorder.telemetry))
+        async with harness.running(
+            harness.worker("q", handle, client=harness.client(on_event=recorder.telemetry))
         ):
-            await rig.until(lambda: gate.waiting == 3)
+            await harness.until(lambda: gate.waiting == 3)
             gate.open()
-            await rig.until(lambda: len(recorder.spans("run q")) == 3)
+            await harness.until(lambda: len(recorder.spans("run q")) == 3)
     for run in recorder.spans("run q"):
         assert run.attributes
         assert parent(run) is None
@@ -209,15 +213,15 @@ async def test_jobs_that_run_at_once_are_apart_and_none_is_the_workers_child(
 
 @pytest.mark.parametrize("retry", [None, Backoff(1000, maximum=1000, retries=1)])
 async def test_a_handler_that_raises_fails_its_span_and_says_no_more_than_the_type(
-    rig: Rig, recorder: Recorder, retry: Backoff | None
+    harness: Harness, recorder: Recorder, retry: Backoff | None
 ) -> None:
     async def handle(helper: Helper) -> None:
         raise LookupError(SECRET)
 
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    client = rig.client(on_event=recorder.telemetry)
-    async with rig.running(rig.worker("q", handle, client=client, retry=retry)):
-        await rig.until(lambda: recorder.spans("run q"))
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    client = harness.client(on_event=recorder.telemetry)
+    async with harness.running(harness.worker("q", handle, client=client, retry=retry)):
+        await harness.until(lambda: recorder.spans("run q"))
     span = recorder.span("run q")
     assert span.status.status_code == StatusCode.ERROR
     assert span.attributes
@@ -227,14 +231,14 @@ async def test_a_handler_that_raises_fails_its_span_and_says_no_more_than_the_ty
 
 
 async def test_metrics_count_and_time_by_the_conventions(
-    rig: Rig, recorder: Recorder, producer: Client
+    harness: Harness, recorder: Recorder, producer: Client
 ) -> None:
     producer.enqueue_batch([Queue("q").job(id, SECRET) for id in "abc"])
     with pytest.raises(JobExistsError):
         producer.enqueue(Queue("q").job("a", 1))
-    client = rig.client(on_event=recorder.telemetry)
-    async with rig.running(rig.worker("q", end, client=client)):
-        await rig.until(lambda: len(recorder.spans("run q")) == 3)
+    client = harness.client(on_event=recorder.telemetry)
+    async with harness.running(harness.worker("q", end, client=client)):
+        await harness.until(lambda: len(recorder.spans("run q")) == 3)
     assert SECRET not in "".join(map(repr, recorder.reader.get_metrics_data().resource_metrics))  # type: ignore[union-attr]
     data = {
         name: recorder.points(name)
@@ -253,8 +257,8 @@ async def test_metrics_count_and_time_by_the_conventions(
     assert not {"messaging.message.id"} & set(run.attributes)
 
 
-async def test_polls_of_an_empty_queue_make_no_spans(recorder: Recorder, rig: Rig) -> None:
-    await do(rig.client(on_event=recorder.telemetry).next("q", timeout=0))
+async def test_polls_of_an_empty_queue_make_no_spans(recorder: Recorder, harness: Harness) -> None:
+    await maybe_await(harness.client(on_event=recorder.telemetry).next("q", timeout=0))
     assert recorder.exporter.get_finished_spans() == ()
 
 
@@ -332,11 +336,11 @@ def test_the_sdk_alone_loads_no_opentelemetry() -> None:
 
 
 async def test_no_context_is_left_behind_in_silence(
-    rig: Rig, recorder: Recorder, producer: Client, caplog: pytest.LogCaptureFixture
+    harness: Harness, recorder: Recorder, producer: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     """OpenTelemetry logs a context that is left in another thread or task than it was entered."""
     producer.enqueue_batch([EMAILS.job(str(n), Email("a"), timeout=1) for n in range(30)])
-    client = rig.client(on_event=recorder.telemetry)
-    async with rig.running(rig.worker(EMAILS, end, client=client)):
-        await rig.until(lambda: len(recorder.spans("run emails")) == 30)
+    client = harness.client(on_event=recorder.telemetry)
+    async with harness.running(harness.worker(EMAILS, end, client=client)):
+        await harness.until(lambda: len(recorder.spans("run emails")) == 30)
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []

@@ -7,7 +7,7 @@ import pytest
 
 from relay_sdk import Queue
 
-from .harness import Helper, Rig
+from .harness import Harness, Helper
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ def database(request: httpx.Request) -> httpx.Response | None:
 
 @pytest.mark.parametrize("trouble", [refuse, busy, database])
 async def test_a_minute_without_a_server_is_survived(
-    rig: Rig, trouble: object, caplog: pytest.LogCaptureFixture
+    harness: Harness, trouble: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None:
         done.append(helper.raw.id)
@@ -34,21 +34,21 @@ async def test_a_minute_without_a_server_is_survived(
             await gate.passed()
 
     done: list[str] = []
-    gate = rig.gate()
-    rig.producer.enqueue(Queue("q").job("long", 1, timeout=300))
-    worker = rig.worker("q", handle, concurrency=3)
-    async with rig.running(worker):
-        await rig.until(lambda: done)
-        rig.server.trouble = trouble
-        asked = len(rig.server.asked)
-        await rig.until(lambda: "cannot reach the server" in caplog.text, tick=0.1)
-        began = rig.clock.monotonic()
+    gate = harness.gate()
+    harness.producer.enqueue(Queue("q").job("long", 1, timeout=300))
+    worker = harness.worker("q", handle, concurrency=3)
+    async with harness.running(worker):
+        await harness.until(lambda: done)
+        harness.server.trouble = trouble
+        asked = len(harness.server.asked)
+        await harness.until(lambda: "cannot reach the server" in caplog.text, tick=0.1)
+        began = harness.clock.monotonic()
         gate.open()  # the completion meets it too
-        await rig.until(lambda: rig.clock.monotonic() - began > 60, tick=0.5)
-        assert len(rig.server.asked) - asked < 120
-        rig.producer.enqueue(Queue("q").job("new", 1))
-        rig.server.trouble = lambda _: None
-        await rig.until(lambda: not rig.jobs("q", "long", "new"), tick=0.1)
+        await harness.until(lambda: harness.clock.monotonic() - began > 60, tick=0.5)
+        assert len(harness.server.asked) - asked < 120
+        harness.producer.enqueue(Queue("q").job("new", 1))
+        harness.server.trouble = lambda _: None
+        await harness.until(lambda: not harness.jobs("q", "long", "new"), tick=0.1)
     assert done == ["long", "new"]
     assert caplog.text.count("cannot reach the server") == 1
     assert caplog.text.count("the server can be reached again") == 1
@@ -56,68 +56,68 @@ async def test_a_minute_without_a_server_is_survived(
 
 
 async def test_an_outage_with_many_running_jobs_does_not_flood_the_log(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None:
         await gate.passed()
 
-    gate = rig.gate()
+    gate = harness.gate()
     ids = [str(number) for number in range(20)]
-    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=180) for id in ids])
-    async with rig.running(rig.worker("q", handle, concurrency=50)):
-        await rig.until(lambda: gate.waiting == 20)
-        rig.server.trouble = busy
-        began = rig.clock.monotonic()
-        await rig.until(lambda: rig.clock.monotonic() - began > 90, tick=0.5)
-        rig.server.trouble = lambda _: None
+    harness.producer.enqueue_batch([Queue("q").job(id, 1, timeout=180) for id in ids])
+    async with harness.running(harness.worker("q", handle, concurrency=50)):
+        await harness.until(lambda: gate.waiting == 20)
+        harness.server.trouble = busy
+        began = harness.clock.monotonic()
+        await harness.until(lambda: harness.clock.monotonic() - began > 90, tick=0.5)
+        harness.server.trouble = lambda _: None
         gate.open()
-        await rig.until(lambda: not rig.jobs("q", *ids), tick=0.2)
+        await harness.until(lambda: not harness.jobs("q", *ids), tick=0.2)
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) <= 2 + 2 * len(ids)
 
 
-async def test_a_completion_whose_reply_is_lost_is_sent_again(rig: Rig) -> None:
+async def test_a_completion_whose_reply_is_lost_is_sent_again(harness: Harness) -> None:
     async def handle(helper: Helper) -> None: ...
 
     def lose(request: httpx.Request) -> httpx.Response | None:
-        if request.method == "DELETE" and rig.server.count("DELETE") <= 3:
+        if request.method == "DELETE" and harness.server.count("DELETE") <= 3:
             raise httpx.ReadError("reset by peer", request=request)
         return None
 
-    rig.server.trouble = lose
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=300))
-    async with rig.running(rig.worker("q", handle)):
-        await rig.until(lambda: not rig.jobs("q", "a"), tick=0.1)
-    assert rig.server.count("DELETE") == 4
+    harness.server.trouble = lose
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=300))
+    async with harness.running(harness.worker("q", handle)):
+        await harness.until(lambda: not harness.jobs("q", "a"), tick=0.1)
+    assert harness.server.count("DELETE") == 4
 
 
 async def test_a_worker_may_be_started_before_its_server(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None: ...
 
-    rig.server.trouble = refuse
-    rig.producer.enqueue(Queue("q").job("a", 1))
-    async with rig.running(rig.worker("q", handle, client=rig.client(api="auto"))):
-        await rig.until(lambda: "cannot reach the server" in caplog.text)
-        rig.server.trouble = lambda _: None
-        await rig.until(lambda: not rig.jobs("q", "a"), tick=0.1)
+    harness.server.trouble = refuse
+    harness.producer.enqueue(Queue("q").job("a", 1))
+    async with harness.running(harness.worker("q", handle, client=harness.client(api="auto"))):
+        await harness.until(lambda: "cannot reach the server" in caplog.text)
+        harness.server.trouble = lambda _: None
+        await harness.until(lambda: not harness.jobs("q", "a"), tick=0.1)
     assert caplog.text.count("the server can be reached again") == 1
 
 
 async def test_a_worker_that_waits_for_its_server_can_be_stopped(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None: ...
 
-    rig.server.trouble = refuse
-    worker = rig.worker("q", handle)
-    async with rig.running(worker):
-        await rig.until(lambda: "cannot reach the server" in caplog.text, tick=0.1)
+    harness.server.trouble = refuse
+    worker = harness.worker("q", handle)
+    async with harness.running(worker):
+        await harness.until(lambda: "cannot reach the server" in caplog.text, tick=0.1)
         worker.stop()
 
 
-async def test_a_queue_that_is_refused_does_not_silence_the_others(rig: Rig) -> None:
+async def test_a_queue_that_is_refused_does_not_silence_the_others(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         done.append(helper.raw.id)
 
@@ -128,17 +128,17 @@ async def test_a_queue_that_is_refused_does_not_silence_the_others(rig: Rig) -> 
 
     done: list[str] = []
     ids = [str(number) for number in range(5)]
-    rig.server.trouble = trouble
-    rig.producer.enqueue_batch([Queue("good").job(id, 1) for id in ids])
-    worker = rig.worker("broken", handle, concurrency=1).add("good", rig.adapted(handle))
-    async with rig.running(worker):
-        await rig.until(lambda: len(done) == 5, tick=0.1)
-        assert rig.clock.monotonic() < 20
+    harness.server.trouble = trouble
+    harness.producer.enqueue_batch([Queue("good").job(id, 1) for id in ids])
+    worker = harness.worker("broken", handle, concurrency=1).add("good", harness.adapted(handle))
+    async with harness.running(worker):
+        await harness.until(lambda: len(done) == 5, tick=0.1)
+        assert harness.clock.monotonic() < 20
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 400])
 async def test_a_refusal_is_not_called_an_outage_and_is_said_again_now_and_then(
-    rig: Rig, status: int, caplog: pytest.LogCaptureFixture
+    harness: Harness, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None: ...
 
@@ -149,75 +149,77 @@ async def test_a_refusal_is_not_called_an_outage_and_is_said_again_now_and_then(
         errors = [record for record in caplog.records if record.levelno == logging.ERROR]
         return sum("the server refuses this worker" in each.getMessage() for each in errors)
 
-    rig.server.trouble = refused
-    rig.producer.enqueue(Queue("q").job("a", 1))
-    async with rig.running(rig.worker("q", handle)):
-        await rig.until(lambda: said() == 1)
-        await rig.until(lambda: rig.clock.monotonic() > 100, tick=1)
+    harness.server.trouble = refused
+    harness.producer.enqueue(Queue("q").job("a", 1))
+    async with harness.running(harness.worker("q", handle)):
+        await harness.until(lambda: said() == 1)
+        await harness.until(lambda: harness.clock.monotonic() > 100, tick=1)
         assert said() == 1
-        await rig.until(lambda: said() == 3, tick=1)
-        rig.server.trouble = lambda _: None
-        await rig.until(lambda: not rig.jobs("q", "a"), tick=0.5)
+        await harness.until(lambda: said() == 3, tick=1)
+        harness.server.trouble = lambda _: None
+        await harness.until(lambda: not harness.jobs("q", "a"), tick=0.5)
     assert "cannot reach the server" not in caplog.text
     assert str(status) in caplog.text
     assert caplog.text.count("the server can be reached again") == 1
 
 
-async def test_a_queue_is_not_asked_before_the_server_wants_it(rig: Rig) -> None:
+async def test_a_queue_is_not_asked_before_the_server_wants_it(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         done.append(helper.raw.queue)
 
     def busy(request: httpx.Request) -> httpx.Response | None:
         if "/busy/" in request.url.path and request.method == "GET":
-            asked.append(rig.clock.monotonic())
+            asked.append(harness.clock.monotonic())
             if len(asked) == 1:
                 return httpx.Response(429, headers={"retry-after": "30"})
         return None
 
     done: list[str] = []
     asked: list[float] = []
-    rig.server.trouble = busy
-    rig.producer.enqueue_batch([Queue(name).job("a", 1) for name in ("busy", "quick")])
-    worker = rig.worker("busy", handle).add("quick", rig.adapted(handle))
-    async with rig.running(worker):
-        await rig.until(lambda: done)
-        await rig.until(lambda: len(done) == 2, tick=0.5)
+    harness.server.trouble = busy
+    harness.producer.enqueue_batch([Queue(name).job("a", 1) for name in ("busy", "quick")])
+    worker = harness.worker("busy", handle).add("quick", harness.adapted(handle))
+    async with harness.running(worker):
+        await harness.until(lambda: done)
+        await harness.until(lambda: len(done) == 2, tick=0.5)
     assert done == ["quick", "busy"]
     assert asked[1] - asked[0] >= 30
 
 
 @pytest.mark.parametrize("graceful_shutdown_timeout", [float("inf")])
-async def test_a_grace_without_end_is_one(rig: Rig, graceful_shutdown_timeout: float) -> None:
+async def test_a_grace_without_end_is_one(
+    harness: Harness, graceful_shutdown_timeout: float
+) -> None:
     async def handle(helper: Helper) -> None:
         await gate.passed()
 
-    gate = rig.gate()
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=10**6))
-    worker = rig.worker("q", handle, graceful_shutdown_timeout=graceful_shutdown_timeout)
-    async with rig.running(worker):
-        await rig.until(lambda: gate.waiting)
+    gate = harness.gate()
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=10**6))
+    worker = harness.worker("q", handle, graceful_shutdown_timeout=graceful_shutdown_timeout)
+    async with harness.running(worker):
+        await harness.until(lambda: gate.waiting)
         worker.stop()
-        rig.clock.advance(86_400)
+        harness.clock.advance(86_400)
         gate.open()
-    assert rig.jobs("q", "a") == []
+    assert harness.jobs("q", "a") == []
 
 
-async def test_a_second_outage_is_looked_after_as_soon_as_the_first(rig: Rig) -> None:
+async def test_a_second_outage_is_looked_after_as_soon_as_the_first(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         done.append(helper.raw.id)
 
     async def outage(seconds: float) -> int:
-        rig.server.trouble = busy
-        asked = rig.server.count("GET")
-        until = rig.clock.monotonic() + seconds
-        await rig.until(lambda: rig.clock.monotonic() >= until, tick=0.1)
-        return rig.server.count("GET") - asked
+        harness.server.trouble = busy
+        asked = harness.server.count("GET")
+        until = harness.clock.monotonic() + seconds
+        await harness.until(lambda: harness.clock.monotonic() >= until, tick=0.1)
+        return harness.server.count("GET") - asked
 
     done: list[str] = []
-    async with rig.running(rig.worker("q", handle)):
+    async with harness.running(harness.worker("q", handle)):
         await outage(60)
         assert await outage(15) <= 4  # every five seconds by now
-        rig.server.trouble = lambda _: None
-        rig.producer.enqueue(Queue("q").job("a", 1))
-        await rig.until(lambda: done, tick=0.1)
+        harness.server.trouble = lambda _: None
+        harness.producer.enqueue(Queue("q").job("a", 1))
+        await harness.until(lambda: done, tick=0.1)
         assert await outage(15) > 4

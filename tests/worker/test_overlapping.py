@@ -15,7 +15,7 @@ from relay_sdk._engine.driver import AsyncDriver
 from relay_sdk._engine.limiter import MAX_IN_FLIGHT, InFlightLimiter
 from relay_sdk.worker.limited_driver import LimitedDriver
 
-from .harness import PATIENCE, Gate, Helper, Rig
+from .harness import PATIENCE, Gate, Harness, Helper
 
 pytestmark = pytest.mark.anyio
 
@@ -24,58 +24,60 @@ def is_next(request: httpx.Request) -> bool:
     return request.method == "GET" and "num_jobs" in str(request.url)
 
 
-async def test_a_job_that_is_done_is_completed_while_a_next_hangs(rig: Rig) -> None:
+async def test_a_job_that_is_done_is_completed_while_a_next_hangs(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         await gates[helper.raw.id].passed()
 
-    gates = {"a": rig.gate(), "b": rig.gate()}
-    hung = rig.gate()
-    rig.producer.enqueue_batch([Queue("q").job(id, 1) for id in gates])
-    rig.server.delay = lambda request: hung if is_next(request) and rig.server.polls()[1:] else None
-    async with rig.running(rig.worker("q", handle, concurrency=3)):
-        await rig.until(lambda: hung.waiting)
+    gates = {"a": harness.gate(), "b": harness.gate()}
+    hung = harness.gate()
+    harness.producer.enqueue_batch([Queue("q").job(id, 1) for id in gates])
+    harness.server.delay = lambda request: (
+        hung if is_next(request) and harness.server.polls()[1:] else None
+    )
+    async with harness.running(harness.worker("q", handle, concurrency=3)):
+        await harness.until(lambda: hung.waiting)
         for id, gate in gates.items():
             gate.open()
-            await rig.until(lambda done=id: not rig.jobs("q", done))
-        assert rig.server.polls() == [3, 1]
+            await harness.until(lambda done=id: not harness.jobs("q", done))
+        assert harness.server.polls() == [3, 1]
         hung.open()
 
 
-async def test_free_slots_are_filled_while_another_next_hangs(rig: Rig) -> None:
+async def test_free_slots_are_filled_while_another_next_hangs(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         await gates[helper.raw.id].passed()
 
     def delay(request: httpx.Request) -> Gate | None:
-        return hung if is_next(request) and len(rig.server.polls()) == 2 else None
+        return hung if is_next(request) and len(harness.server.polls()) == 2 else None
 
     ids = [f"{number:02}" for number in range(30)]
-    gates = {id: rig.gate() for id in ids}
-    hung = rig.gate()
-    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
-    rig.server.delay = delay
-    async with rig.running(rig.worker("q", handle, concurrency=8)):
-        await rig.until(lambda: sum(gate.waiting for gate in gates.values()) == 8)
+    gates = {id: harness.gate() for id in ids}
+    hung = harness.gate()
+    harness.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
+    harness.server.delay = delay
+    async with harness.running(harness.worker("q", handle, concurrency=8)):
+        await harness.until(lambda: sum(gate.waiting for gate in gates.values()) == 8)
         first = [id for id, gate in gates.items() if gate.waiting]
         gates[first[0]].open()
-        await rig.until(lambda: hung.waiting)
+        await harness.until(lambda: hung.waiting)
         for id in first[1:5]:
             gates[id].open()
-        await rig.until(lambda: sum(gate.waiting for gate in gates.values()) == 12)
-        assert rig.server.polls() == [8, 1, 4]
+        await harness.until(lambda: sum(gate.waiting for gate in gates.values()) == 12)
+        assert harness.server.polls() == [8, 1, 4]
         # One slot is promised to the request that hangs: with it, eight jobs are claimed.
-        claimed = [job for job in ids if id_is_claimed(rig, job)]
+        claimed = [job for job in ids if id_is_claimed(harness, job)]
         assert len(claimed) == 8
         hung.open()
         for gate in gates.values():
             gate.open()
-        await rig.until(lambda: not rig.jobs("q", *ids), tick=0.1)
+        await harness.until(lambda: not harness.jobs("q", *ids), tick=0.1)
 
 
-def id_is_claimed(rig: Rig, id: str) -> bool:
-    return rig.producer.exists("q", id) and rig.producer.get("q", id).run_id is not None
+def id_is_claimed(harness: Harness, id: str) -> bool:
+    return harness.producer.exists("q", id) and harness.producer.get("q", id).run_id is not None
 
 
-async def test_another_queue_is_served_while_a_next_is_held(rig: Rig) -> None:
+async def test_another_queue_is_served_while_a_next_is_held(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         done.append(helper.raw.id)
 
@@ -84,32 +86,32 @@ async def test_another_queue_is_served_while_a_next_is_held(rig: Rig) -> None:
         return held if empty and request.url.params["num_jobs"] == "1" else None
 
     done: list[str] = []
-    held = rig.gate()
-    rig.server.delay = delay
-    worker = rig.worker("empty", handle, concurrency=4).add("busy", rig.adapted(handle))
-    async with rig.running(worker):
-        await rig.until(lambda: held.waiting, tick=0.1)
+    held = harness.gate()
+    harness.server.delay = delay
+    worker = harness.worker("empty", handle, concurrency=4).add("busy", harness.adapted(handle))
+    async with harness.running(worker):
+        await harness.until(lambda: held.waiting, tick=0.1)
         for round in range(3):
             ids = [f"{round}-{number}" for number in range(7)]
-            rig.producer.enqueue_batch([Queue("busy").job(id, 1) for id in ids])
-            await rig.until(lambda ids=ids: set(ids) <= set(done), tick=0.1)
+            harness.producer.enqueue_batch([Queue("busy").job(id, 1) for id in ids])
+            await harness.until(lambda ids=ids: set(ids) <= set(done), tick=0.1)
         held.open()
 
 
 async def test_a_stop_ends_a_next_that_the_server_holds(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def handle(helper: Helper) -> None: ...
 
-    held = rig.gate()
-    worker = rig.worker("q", handle)
+    held = harness.gate()
+    worker = harness.worker("q", handle)
     if isinstance(worker, AsyncWorker):
-        rig.server.delay = lambda _: held if len(rig.server.polls()) == 2 else None
+        harness.server.delay = lambda _: held if len(harness.server.polls()) == 2 else None
     else:
         wait = worker._driver.perform
 
         def wait_or_stop(step: Step, stop: threading.Event | None = None) -> object:
-            if not isinstance(step, Request) or len(rig.server.polls()) < 1:
+            if not isinstance(step, Request) or len(harness.server.polls()) < 1:
                 return wait(step, stop)
             held.waiting += 1
             assert stop is not None
@@ -117,53 +119,55 @@ async def test_a_stop_ends_a_next_that_the_server_holds(
             raise Stopped
 
         monkeypatch.setattr(worker._driver, "perform", wait_or_stop)
-    async with rig.running(worker):
-        await rig.until(lambda: held.waiting, tick=0.1)
-        rig.clock.advance(1)
+    async with harness.running(worker):
+        await harness.until(lambda: held.waiting, tick=0.1)
+        harness.clock.advance(1)
         worker.stop()
-    assert rig.clock.monotonic() < PATIENCE / 2
+    assert harness.clock.monotonic() < PATIENCE / 2
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-async def test_few_of_many_jobs_that_end_together_are_completed_at_once(rig: Rig) -> None:
+async def test_few_of_many_jobs_that_end_together_are_completed_at_once(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         await gate.passed()
 
-    gate, slow = rig.gate(), rig.gate()
+    gate, slow = harness.gate(), harness.gate()
     ids = [str(number) for number in range(3 * MAX_IN_FLIGHT)]
-    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
-    rig.server.delay = lambda request: slow if request.method == "DELETE" else None
-    async with rig.running(rig.worker("q", handle, concurrency=len(ids))):
-        await rig.until(lambda: gate.waiting == len(ids))
+    harness.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
+    harness.server.delay = lambda request: slow if request.method == "DELETE" else None
+    async with harness.running(harness.worker("q", handle, concurrency=len(ids))):
+        await harness.until(lambda: gate.waiting == len(ids))
         gate.open()
-        await rig.until(lambda: slow.waiting == MAX_IN_FLIGHT)
+        await harness.until(lambda: slow.waiting == MAX_IN_FLIGHT)
         await anyio.wait_all_tasks_blocked()
         assert slow.waiting == MAX_IN_FLIGHT
         slow.open()
-        await rig.until(lambda: not rig.jobs("q", *ids), tick=0.1)
+        await harness.until(lambda: not harness.jobs("q", *ids), tick=0.1)
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-async def test_heartbeats_wait_for_no_ends_and_ends_not_for_those_that_hang(rig: Rig) -> None:
+async def test_heartbeats_wait_for_no_ends_and_ends_not_for_those_that_hang(
+    harness: Harness,
+) -> None:
     async def handle(helper: Any) -> None:
         await (ill if helper.raw.id in sick else gate).passed()
 
-    ill, gate, hung = rig.gate(), rig.gate(), rig.gate()
+    ill, gate, hung = harness.gate(), harness.gate(), harness.gate()
     sick = [f"sick{number}" for number in range(2 * MAX_IN_FLIGHT)]
     well = [f"well{number}" for number in range(5)]
     jobs = [Queue("q").job(id, 1, timeout=30) for id in [*sick, *well]]
-    rig.producer.enqueue_batch(jobs)
-    rig.server.delay = lambda request: (
+    harness.producer.enqueue_batch(jobs)
+    harness.server.delay = lambda request: (
         hung if request.method == "DELETE" and "/sick" in request.url.path else None
     )
-    async with rig.running(rig.worker("q", handle, concurrency=len(jobs))):
-        await rig.until(lambda: ill.waiting + gate.waiting == len(jobs))
+    async with harness.running(harness.worker("q", handle, concurrency=len(jobs))):
+        await harness.until(lambda: ill.waiting + gate.waiting == len(jobs))
         ill.open()
-        await rig.until(lambda: hung.waiting == MAX_IN_FLIGHT)
-        rig.clock.advance(10)
-        await rig.until(lambda: rig.server.count("PATCH") >= len(jobs) - MAX_IN_FLIGHT)
+        await harness.until(lambda: hung.waiting == MAX_IN_FLIGHT)
+        harness.clock.advance(10)
+        await harness.until(lambda: harness.server.count("PATCH") >= len(jobs) - MAX_IN_FLIGHT)
         gate.open()
-        await rig.until(lambda: not rig.jobs("q", *well), tick=0.2)
+        await harness.until(lambda: not harness.jobs("q", *well), tick=0.2)
         hung.open()
 
 
@@ -179,9 +183,11 @@ class Unanswered:
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-async def test_one_task_looks_after_requests_that_hang_however_often_others_wait(rig: Rig) -> None:
+async def test_one_task_looks_after_requests_that_hang_however_often_others_wait(
+    harness: Harness,
+) -> None:
     http, started = Unanswered(), list[object]()
-    limited = LimitedDriver(AsyncDriver(rig.client()._driver.config, http), InFlightLimiter())  # type: ignore[arg-type]
+    limited = LimitedDriver(AsyncDriver(harness.client()._driver.config, http), InFlightLimiter())  # type: ignore[arg-type]
     limited.open(started.append)
     async with anyio.create_task_group() as group:
         for number in range(MAX_IN_FLIGHT + 10):
@@ -196,20 +202,20 @@ async def test_one_task_looks_after_requests_that_hang_however_often_others_wait
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-async def test_a_job_that_waits_for_its_turn_can_be_cancelled(rig: Rig) -> None:
+async def test_a_job_that_waits_for_its_turn_can_be_cancelled(harness: Harness) -> None:
     async def handle(helper: Helper) -> None:
         await gate.passed()
 
-    gate, hung = rig.gate(), rig.gate()
+    gate, hung = harness.gate(), harness.gate()
     ids = [str(number) for number in range(MAX_IN_FLIGHT + 5)]
-    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
-    rig.server.delay = lambda request: hung if request.method == "DELETE" else None
+    harness.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in ids])
+    harness.server.delay = lambda request: hung if request.method == "DELETE" else None
     before = len(anyio.get_running_tasks())
     async with anyio.create_task_group() as group:
-        group.start_soon(rig.worker("q", handle, concurrency=len(ids)).run)
-        await rig.until(lambda: gate.waiting == len(ids))
+        group.start_soon(harness.worker("q", handle, concurrency=len(ids)).run)
+        await harness.until(lambda: gate.waiting == len(ids))
         gate.open()
-        await rig.until(lambda: hung.waiting == MAX_IN_FLIGHT)
-        rig.server.delay = lambda _: None
+        await harness.until(lambda: hung.waiting == MAX_IN_FLIGHT)
+        harness.server.delay = lambda _: None
         group.cancel_scope.cancel()
     assert len(anyio.get_running_tasks()) == before

@@ -14,7 +14,7 @@ import pytest
 from relay_sdk import AsyncWorker, Client, Queue, Worker
 from relay_sdk.worker.signals import stop_on_signals
 
-from .harness import Rig, Server
+from .harness import Harness, Server
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
@@ -72,21 +72,21 @@ def test_a_signal_stops_a_worker_on_threads(client: Client, own: list[int], numb
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
 @pytest.mark.parametrize("number", SIGNALS)
 async def test_a_signal_stops_a_worker_on_tasks(
-    rig: Rig, own: list[int], number: int, caplog: pytest.LogCaptureFixture
+    harness: Harness, own: list[int], number: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Any) -> None:
         done.append(helper.job.id)
         os.kill(os.getpid(), number)
-        await rig.until(lambda: "1 jobs are running" in caplog.text)
+        await harness.until(lambda: "1 jobs are running" in caplog.text)
 
     caplog.set_level(logging.INFO, "relay_sdk")
     done: list[str] = []
-    rig.producer.enqueue_batch([Queue("q").job(str(n), 1) for n in range(10)])
+    harness.producer.enqueue_batch([Queue("q").job(str(n), 1) for n in range(10)])
     with anyio.fail_after(20):
-        await AsyncWorker(rig.client(), "q", handle, concurrency=1).run()
+        await AsyncWorker(harness.client(), "q", handle, concurrency=1).run()
     assert done == ["0"]
     assert own == []
-    assert rig.jobs("q", "0") == []
+    assert harness.jobs("q", "0") == []
 
 
 def test_jobs_that_come_with_the_signal_are_put_back(client: Client, server: Server) -> None:
@@ -187,22 +187,24 @@ def test_one_signal_stops_all_workers_of_a_process(
     assert not client.exists("first", "a")
 
 
-def asked(rig: Rig, queues: str) -> bool:
+def asked(harness: Harness, queues: str) -> bool:
     """Whether there is a worker at work on each queue."""
-    return all(any(f"/queues/{queue}/" in line for line in rig.server.asked) for queue in queues)
+    return all(
+        any(f"/queues/{queue}/" in line for line in harness.server.asked) for queue in queues
+    )
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
-async def test_one_signal_stops_all_workers_of_a_loop(rig: Rig, own: list[int]) -> None:
+async def test_one_signal_stops_all_workers_of_a_loop(harness: Harness, own: list[int]) -> None:
     async def handle(helper: Any) -> None: ...
 
-    workers = [AsyncWorker(rig.client(), name, handle) for name in "abc"]
+    workers = [AsyncWorker(harness.client(), name, handle) for name in "abc"]
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             for worker in workers:
                 group.start_soon(worker.run)
-            await rig.until(lambda: asked(rig, "abc"), tick=0.1)
+            await harness.until(lambda: asked(harness, "abc"), tick=0.1)
             os.kill(os.getpid(), signal.SIGTERM)
     assert own == []
 
@@ -211,15 +213,15 @@ async def test_one_signal_stops_all_workers_of_a_loop(rig: Rig, own: list[int]) 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 async def test_workers_may_stop_in_any_order(
-    rig: Rig, own: list[int], order: tuple[int, int]
+    harness: Harness, own: list[int], order: tuple[int, int]
 ) -> None:
     async def handle(helper: Any) -> None: ...
 
-    workers = [AsyncWorker(rig.client(), name, handle) for name in "ab"]
+    workers = [AsyncWorker(harness.client(), name, handle) for name in "ab"]
     async with anyio.create_task_group() as group:
         for worker in workers:
             group.start_soon(worker.run)
-        await rig.until(lambda: asked(rig, "ab"), tick=0.1)
+        await harness.until(lambda: asked(harness, "ab"), tick=0.1)
         workers[order[0]].stop()
         await anyio.wait_all_tasks_blocked()
         assert own == []

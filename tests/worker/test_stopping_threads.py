@@ -6,7 +6,7 @@ import pytest
 
 from relay_sdk import Queue
 
-from .harness import Helper, Rig, do
+from .harness import Harness, Helper, maybe_await
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", ["sync"])]
 
@@ -14,56 +14,56 @@ CANCEL_GRACE = 5
 
 
 async def test_after_the_grace_a_handler_in_a_thread_is_told_and_may_save_its_state(
-    rig: Rig,
+    harness: Harness,
 ) -> None:
     async def handle(helper: Helper) -> None:
         started.append(helper)
         await gate.passed()
         assert helper.stopping
-        await do(helper.heartbeat({"page": 3}))
+        await maybe_await(helper.heartbeat({"page": 3}))
         raise InterruptedError
 
-    gate = rig.gate()
+    gate = harness.gate()
     started: list[Helper] = []
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    worker = rig.worker("q", handle, graceful_shutdown_timeout=30)
-    async with rig.running(worker):
-        await rig.until(lambda: started)
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    worker = harness.worker("q", handle, graceful_shutdown_timeout=30)
+    async with harness.running(worker):
+        await harness.until(lambda: started)
         worker.stop()
-        rig.clock.advance(29)
+        harness.clock.advance(29)
         assert not started[0].stopping
-        await rig.until(lambda: started[0].stopping, tick=0.2)
+        await harness.until(lambda: started[0].stopping, tick=0.2)
         gate.open()
-    assert rig.producer.get("q", "a").state == {"page": 3}
+    assert harness.producer.get("q", "a").state == {"page": 3}
 
 
 async def test_what_still_runs_in_threads_is_named_and_put_back(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(helper: Helper) -> None:
         await gate.passed()
         ended.append(helper)
 
-    gate = rig.gate()
+    gate = harness.gate()
     ended: list[Helper] = []
-    rig.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in "ab"])
-    worker = rig.worker("q", handle, graceful_shutdown_timeout=30)
+    harness.producer.enqueue_batch([Queue("q").job(id, 1, timeout=600) for id in "ab"])
+    worker = harness.worker("q", handle, graceful_shutdown_timeout=30)
     thread = threading.Thread(target=worker.run)
     thread.start()
-    await rig.until(lambda: gate.waiting == 2)
+    await harness.until(lambda: gate.waiting == 2)
     worker.stop()
-    await rig.until(lambda: not thread.is_alive(), tick=0.5)
-    assert rig.clock.monotonic() >= 30 + CANCEL_GRACE
+    await harness.until(lambda: not thread.is_alive(), tick=0.5)
+    assert harness.clock.monotonic() >= 30 + CANCEL_GRACE
     for id in "ab":
         assert f"job '{id}' in queue 'q' still runs; it is put back" in caplog.text
 
     # It is not completed behind the back of whoever has it now.
-    rig.server.asked.clear()
+    harness.server.asked.clear()
     gate.open()
-    await rig.until(lambda: len(ended) == 2)
-    await rig.until(lambda: not _threads("relay_sdk"))
-    assert rig.server.asked == []
-    assert rig.jobs("q", "a", "b") == ["a", "b"]
+    await harness.until(lambda: len(ended) == 2)
+    await harness.until(lambda: not _threads("relay_sdk"))
+    assert harness.server.asked == []
+    assert harness.jobs("q", "a", "b") == ["a", "b"]
 
 
 def _threads(name: str) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from relay_sdk import AsyncWorker, Queue, Worker
 
-from .harness import Rig
+from .harness import Harness
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,9 @@ class Later:
 
 
 @pytest.mark.parametrize("kind", ["sync"])
-async def test_a_worker_on_threads_completes_no_job_whose_handler_it_cannot_run(rig: Rig) -> None:
+async def test_a_worker_on_threads_completes_no_job_whose_handler_it_cannot_run(
+    harness: Harness,
+) -> None:
     async def handle(helper: Any) -> None: ...
 
     def report(helper: Any, error: Exception) -> None:
@@ -31,12 +33,12 @@ async def test_a_worker_on_threads_completes_no_job_whose_handler_it_cannot_run(
 
     errors: list[Exception] = []
     with pytest.raises(TypeError, match="an async handler needs an AsyncWorker"):
-        Worker(rig.client(), "q", handle)  # type: ignore[arg-type]
-    rig.producer.enqueue(Queue("q").job("a", 1))
-    async with rig.running(Worker(rig.client(), "q", untyped, on_error=report)):
-        await rig.until(lambda: errors)
+        Worker(harness.client(), "q", handle)  # type: ignore[arg-type]
+    harness.producer.enqueue(Queue("q").job("a", 1))
+    async with harness.running(Worker(harness.client(), "q", untyped, on_error=report)):
+        await harness.until(lambda: errors)
     assert isinstance(errors[0], TypeError)
-    assert rig.jobs("q", "a") == ["a"]
+    assert harness.jobs("q", "a") == ["a"]
 
 
 def generates(helper: Any) -> Any:
@@ -48,13 +50,15 @@ async def generates_in_tasks(helper: Any) -> Any:
 
 
 @pytest.mark.parametrize("handle", [generates, generates_in_tasks])
-async def test_a_handler_that_yields_is_refused_or_its_job_fails(rig: Rig, handle: Any) -> None:
-    rig.producer.enqueue(Queue("q").job("a", 1, timeout=600))
-    make = Worker if rig.kind == "sync" else AsyncWorker
+async def test_a_handler_that_yields_is_refused_or_its_job_fails(
+    harness: Harness, handle: Any
+) -> None:
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    make = Worker if harness.kind == "sync" else AsyncWorker
     try:
-        worker: Any = make(rig.client(), "q", handle)
+        worker: Any = make(harness.client(), "q", handle)
     except TypeError:
         return
-    async with rig.running(worker):
-        await rig.until(lambda: rig.server.polls())
-    assert rig.jobs("q", "a") == ["a"]
+    async with harness.running(worker):
+        await harness.until(lambda: harness.server.polls())
+    assert harness.jobs("q", "a") == ["a"]

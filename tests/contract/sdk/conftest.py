@@ -12,7 +12,7 @@ import pytest
 from relay_sdk import AsyncClient, Client
 from relay_sdk.testing import transport
 
-from ...support.sync_async import AnyClient, do, entered
+from ...support.sync_async import AnyClient, entered, maybe_await
 from ..api import Version
 from ..conftest import FOREIGN_URL
 from ..wire import Wire
@@ -91,7 +91,7 @@ async def connect(
 
     yield connect
     for client in made:
-        await do(client.close() if isinstance(client, Client) else client.aclose())
+        await maybe_await(client.close() if isinstance(client, Client) else client.aclose())
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing_extensions import TypeForm
 
 from relay_sdk import Codec, Queue
 
-from ...support.sync_async import AnyClient, do
+from ...support.sync_async import AnyClient, maybe_await
 
 pytestmark = pytest.mark.anyio
 
@@ -147,20 +147,20 @@ PLAIN = [
 async def test_a_declared_type_comes_back(relay: AnyClient, queue: str) -> None:
     for form, value in TYPED:
         q = Queue(queue, payload=form, state=form)
-        await do(relay.enqueue(q.job("x", value)))
-        assert (await do(relay.get(q, "x"))).payload == value
-        (helper,) = await do(relay.next(q))
+        await maybe_await(relay.enqueue(q.job("x", value)))
+        assert (await maybe_await(relay.get(q, "x"))).payload == value
+        (helper,) = await maybe_await(relay.next(q))
         assert (helper.job.payload, helper.job.state) == (value, None)
         assert type(helper.job.payload) is type(value)
-        await do(helper.heartbeat(value))
-        assert (await do(relay.get(q, "x"))).state == value
-        await do(helper.complete())
+        await maybe_await(helper.heartbeat(value))
+        assert (await maybe_await(relay.get(q, "x"))).state == value
+        await maybe_await(helper.complete())
 
 
 async def test_plain_json_comes_back_exactly(relay: AnyClient, queue: str) -> None:
     jobs = [Queue(queue).job(str(n), value, state=value) for n, value in enumerate(PLAIN)]
-    await do(relay.enqueue_batch(jobs))
+    await maybe_await(relay.enqueue_batch(jobs))
     for job, value in zip(jobs, PLAIN, strict=True):
-        there = await do(relay.get(queue, job.id))
+        there = await maybe_await(relay.get(queue, job.id))
         assert (there.payload, there.state) == (value, value)
         assert type(there.payload) is type(value)
