@@ -1,4 +1,4 @@
-"""The clients: one line for each operation."""
+"""The clients."""
 
 import threading
 from abc import abstractmethod
@@ -83,7 +83,7 @@ class _Client(Generic[OwnClient]):
     ) -> Flow[list[R]]:
         check_int_range("num_jobs", num_jobs, 1, 2**32 - 1, queue.name)
         seconds = None if timeout is None else to_seconds("timeout", timeout, queue.name)
-        # A limit of polls counts requests that are answered at once.
+        # If the polls are limited, the server must answer each of them at once.
         long_poll = self._config.next_backoff.retries is None
         return claim_runs(kind, self._config, queue.name, num_jobs, seconds, long_poll=long_poll)
 
@@ -319,7 +319,7 @@ def _key(queue: Queue[Any, Any] | str, id: str) -> tuple[str, str]:
 
 @frozen
 class _Jobs(Generic[P, S]):
-    """An iterator with nothing to clean up, unlike an async generator."""
+    """An async iterator that needs no clean-up, unlike an async generator."""
 
     take: Callable[[], Awaitable[list[AsyncJobHelper[P, S]]]]
 

@@ -1,4 +1,4 @@
-"""Events of clients and workers, which call the `on_event` of a client."""
+"""Events of clients and workers, which are passed to the client's `on_event`."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ JobEventKind: TypeAlias = Literal[
 
 @frozen(kw_only=True)
 class RequestEvent:
-    """A request of a client. There are two events for each: as it begins, and as it ends.
+    """A request of a client. Each request has two events: at its start and at its end.
 
     `seconds` is `None` in the first event, and in the second how long the request took, with all
     its retries. `queue` and `id` are `None` if the request has more than one, as a batch may.

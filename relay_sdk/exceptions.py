@@ -74,7 +74,7 @@ class _StatusError(RelayError):
 class ServerBusyError(_StatusError, RetryableError):
     """The server cannot process the request now, after all retries that `retry_backoff` allows.
 
-    `retry_after` is for how many seconds the server asks clients to wait, or 0.
+    `retry_after` is the server's `Retry-After` in seconds, or 0.
     """
 
     def __init__(

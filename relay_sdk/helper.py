@@ -22,7 +22,7 @@ from relay_sdk.job import EnqueueMode, Job, P, Queue, RawJob, S, from_raw, write
 from relay_sdk.schedule import Schedule
 
 KEEP: Any = object()
-"""Keep the last known state: the one that came with the job, or that was saved since."""
+"""The default of `state`: keep the last known state, which came with the job or was saved since."""
 
 
 class _Helper(Generic[R, P, S]):
@@ -64,7 +64,7 @@ class _Helper(Generic[R, P, S]):
 
     @property
     def stopping(self) -> bool:
-        """Whether the worker is stopping: `release` the job with its state, and return.
+        """Whether the worker is stopping. If so, `release` the job with its state, and return.
 
         A job whose handler returns without releasing it is completed.
         """
@@ -184,7 +184,7 @@ class JobHelper(_Helper[ThreadRun, P, S]):
         count_as_failure: bool = False,
         state: S | None = KEEP,
     ) -> None:
-        """Put the job back into its queue, at its old job_label or after `delay` seconds.
+        """Put the job back into its queue, at its old place or after `delay` seconds.
 
         `state`, or else the last known state, is saved for the next run. With `count_as_failure`
         this run counts as a failure, and a job that has used up its `max_retries` is removed. The
@@ -303,7 +303,7 @@ class AsyncJobHelper(_Helper[TaskRun, P, S]):
         count_as_failure: bool = False,
         state: S | None = KEEP,
     ) -> None:
-        """Put the job back into its queue, at its old job_label or after `delay` seconds.
+        """Put the job back into its queue, at its old place or after `delay` seconds.
 
         `state`, or else the last known state, is saved for the next run. With `count_as_failure`
         this run counts as a failure, and a job that has used up its `max_retries` is removed. The

@@ -1,4 +1,4 @@
-"""Time, as far as the SDK needs it. Tests replace the clock with a virtual one."""
+"""The clock of the SDK. Tests replace it with a virtual one."""
 
 import threading
 import time

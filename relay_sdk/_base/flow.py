@@ -15,15 +15,15 @@ from msgspec.structs import replace
 R = TypeVar("R")
 
 
-RequestKind: TypeAlias = Literal["call", "heartbeat"]
-"""What a limit of requests applies to: heartbeats must not wait for calls, nor calls for them."""
+RequestKind: TypeAlias = Literal["other", "heartbeat"]
+"""Each kind has its own limit, so that heartbeats and other requests do not wait for each other."""
 
 
 class Request(Struct, frozen=True, gc=False):
     """A request to the server. `target` is the percent-encoded path with its query.
 
-    `timeout` bounds the whole exchange, in seconds; `None` means the client's timeout. `wait` is
-    for how many seconds the server may hold the request.
+    `timeout` bounds the whole exchange, in seconds; `None` means the client's timeout. The server
+    may hold the request for `wait` seconds.
     """
 
     method: str
@@ -32,11 +32,11 @@ class Request(Struct, frozen=True, gc=False):
     content: bytes | None = None
     timeout: float | None = None
     wait: float = 0.0
-    kind: RequestKind = "call"
+    kind: RequestKind = "other"
 
 
 class Response(Struct, frozen=True, gc=False):
-    """A response of the server. Header names are in lower case."""
+    """The server's reply. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]

@@ -1,1 +1,1 @@
-"""What a client does with requests: retries, polling, runs of jobs and their heartbeats."""
+"""The operations of a client: retries, polling, runs of jobs and their heartbeats."""

@@ -1,4 +1,4 @@
-"""What the flows of one client share."""
+"""The settings that the flows of one client share."""
 
 from collections.abc import Callable
 
@@ -21,5 +21,5 @@ class ClientConfig:
     versions: VersionNegotiator
     timeout: float = 15.0
     may_long_poll: bool = True
-    """Whether a request that the server holds can be ended early."""
+    """Whether a held request can be ended early."""
     on_event: Callable[[Event], object] | None = None

@@ -1,4 +1,4 @@
-"""What drives the flows of a client: its config and its connections."""
+"""Run the flows of a client, with its settings and connections."""
 
 import threading
 from collections.abc import Awaitable
@@ -26,13 +26,13 @@ class Driver:
         try:
             return run(flow, partial(self.perform, stop=stop))
         except RelayError as error:
-            # The error says what happened. The frames of the SDK would only hide the user's own.
+            # Without the frames of the SDK, the traceback shows the user's code first.
             raise error.with_traceback(None) from error.__cause__
 
     def perform(self, step: Step, stop: threading.Event | None = None) -> object:
         """Perform one step of a flow."""
         if isinstance(step, Request):
-            # A request that the server answers at once is not ended: its jobs would be lost.
+            # Only held requests are ended early: the reply to another one may have jobs.
             return self.http.send(step, stop if step.wait else None)
         if isinstance(step, Sleep):
             self.sleep(step.seconds, stop)
@@ -68,7 +68,7 @@ class AsyncDriver:
         return result if isawaitable(result) else _done(result)
 
     def send(self, request: Request) -> Awaitable[Response]:
-        """Send a request and await its response."""
+        """Send a request and await its reply."""
         return self.http.send(request)
 
     async def sleep(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Heartbeats for any number of runs, none of which waits for another."""
+"""Send the heartbeats of any number of runs: 50 at once, not counting those that hang."""
 
 import heapq
 import threading
@@ -22,12 +22,12 @@ from relay_sdk._engine.run import Run
 from relay_sdk._engine.thread_pool import ThreadPool
 
 MAX_SLEEP = 3600.0
-"""The longest wait between two looks at the schedule, in seconds."""
+"""The longest wait between two checks of the schedule, in seconds."""
 
 
 @define(eq=False)
 class KeptRun:
-    """A run to keep alive, every `interval` seconds. `cancel` is called if its job is lost."""
+    """A run that gets a heartbeat every `interval` seconds; `cancel` is called if it is lost."""
 
     run: Run
     cancel: Callable[[], object] = lambda: None

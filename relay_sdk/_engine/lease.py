@@ -1,4 +1,4 @@
-"""How long this process holds a job, and the heartbeats that extend that time."""
+"""The lease of a claimed job, and the heartbeats that extend it."""
 
 import logging
 from collections.abc import Iterator
@@ -27,13 +27,13 @@ from relay_sdk.job import RawJob
 MIN_HEARTBEAT_INTERVAL = 0.25
 """The shortest default interval between automatic heartbeats, in seconds."""
 OVERTAKEN_INTERVAL = 0.5
-"""Seconds until a state is sent again that an older one may overtake."""
+"""Seconds after which a state is sent again, because an older heartbeat may arrive after it."""
 MIN_HEARTBEAT_TIMEOUT = 0.5
 """The shortest timeout of a heartbeat, in seconds."""
 
 
 class Lease:
-    """The hold on a claimed job: it ends `raw.timeout` seconds after the last heartbeat was sent.
+    """The lease of a claimed job. It ends `raw.timeout` seconds after the last heartbeat was sent.
 
     `requested_at` is when the request that claimed the job was sent. `state` is the last known
     state of the job. A heartbeat without a state would erase the saved one, so every heartbeat
@@ -41,7 +41,7 @@ class Lease:
     """
 
     _unanswered: tuple[msgspec.Raw, float] | None = None
-    """A state whose heartbeat got no answer, and until when that heartbeat may still arrive."""
+    """The state of a heartbeat without a reply, and until when that heartbeat may arrive."""
     _retries: Iterator[float] | None = None
 
     def __init__(self, config: ClientConfig, raw: RawJob, requested_at: float) -> None:
@@ -68,11 +68,11 @@ class Lease:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing can be done with the job any more."""
+        """Whether the run has ended, was lost, or was abandoned."""
         return self.lifecycle.is_over
 
     def check_held(self) -> None:
-        """Raise `JobLostError` if nothing can be done with the job any more."""
+        """Raise `JobLostError` if the run has ended, was lost, or was abandoned."""
         abandoned = self.lifecycle.state is RunState.ABANDONED
         if abandoned or self.lifecycle.is_ended:
             who = "the worker" if abandoned else "this helper"
@@ -86,7 +86,7 @@ class Lease:
             raise JobLostError(self.raw.queue, self.raw.id, self.lifecycle.lost_reason)
 
     def _check_lease(self) -> None:
-        """Count the job as lost after its timeout, if only time tells its runs apart (API v1)."""
+        """Count the job as lost after its timeout, on API v1, which has no run ids."""
         past = self.config.clock.monotonic() >= self._lease_end
         if self.raw.run_id is None and past:
             timeout = self.raw.timeout
@@ -176,7 +176,7 @@ class Lease:
                     return  # the end has arrived; its reply is on its way, or was lost
                 self.lifecycle.lose(error.reason)
             elif isinstance(error, ServerBusyError):
-                # The next heartbeat must arrive in time, whatever the server asks for.
+                # The next heartbeat must arrive in time, even if `Retry-After` is longer.
                 left = self._lease_end - self.config.clock.monotonic()
                 error.retry_after = min(error.retry_after, max(left / 3, 0.0))
             raise

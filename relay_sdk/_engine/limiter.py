@@ -1,4 +1,4 @@
-"""How many requests of each kind are under way at once."""
+"""Limit how many requests of each kind are under way at once."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -13,7 +13,7 @@ HANGING_AFTER = 1.0
 
 
 class InFlightLimiter:
-    """Bounds the requests of each kind that are under way, each known by a key of its own.
+    """Limits the requests of each kind that are under way. Each request has a key.
 
     Not thread-safe: a scheduler of heartbeats guards it with its lock, and the tasks of a worker
     share one event loop.
@@ -22,7 +22,7 @@ class InFlightLimiter:
     def __init__(self) -> None:
         self._in_flight = defaultdict[RequestKind, dict[object, float]](dict)
         self.on_release: list[Callable[[RequestKind], object]] = []
-        """Called with a kind of which another request may be sent now."""
+        """Functions that are called with a kind when another request of that kind may be sent."""
 
     def opens_at(self, kind: RequestKind) -> float:
         """Return the time from which another request of the kind may be sent."""
@@ -32,14 +32,14 @@ class InFlightLimiter:
         return next(iter(in_flight.values())) + HANGING_AFTER
 
     def acquire(self, kind: RequestKind, key: object, now: float) -> None:
-        """Count a request that is sent now. If the limit is reached, the oldest one hangs."""
+        """Count a request that is sent now. At the limit, stop counting the oldest, which hangs."""
         in_flight = self._in_flight[kind]
         if len(in_flight) == MAX_IN_FLIGHT:
             del in_flight[next(iter(in_flight))]
         in_flight[key] = now
 
     def release(self, kind: RequestKind, key: object) -> None:
-        """Forget a request that was answered."""
+        """Stop counting a request that has ended."""
         self._in_flight[kind].pop(key, None)
         for notify in self.on_release:
             notify(kind)

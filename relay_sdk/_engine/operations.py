@@ -70,7 +70,8 @@ def _enqueue(config: ClientConfig, jobs: Sequence[RawJob], mode: EnqueueMode) ->
 
     def resolve_ambiguity(error: RelayError) -> Flow[None]:
         if not (yield from verify_enqueued(config, jobs, error)):
-            # They were completed, or belong to another producer: running twice beats not running.
+            # The jobs were completed, or belong to another producer. Enqueue them again: to run
+            # twice is better than not to run.
             yield from request_with_retries(config, first.queue, first.id, send)
 
     return request_with_retries(config, first.queue, first.id, send, resolve_ambiguity)
@@ -95,7 +96,7 @@ def _look_up(config: ClientConfig, queue: str, id: str, send: Callable[[Api], Fl
 
 
 def confirm_missing(queue: str, id: str, send: Callable[[Api], Flow[R]], api: Api) -> Flow[R]:
-    """Look a job up, and confirm a 404, which a missing route looks like."""
+    """Look up a job, and confirm a 404, because a missing route has the same status."""
     try:
         return (yield from send(api))
     except JobNotFoundError:
@@ -191,7 +192,7 @@ def verify_enqueued(config: ClientConfig, jobs: Sequence[RawJob], error: RelayEr
             raise error
         found = True
     if found:
-        logger.info("%s; but an earlier attempt, whose reply was lost, enqueued this job", error)
+        logger.info("%s, but an earlier attempt, whose reply was lost, has enqueued the job", error)
     return found
 
 

@@ -15,17 +15,17 @@ from relay_sdk.events import with_events
 from relay_sdk.exceptions import RetryableError, ServerBusyError
 
 MIN_POLL_TIMEOUT = 2.0
-"""The shortest timeout of a poll, in seconds: jobs in a reply that is cut off stay claimed."""
+"""The shortest timeout of a poll, in seconds. Jobs in a reply that is cut off stay claimed."""
 LONG_POLL_FRACTION = 0.8
 """The part of a request's timeout for which the server may hold it; the rest is for the reply."""
 MAX_LONG_POLL = 3600.0
 """The longest time for which the server may hold a request, in seconds."""
 REPLY_MARGIN = 1.0
-"""Seconds that are left for the reply to a held request when a wait is nearly over."""
+"""Seconds before the end of a wait that are kept for the reply to a held request."""
 MAX_CLAIM_AGE = 0.5
-"""How old the claims of a held request are at most when its reply arrives, in seconds."""
+"""The greatest age of a claim when the reply to a held request arrives, in seconds."""
 PROXY_TIMEOUT_STATUSES = {408, 502, 504}
-"""What proxies answer to a request that was held for too long."""
+"""The statuses that proxies return for a request that was held too long."""
 
 
 def poll(

@@ -1,4 +1,8 @@
-"""Requests in the API version of the server, repeated until the answer is definite."""
+"""Repeat requests until the answer is definite, in the API version of the server.
+
+Heartbeats (`lease`), ends of runs (`worker.execution`), fetches (`worker.fetching`) and polls that
+a proxy cuts off (`polling`) have retries of their own.
+"""
 
 from __future__ import annotations  # annotations of nested functions cost 4 µs a call
 
@@ -60,8 +64,8 @@ def with_retries(
 ) -> Flow[R]:
     """Repeat an attempt until its result is definite, the backoff ends or the deadline passes.
 
-    A lost reply is not a failure: the server's answer to the next attempt may be caused by the
-    first one. `resolve_ambiguity` then decides.
+    If a reply was lost, the first attempt may have caused the error of the next one.
+    `resolve_ambiguity` then decides.
     """
     waits: Iterator[float] | None = None  # most requests need none
     ambiguous = False
@@ -101,9 +105,9 @@ def request_with_retries(
 
 
 def requested_delay(error: RelayError, backoff: Backoff) -> float:
-    """Return for how many seconds the server asks not to be called, at most a minute.
+    """Return the seconds of `Retry-After`, at most a minute, lengthened at random.
 
-    Many clients get the same answer, so the backoff's jitter lengthens it at random.
+    Many clients receive the same header, so the jitter of the backoff spreads them.
     """
     if not isinstance(error, ServerBusyError) or not error.retry_after:
         return 0

@@ -1,8 +1,8 @@
-"""A run of a job that this process has claimed: what may be done with it, as flows.
+"""A run of a claimed job, and the flows that end it.
 
-There is one heartbeat at a time, and one end that the handler asks for. No end waits for a
-heartbeat. The locks for both belong to the run: a `ThreadRun` has those of threads, a `TaskRun`
-those of tasks.
+A run sends one heartbeat at a time, and one request of the handler that ends it; the second does
+not wait for the first. Each has a lock of the run: a `ThreadRun` has the locks of threads, a
+`TaskRun` those of tasks.
 """
 
 import threading
@@ -22,15 +22,10 @@ from relay_sdk._engine import operations
 from relay_sdk._engine.config import ClientConfig
 from relay_sdk._engine.lease import Lease
 from relay_sdk._engine.polling import poll
-from relay_sdk._engine.retries import (
-    request_with_retries,
-)
+from relay_sdk._engine.retries import request_with_retries
 from relay_sdk._engine.run_state import RunState
 from relay_sdk.events import with_events
-from relay_sdk.exceptions import (
-    JobExistsError,
-    JobLostError,
-)
+from relay_sdk.exceptions import JobExistsError, JobLostError
 from relay_sdk.job import EnqueueMode, Job, Queue, RawJob
 from relay_sdk.schedule import Schedule
 
@@ -44,11 +39,11 @@ class Run(Lease, ABC):
     @property
     @abstractmethod
     def handler_is_ending(self) -> bool:
-        """Whether an end that the handler asked for is under way."""
+        """Whether the handler is ending the run right now."""
 
     @abstractmethod
     def wait_for_handler(self) -> Awaitable[None] | None:
-        """Wait until an end that the handler asked for has succeeded or failed."""
+        """Wait until the handler's request to end the run has succeeded or failed."""
 
     @abstractmethod
     def _acquire_heartbeat_lock(self) -> object:
@@ -80,7 +75,7 @@ class Run(Lease, ABC):
         return add_delay(self._now(), delay, self.raw.queue, self.raw.id)
 
     def _now(self) -> datetime:
-        """Return the time by the server's clock: the clock of this machine may be wrong."""
+        """Return the server's time, because the clock of this machine may be wrong."""
         clock, claimed_at = self.config.clock, self.raw.updated_at
         if claimed_at is None:
             return clock.now()
@@ -99,7 +94,7 @@ class Run(Lease, ABC):
     def reschedule(
         self, run_at: datetime | None, new_state: msgspec.Raw | None = None
     ) -> Flow[None]:
-        """End the run and queue the same job again, its payload untouched."""
+        """End the run and queue the same job again, with the same payload."""
         run_at = to_utc(f"run_at of {self.label}", run_at)
         return self._queue_again(RunState.RESCHEDULED, run_at, new_state)
 
@@ -139,7 +134,7 @@ class Run(Lease, ABC):
 
     def _put_back(
         self,
-        state: Literal[RunState.RELEASED, RunState.RETRIED, RunState.INTERRUPTED],
+        end_state: Literal[RunState.RELEASED, RunState.RETRIED, RunState.INTERRUPTED],
         new_state: msgspec.Raw | None,
         delay: float | timedelta,
         count_as_failure: bool,
@@ -155,7 +150,7 @@ class Run(Lease, ABC):
                 self.log.warning("%s has no retries left, and is removed", self.label)
                 yield from self.give_up()
                 return
-        yield from self._queue_again(state, run_at, new_state, count)
+        yield from self._queue_again(end_state, run_at, new_state, count)
 
     def _queue_again(
         self,
@@ -178,14 +173,14 @@ class Run(Lease, ABC):
         )
         return self._end(end_state, with_events(self.config.on_event, "requeue", *key, flow))
 
-    def _end(self, state: RunState, flow: Flow[None], *, must_hold: bool = True) -> Flow[None]:
+    def _end(self, end_state: RunState, flow: Flow[None], *, must_hold: bool = True) -> Flow[None]:
         if must_hold:
             self.check_held()
         self.lifecycle.begin_end()
         reached: RunState | None = None
         try:
             yield from flow
-            reached = state
+            reached = end_state
         except JobLostError as error:
             self.lifecycle.lose(error.reason)
             raise
@@ -227,7 +222,7 @@ class ThreadRun(Run):
 
 
 class TaskRun(Run):
-    """A run whose helper is shared between tasks. Most runs need no lock, so none is made early."""
+    """A run whose helper is shared between tasks. Most need no lock, so each is created late."""
 
     @cached_property
     def heartbeat_lock(self) -> anyio.Lock:
@@ -270,7 +265,7 @@ def claim_runs(
 ) -> Flow[list[R]]:
     """Wait for jobs and claim up to `num_jobs` of them; return none after `timeout` seconds.
 
-    The runs use `run_config`, if it is given, in the place of the config of the request.
+    If `run_config` is given, the runs use it instead of the config of the request.
     """
     jobs, requested_at = yield from poll(config, queue, num_jobs, timeout, long_poll=long_poll)
     return [kind(run_config or config, job, requested_at) for job in jobs]

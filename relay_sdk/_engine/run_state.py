@@ -17,7 +17,7 @@ RunOutcome: TypeAlias = Literal[
 
 
 class RunState(Enum):
-    """What has become of a run. The states after ENDING are final."""
+    """The state of a run. The states after ENDING are final."""
 
     RUNNING = "running"
     ENDING = "ending"
@@ -35,9 +35,9 @@ class RunState(Enum):
     FAILED = "failed"
     """The job has used up its retries and was removed."""
     LOST = "lost"
-    """The server has given the job to another run, or may have."""
+    """Another run may hold the job."""
     ABANDONED = "abandoned"
-    """The worker has done with the run, which is left to the job's timeout."""
+    """The worker has stopped handling the run; the job waits for its timeout."""
 
 
 _UNFINISHED = (RunState.RUNNING, RunState.ENDING)
@@ -72,12 +72,12 @@ class RunLifecycle:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing can be done with the job any more."""
+        """Whether the run has ended, was lost, or was abandoned."""
         return self._state not in _UNFINISHED or self._lost_reason is not None
 
     @property
     def is_ended(self) -> bool:
-        """Whether the server has ended the run, as this process asked."""
+        """Whether the server has ended the run, as this process requested."""
         return self._state not in (*_UNFINISHED, RunState.LOST, RunState.ABANDONED)
 
     @property
@@ -87,12 +87,12 @@ class RunLifecycle:
 
     @property
     def lost_reason(self) -> str | None:
-        """Why the job counts as lost. It may have been lost while a request to end it was sent."""
+        """Why the job is lost, or `None`. It stays set if an end succeeds after the loss."""
         return self._lost_reason
 
     @property
     def pending_end(self) -> End | None:
-        """How the worker is about to end the run, once its handler has finished."""
+        """The end that the worker has planned, now that the handler has finished."""
         return self._pending_end
 
     @property
@@ -101,14 +101,14 @@ class RunLifecycle:
         return self._stop_requested
 
     def begin_end(self) -> None:
-        """Note that a request to end the run is about to be sent."""
+        """Record that a request to end the run is about to be sent."""
         with self._lock:
             self._ends_under_way += 1
             if self._state is RunState.RUNNING:
                 self._state = RunState.ENDING
 
     def finish_end(self, state: RunState | None) -> None:
-        """Note the final state that a request to end the run has reached, `None` if it failed."""
+        """Record the final state that a request to end the run has reached, `None` if it failed."""
         with self._lock:
             self._ends_under_way -= 1
             if state is not None:
@@ -138,7 +138,7 @@ class RunLifecycle:
         self._stop_requested = True
 
     def outcome(self, *, failed: bool) -> RunOutcome:
-        """Return what has become of the run; `failed` says that its handler did not succeed.
+        """Return the outcome of the run; `failed` means that its handler did not succeed.
 
         A run whose handler was cancelled is not over yet: the worker puts its job back.
         """

@@ -1,1 +1,1 @@
-"""An HTTP client: connections, pools, deadlines and errors. It knows nothing of jobs."""
+"""An HTTP client: connections, pools, deadlines and errors. It does not depend on jobs."""

@@ -65,14 +65,14 @@ class Address:
         self.port: int = url.port or (443 if url.scheme == "https" else 80)
         self.proxy: Proxy | None = None
         self.tunnel_request: bytes | None = None
-        """The request to a proxy for a connection, where TLS is used through it."""
+        """The CONNECT request to the proxy, if the server uses TLS."""
         self.writer: RequestWriter = RequestWriter(
             url.netloc.decode(), url.raw_path.rstrip(b"/"), self.headers
         )
         self._tls: dict[int, ssl.SSLContext] = {}
 
     def prepare(self) -> None:
-        """Read the certificates and the proxy of the environment, and refuse what is wrong."""
+        """Read the certificates and the proxy of the environment; refuse an invalid proxy."""
         self.tls()
         self.proxy = find_proxy(self.scheme, self.host, self.port)
         if self.proxy is None:
@@ -83,7 +83,7 @@ class Address:
             self.tunnel_request = connect_request(self.host, self.port, self.proxy.login)
 
     def tls(self) -> ssl.SSLContext:
-        """Return the TLS context of this process: making one takes 20 ms."""
+        """Return the TLS context of this process, which is cached: creating one takes 20 ms."""
         pid = process_id()
         return self._tls.get(pid) or self._tls.setdefault(pid, httpx.create_ssl_context())
 
@@ -104,7 +104,7 @@ class Address:
 
 
 def _read_url(base_url: str | None) -> tuple[bool, str, httpx.URL]:
-    """Return whether the default is used, and the URL as it is written and parsed."""
+    """Return whether this is the default, the URL as text, and the parsed URL."""
     given = os.environ.get("RELAY_URL") if base_url is None else base_url
     if given is not None:
         check_type(f"base_url must be a str such as {DEFAULT_URL!r}", given, str)

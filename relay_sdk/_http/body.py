@@ -28,7 +28,7 @@ class BodyBuffer:
 def build_response(
     status: int, headers: Iterable[tuple[bytes, bytes]], body: BodyBuffer
 ) -> Response:
-    """Return a response; its content is unpacked."""
+    """Return a response with unpacked content."""
     fields: dict[str, str] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")

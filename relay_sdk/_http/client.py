@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # it is loaded where it runs
 
 
 class BaseHttp:
-    """What is the same for threads and tasks."""
+    """The parts that threads and tasks share."""
 
     def __init__(self, address: Address, *, uses_sockets: bool) -> None:
         self._address = address
@@ -34,7 +34,7 @@ class BaseHttp:
             address.prepare()
 
     def _start(self, request: Request, stop: threading.Event | None = None) -> Deadline:
-        """Start the time of an exchange."""
+        """Return the deadline of an exchange that starts now; refuse it if the client is closed."""
         if self._closed:
             raise ClientClosedError(request)
         return Deadline(self._address.timeout if request.timeout is None else request.timeout, stop)
@@ -54,8 +54,8 @@ class Http(BaseHttp):
         super().__init__(address, uses_sockets=client is None)
         self._httpx = None if client is None else HttpxTransport(address, client)
         self._connect = partial(Connection, address)
-        # By process. In a child those of the parent stay here, unused: closing one would end it
-        # in the parent, too.
+        # By process id. A forked child keeps the pool of its parent unused, because closing a
+        # connection would close it in the parent too.
         self._pools: dict[int, Pool[Connection]] = {}
 
     def send(self, request: Request, stop: threading.Event | None = None) -> Response:

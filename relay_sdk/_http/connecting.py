@@ -1,4 +1,4 @@
-"""What failed before anything was sent."""
+"""Translate errors that occur before anything is sent."""
 
 import socket
 import ssl
@@ -22,9 +22,9 @@ from relay_sdk._http.errors import (
 
 @contextmanager
 def connecting() -> Generator[None]:
-    """Raise what fails while a connection is made as a `ConnectError`: nothing was sent.
+    """Raise each error of the block as a `ConnectError`, because nothing was sent.
 
-    Errors of other kinds, such as a `RuntimeError`, are bugs, and come out as they are.
+    Errors of other kinds, such as a `RuntimeError`, are bugs, and are raised unchanged.
     """
     try:
         yield

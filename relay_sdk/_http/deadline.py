@@ -4,11 +4,11 @@ import threading
 from time import monotonic
 
 MAX_TIMEOUT = 1_000_000.0
-"""Seconds, some days: sockets refuse more than 24 days."""
+"""The longest timeout, in seconds (11 days): sockets refuse more than 24 days."""
 
 
 class Deadline:
-    """When an exchange must be over. It begins when this is made.
+    """The time by which an exchange must end, counted from the creation of this object.
 
     `stop`, when it is set, ends the wait for the first byte of the reply.
     """

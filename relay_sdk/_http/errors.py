@@ -1,4 +1,4 @@
-"""What can go wrong in an exchange.
+"""The errors of an exchange.
 
 HttpError                    there is no usable reply
 ├── ConnectError             nothing was sent: there is no connection
@@ -30,8 +30,8 @@ from relay_sdk._base.flow import Request
 class HttpError(Exception):
     """Base class of the errors of an exchange.
 
-    `sent` is whether the server may have received the request. `detail` is what the transport
-    knows; `explanation` makes a sentence of it that names the server and says where to look.
+    `sent` is true if the server may have received the request. `detail` is the reason, and
+    `explanation` is the template of the message.
     """
 
     sent: bool = True
@@ -181,7 +181,7 @@ class ForkedClientError(UnusableClientError):
 
 
 class EventLoopError(UnusableClientError):
-    """The user's own client failed as it does in a second event loop."""
+    """The user's client failed, probably because it belongs to another event loop."""
 
     def __init__(self, request: Request, error: RuntimeError) -> None:
         super().__init__(
@@ -191,9 +191,9 @@ class EventLoopError(UnusableClientError):
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Return the error at the root of a chain, without the frames it came through.
+    """Return the error at the root of a chain, without its traceback.
 
-    Those of the libraries fill a hundred lines of a traceback, and explain nothing.
+    The frames of the libraries fill a hundred lines and explain nothing.
     """
     while cause := _cause(error):
         error = cause

@@ -1,6 +1,6 @@
 """Exchanges through the user's own client, of httpx or httpx2.
 
-No other file knows the names of the classes of these libraries. They are compared as strings,
+Only this module uses the names of the classes of these libraries. They are compared as strings,
 because neither library has to be installed, and each has its own classes.
 """
 
@@ -34,8 +34,8 @@ from relay_sdk._http.errors import (
     root_cause,
 )
 
-CANCEL_GRACE = 0.1
-"""Seconds for httpcore's own timeouts to come first: it leaves some sockets open when cancelled."""
+HTTPCORE_HEAD_START = 0.1
+"""Seconds by which httpcore's timeouts come first: it leaves sockets open if it is cancelled."""
 
 PHASES = ("pool", "connect", "write", "read")
 
@@ -169,7 +169,7 @@ class AsyncHttpxTransport(_BaseTransport[AsyncHttpClient]):
         """Send a request and wait for the reply."""
         timeouts = _Timeouts(deadline)
         try:
-            with anyio.fail_after(deadline.timeout + CANCEL_GRACE):
+            with anyio.fail_after(deadline.timeout + HTTPCORE_HEAD_START):
                 async with self._client.stream(**self._start(request, timeouts)) as response:
                     body = BodyBuffer()
                     async for chunk in response.aiter_bytes():
@@ -230,7 +230,7 @@ class _Timeouts(Mapping[str, float]):
         if kind is None:
             return None
         cause = _root_cause(error)
-        # httpcore takes a timeout of 0 for a socket that does not block, whose error is another.
+        # With a timeout of 0, httpcore makes the socket non-blocking, which raises another error.
         if self._deadline.expired and kind not in (PoolTimeout, ConnectTimeout, ProxyError):
             kind = ReadTimeout if self.may_be_sent else ConnectTimeout
         if kind is RemoteProtocolError and "peer closed" in str(cause):

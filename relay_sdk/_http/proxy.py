@@ -1,4 +1,4 @@
-"""The proxy that the environment names for a server."""
+"""Find the proxy of a server in the environment."""
 
 from base64 import b64encode
 from urllib.request import getproxies, proxy_bypass

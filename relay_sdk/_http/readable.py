@@ -6,7 +6,7 @@ import select
 class ReadableProbe:
     """Checks whether a read would return at once: data, an error, or the end of the connection.
 
-    Nothing may arrive on an idle connection but its end, so a readable one cannot be used again.
+    On an idle connection only its end can arrive, so a readable one must not be used again.
     """
 
     def __init__(self, file_descriptor: int) -> None:

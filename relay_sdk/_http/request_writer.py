@@ -31,8 +31,8 @@ class RequestWriter:
 
     def write(self, request: Request) -> bytes:
         """Return a whole request."""
-        # Most requests have one of a few sets of headers, so each set is encoded only once. They
-        # are not the user's: a queue or id would make the cache grow.
+        # Most requests have one of a few sets of headers, so each set is encoded only once. No
+        # header contains a queue or an id, which would make the cache grow.
         key = (*request.headers.items(),)
         lines = self._heads.get(key)
         if lines is None:
@@ -45,7 +45,7 @@ class RequestWriter:
         return b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, target, lines, content or b"")
 
     def _target(self, request: Request) -> bytes:
-        """Return the target in the first line; the request's own is not changed in any byte."""
+        """Return the target for the first line; the request's target is copied unchanged."""
         target = request.target
         if not target.isascii() or not target.isprintable() or " " in target:
             raise ValueError(f"{target!r} is not percent-encoded")

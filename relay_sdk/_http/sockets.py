@@ -15,8 +15,7 @@ from relay_sdk._http.proxy import check_tunnel
 from relay_sdk._http.readable import ReadableProbe
 
 SEND_BYTES = 16 * 1024
-"""How much is sent at once: the system accepts it whole or not at all, so that a peer that reads
-slowly is noticed."""
+"""Bytes that are sent at once, so that the deadline is checked between them."""
 
 RECEIVE_BYTES = 64 * 1024
 """How much is received at once."""

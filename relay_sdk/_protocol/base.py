@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from relay_sdk._base.flow import Request, Response
 from relay_sdk._base.validation import job_label
 from relay_sdk._protocol.models import EnqueueMode, RawJob
-from relay_sdk._protocol.replies import ClaimedJobs, parse_claimed, parse_job
+from relay_sdk._protocol.replies import ClaimedJobs, claimed_handler, job_handler
 from relay_sdk._protocol.request import URL_ADVICE, ApiRequest, UnexpectedReplyError, expect_empty
 from relay_sdk.exceptions import (
     JobExistsError,
@@ -73,7 +73,7 @@ def next_request(
     return ApiRequest(
         f"next of {job_label(queue)}",
         replace(request, wait=wait),
-        {200: parse_claimed(queue, num_jobs, fenced=fenced), 204: lambda _: ClaimedJobs([])},
+        {200: claimed_handler(queue, num_jobs, fenced=fenced), 204: lambda _: ClaimedJobs([])},
         retry_backend_errors=True,
     )
 
@@ -83,7 +83,7 @@ def get_request(request: Request, queue: str, id: str) -> ApiRequest[RawJob]:
     return ApiRequest(
         f"get of {job_label(queue, id)}",
         request,
-        {200: parse_job(queue, id), 404: raise_not_found(queue, id)},
+        {200: job_handler(queue, id), 404: not_found_handler(queue, id)},
     )
 
 
@@ -92,7 +92,7 @@ def exists_request(request: Request, queue: str, id: str) -> ApiRequest[None]:
     return ApiRequest(
         f"look-up of {job_label(queue, id)}",
         request,
-        {200: expect_empty, 404: raise_not_found(queue, id)},
+        {200: expect_empty, 404: not_found_handler(queue, id)},
     )
 
 
@@ -106,7 +106,7 @@ def heartbeat_request(request: Request, run: RawJob) -> ApiRequest[None]:
     return ApiRequest(
         f"heartbeat of {job_label(run.queue, run.id)}",
         replace(request, kind="heartbeat"),
-        {202: expect_empty, 404: raise_lost(run)},
+        {202: expect_empty, 404: lost_handler(run)},
         retry_backend_errors=True,
     )
 
@@ -127,7 +127,7 @@ def describe_enqueue(jobs: Sequence[RawJob]) -> str:
     return f"enqueue of {first}" + (f" and {len(jobs) - 1} more" if jobs[1:] else "")
 
 
-def raise_not_found(queue: str, id: str) -> Callable[[Response], Never]:
+def not_found_handler(queue: str, id: str) -> Callable[[Response], Never]:
     """Return the handler of a 404 to a look-up. Relay sends it without a body."""
 
     def handle(reply: Response) -> Never:
@@ -137,7 +137,7 @@ def raise_not_found(queue: str, id: str) -> Callable[[Response], Never]:
     return handle
 
 
-def raise_lost(run: RawJob) -> Callable[[Response], Never]:
+def lost_handler(run: RawJob) -> Callable[[Response], Never]:
     """Return the handler of a 404 to a heartbeat or reschedule, whose body names the job.
 
     A 404 without a body means that the server does not have the route.
@@ -153,7 +153,7 @@ def raise_lost(run: RawJob) -> Callable[[Response], Never]:
     return handle
 
 
-def raise_exists(jobs: Sequence[RawJob]) -> Callable[[Response], Never]:
+def exists_handler(jobs: Sequence[RawJob]) -> Callable[[Response], Never]:
     """Return the handler of a 409, whose body names one of the jobs sent."""
 
     def handle(reply: Response) -> Never:

@@ -27,7 +27,9 @@ class ClaimedJobs(msgspec.Struct, frozen=True):
     held: bool = False
 
 
-def parse_claimed(queue: str, num_jobs: int, *, fenced: bool) -> Callable[[Response], ClaimedJobs]:
+def claimed_handler(
+    queue: str, num_jobs: int, *, fenced: bool
+) -> Callable[[Response], ClaimedJobs]:
     """Return the handler of a 200 to `next`; `fenced` jobs need a run id."""
 
     def handle(reply: Response) -> ClaimedJobs:
@@ -54,7 +56,7 @@ def parse_claimed(queue: str, num_jobs: int, *, fenced: bool) -> Callable[[Respo
     return handle
 
 
-def parse_job(queue: str, id: str) -> Callable[[Response], RawJob]:
+def job_handler(queue: str, id: str) -> Callable[[Response], RawJob]:
     """Return the handler of a 200 to `get`."""
 
     def handle(reply: Response) -> RawJob:

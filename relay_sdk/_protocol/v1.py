@@ -42,7 +42,7 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> ApiRequest[None]:
     return ApiRequest(
         base.describe_enqueue(jobs),
         to_request(enqueue_v1.build_request(body=[]), [_new_job(job) for job in jobs]),
-        {202: expect_empty, 409: base.raise_exists(jobs) if mode == "unique" else lambda _: None},
+        {202: expect_empty, 409: base.exists_handler(jobs) if mode == "unique" else lambda _: None},
     )
 
 
@@ -87,7 +87,7 @@ def requeue(run: RawJob, jobs: Sequence[RawJob], _: EnqueueMode) -> ApiRequest[N
     return ApiRequest(
         f"reschedule of {job_label(run.queue, run.id)}",
         to_request(reschedule_v1.build_request(body=_new_job(jobs[0]))),
-        {202: expect_empty, 404: base.raise_lost(run)},
+        {202: expect_empty, 404: base.lost_handler(run)},
     )
 
 

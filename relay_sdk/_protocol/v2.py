@@ -32,7 +32,7 @@ def enqueue(jobs: Sequence[RawJob], mode: EnqueueMode) -> ApiRequest[None]:
     return ApiRequest(
         base.describe_enqueue(jobs),
         to_request(enqueue_v2.build_request(body=[], mode=mode), [_new_job(job) for job in jobs]),
-        {202: expect_empty, 409: base.raise_exists(jobs)},
+        {202: expect_empty, 409: base.exists_handler(jobs)},
     )
 
 
@@ -75,7 +75,7 @@ def requeue(run: RawJob, jobs: Sequence[RawJob], mode: EnqueueMode) -> ApiReques
     return ApiRequest(
         f"requeue of {job_label(run.queue, run.id)}",
         to_request(built, [_new_job(job) for job in jobs]),
-        {202: expect_empty, 409: base.raise_exists(jobs)},
+        {202: expect_empty, 409: base.exists_handler(jobs)},
     )
 
 

@@ -57,8 +57,8 @@ def work(
 ) -> None:
     """Run the worker of a module until SIGTERM or Ctrl-C.
 
-    After the first signal, running jobs may finish within the graceful_shutdown_timeout of the
-    worker. A second signal ends it at once. Modules in the current directory can be imported.
+    After the first signal, running jobs may finish within the worker's graceful_shutdown_timeout. A
+    second signal ends it at once. Modules in the current directory can be imported.
     """
     if supervised:
         _stop_with_supervisor()

@@ -96,7 +96,7 @@ class BatchExecutor:
         self._submit(_PendingRequest(exchange, match, seconds))
 
     def stop_long_polls(self) -> None:
-        """Answer all long polls, and let no request wait from now on."""
+        """Answer all long polls, and hold no request from now on."""
         self._stopping = True
         self._app.on_arrivals = None
         if self._next_poll is not None:

@@ -1,4 +1,4 @@
-"""What a handler reads of its request, and how it is parsed."""
+"""Parse the parts of a request for its handler."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence

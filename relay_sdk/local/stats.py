@@ -51,7 +51,7 @@ BATCH_SECONDS_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 
 
 class Endpoint(NamedTuple):
-    """What requests are counted by."""
+    """The labels by which requests are counted."""
 
     version: str
     handler: Callable[..., object]

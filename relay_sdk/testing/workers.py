@@ -33,7 +33,7 @@ def drain(worker: Worker, *, limit: int = LIMIT) -> int:
 
 async def adrain(worker: AsyncWorker, *, limit: int = LIMIT) -> int:
     """Do what `drain` does, in this task."""
-    # What cancels the handler cancels this task with it.
+    # A cancellation of the handler cancels this task too.
     worker._cancellation, worker._leaving = cancellation_types(), True
     try:
         return await arun(_drain(worker, limit), worker._driver.perform)
@@ -45,7 +45,7 @@ def _drain(worker: BaseWorker[R, Any], limit: int) -> Flow[int]:
     raised: list[BaseException] = []
 
     def on_event(event: Event) -> None:
-        """Keep what the handler raised: the worker survives it, but the test must see it."""
+        """Keep the exception of the handler, which the worker survives but the test must raise."""
         if isinstance(event, JobEvent) and event.error is not None:
             raised.append(event.error)
         if worker._config.on_event is not None:

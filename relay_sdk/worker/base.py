@@ -1,4 +1,4 @@
-"""What workers on threads and on tasks have in common: fetching jobs, and stopping."""
+"""The parts that both workers share: fetching jobs, and stopping."""
 
 import os
 from abc import ABC, abstractmethod
@@ -28,19 +28,19 @@ H = TypeVar("H", bound=BaseHeartbeatScheduler)
 
 ONCE = Backoff(retries=0)
 MAX_CONCURRENCY = 1_000_000
-MAX_RETRIES = 1000
+MAX_WORKER_RETRIES = 1000
 CANCEL_GRACE = 5.0
 """Seconds that handlers have to end after they were asked to stop."""
 RELEASE_TIMEOUT = 5.0
 """The longest time that a stopping worker takes to put back the jobs that still run, in seconds."""
 FETCH_DRAIN_TIMEOUT = 2.0
 """The longest time that a stopping worker waits for the replies to its fetches, in seconds."""
-LINGER = 0.002
+FETCH_DELAY = 0.002
 """Seconds that a fetch waits for more free slots while fewer than half of them are free."""
 MAX_WAIT = 60.0
-"""The longest wait between two looks at whether a fetch is due, in seconds."""
+"""The longest wait between two checks of whether a fetch is due, in seconds."""
 LONG_POLL_SETTLES_AFTER = 0.25
-"""Seconds after which the server holds a long poll: by then no jobs are on their way."""
+"""Seconds after which a long poll without a reply is held, so that ending it loses no jobs."""
 
 
 class BaseWorker(ABC, Generic[R, H]):
@@ -66,8 +66,8 @@ class BaseWorker(ABC, Generic[R, H]):
         check_type(
             "retry must be a Backoff", retry, (Backoff, NoneType), "write Backoff(retries=3)"
         )
-        if retry is not None and not (retry.retries and retry.retries <= MAX_RETRIES):
-            raise ValueError(f"retry needs a number of retries, from 1 to {MAX_RETRIES}")
+        if retry is not None and not (retry.retries and retry.retries <= MAX_WORKER_RETRIES):
+            raise ValueError(f"retry needs a number of retries, from 1 to {MAX_WORKER_RETRIES}")
         self.concurrency: int = concurrency
         self._config = driver.config
         self._http = driver.http
@@ -128,7 +128,7 @@ class BaseWorker(ABC, Generic[R, H]):
         """Run `_fetch_all` in a thread or task of its own."""
 
     def _work(self) -> Flow[None]:
-        """Fetch jobs until the worker is asked to stop, and then end the running ones."""
+        """Fetch jobs until the worker is asked to stop, and then stop in stages."""
         while not self._stopping:
             self._fill_slots()
             seconds = min(self._slots.until_due(), MAX_WAIT)
@@ -145,7 +145,7 @@ class BaseWorker(ABC, Generic[R, H]):
 
     def _fill_slots(self) -> None:
         """Start fetching if a fetch is due and slots are free for it."""
-        if not self._stopping and self._slots.needs_fetcher():
+        if not self._stopping and self._slots.call_fetcher():
             self._start_fetching()
 
     def _fetch_all(self, cancel: Callable[[], object]) -> Flow[None]:
@@ -153,7 +153,7 @@ class BaseWorker(ABC, Generic[R, H]):
         more = True
         while more:
             if self._slots.mostly_taken and not self._stopping:
-                yield from sleep(LINGER)
+                yield from sleep(FETCH_DELAY)
             fetch = None if self._stopping else self._slots.reserve(cancel)
             if fetch is None:
                 return
@@ -192,7 +192,7 @@ class BaseWorker(ABC, Generic[R, H]):
             if self._stopping:
                 job.call_handler = _refuse_late_job
             self._start(job)
-        return self._slots.needs_fetcher()
+        return self._slots.call_fetcher()
 
     # Running
 
@@ -251,7 +251,7 @@ class BaseWorker(ABC, Generic[R, H]):
         yield from self._wait_until(lambda: not self._running, CANCEL_GRACE)
 
     def _put_back_jobs(self, seconds: float) -> Flow[None]:
-        """Put back the jobs that still run, and report the outcome of others, as time permits.
+        """Put back the jobs that still run, and report the outcomes of others, within `seconds`.
 
         The remaining jobs are left to their timeouts.
         """
@@ -285,4 +285,4 @@ class BaseWorker(ABC, Generic[R, H]):
 
 
 def _refuse_late_job() -> None:
-    raise HandlerInterrupted("came while the worker stops")
+    raise HandlerInterrupted("arrived while the worker was stopping")

@@ -29,11 +29,11 @@ AsyncErrorHandler: TypeAlias = Callable[[AsyncJobHelper[Any, Any], Exception], A
 """A function that an `AsyncWorker` calls with an exception of a handler."""
 
 OUTAGE_BACKOFF = Backoff(0.5, maximum=5.0)
-"""Seconds between attempts to reach a server that cannot be reached."""
+"""The delays between attempts while the server cannot be reached."""
 
 
 class ExitForkedChild:
-    """A block in which a handler runs. If the handler forks, the child exits at its end.
+    """Exit a child process that the handler forked, at the end of this block.
 
     Only the parent process may report the outcome of the job.
     """
@@ -47,7 +47,7 @@ class ExitForkedChild:
 
 
 class HandlerInterrupted(BaseException):
-    """The handler was made to leave before it was done, or never began; the text says which.
+    """The handler was interrupted, or never started. The message has the reason.
 
     The handler has not failed, so this is not an `Exception`.
     """
@@ -55,7 +55,7 @@ class HandlerInterrupted(BaseException):
 
 @frozen
 class FailurePolicy:
-    """What happens when a handler raises."""
+    """The options that apply when a handler raises."""
 
     retry: Backoff | None
     on_error: Callable[[Any, Exception], object] | None
@@ -124,7 +124,7 @@ def execute(
         failed = raised is not None or (returned and not lifecycle.is_ended)
         _emit(run, lifecycle.outcome(failed=failed), seconds, raised)
         raised = None  # its traceback refers to this frame
-    lifecycle.abandon()  # a helper that outlives its run can do no harm
+    lifecycle.abandon()  # a helper that outlives its run cannot change the job
 
 
 def _retry(job: RunningJob, policy: FailurePolicy, error: Exception) -> Flow[None]:
@@ -161,7 +161,7 @@ def _report_end(run: Run, end: End) -> Flow[None]:
     """Send the end of a run until the server answers, as long as the job is held."""
     run.lifecycle.plan_end(end)
     waits: Iterator[float] | None = None  # most ends need none
-    if run.handler_is_ending:  # in a thread or task that the handler has left behind
+    if run.handler_is_ending:  # in a thread or task that the handler started
         yield Invoke(run.wait_for_handler)
     while not run.is_over:
         try:

@@ -1,4 +1,4 @@
-"""Which queue to fetch jobs from, when, and how many: no slot is reserved twice."""
+"""Decide which queue to fetch from, when, and how many jobs."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ from relay_sdk.exceptions import RelayError, RetryableError
 from relay_sdk.worker.execution import OUTAGE_BACKOFF
 
 MAX_JOBS_PER_FETCH = 250
-"""The most jobs that one fetch asks for: its jobs are decoded and started in one go."""
+"""The most jobs of one fetch, because all of them are decoded before the first one starts."""
 LOG_AGAIN_AFTER = 300.0
 """Seconds after which a lasting outage is logged again."""
 
@@ -68,11 +68,8 @@ class Slots:
         self._looked_at = self._reached = -inf
         self._logged: tuple[str, float] | None = None
 
-    def needs_fetcher(self) -> bool:
-        """Return whether a fetch is due and nothing was started yet that will `reserve` it.
-
-        The caller must then start a thread or task that does.
-        """
+    def call_fetcher(self) -> bool:
+        """Return whether the caller must start a thread or task that calls `reserve`."""
         with self._lock:
             if self._fetcher_called or self._next(self._now()) is None:
                 return False
@@ -89,8 +86,8 @@ class Slots:
                 return None
             jobs, long_poll = min(self._free, MAX_JOBS_PER_FETCH), queue.has_more is False
             if long_poll and len(self._queues) > 1:
-                # A held fetch keeps its slots from the other queues. So it reserves only one, and
-                # only while all queues are empty and most slots stay free.
+                # The other queues cannot use the slots of a held fetch. So it reserves only one,
+                # and only while all queues are empty and most slots stay free.
                 all_empty = not any(queue.has_more for queue in self._queues)
                 long_poll = all_empty and self._number >= 2 * len(self._queues)
                 jobs = 1 if long_poll else jobs
@@ -126,7 +123,7 @@ class Slots:
             return min((queue.due for queue in self._queues if queue.due > now), default=inf) - now
 
     def waited(self, seconds: float) -> None:
-        """Note that some seconds have passed: the clock of a test stops while threads wait."""
+        """Record that some seconds have passed: the clock of a test stops while threads wait."""
         with self._lock:
             self._reached = self._looked_at + seconds
 
@@ -166,7 +163,7 @@ class Slots:
             self._queues = []
 
     def succeeded(self, fetch: Fetch, jobs: int) -> None:
-        """Note how many jobs a fetch got."""
+        """Record how many jobs a fetch got."""
         queue = fetch.queue
         with self._lock:
             queue.has_more = jobs >= fetch.jobs
@@ -182,7 +179,7 @@ class Slots:
             logger.warning("the server can be reached again")
 
     def failed(self, fetch: Fetch, error: RelayError) -> None:
-        """Note that a fetch failed; log it the first time, and again while the outage lasts."""
+        """Record that a fetch failed; log it the first time, and again while the outage lasts."""
         queue = fetch.queue
         now = self._now()
         with self._lock:

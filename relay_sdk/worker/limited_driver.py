@@ -1,4 +1,4 @@
-"""A client's driver that limits how many requests are under way, however many tasks there are."""
+"""A driver that limits the requests under way of any number of tasks."""
 
 import asyncio
 from collections import OrderedDict, defaultdict
@@ -15,7 +15,7 @@ from relay_sdk.worker.spawn import Spawn, current_asyncio_task
 class LimitedDriver(AsyncDriver):
     """Sends a request when the limiter has room for its kind.
 
-    Heartbeats of the scheduler have their places already, and use the client's own driver.
+    The scheduler limits its heartbeats itself, and uses the client's driver.
     """
 
     _spawn: Spawn | None = None

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT stop all workers of a process; a second signal acts as without the SDK.
+"""SIGTERM and SIGINT stop all workers of a process; a second signal has its usual effect.
 
 One object owns both signals. Its thread reads a socket to which the C code of Python writes the
 number of each signal, whatever the main thread is doing. It then calls the stop function of each

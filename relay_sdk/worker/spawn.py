@@ -1,4 +1,4 @@
-"""Tasks for jobs: on asyncio its own, because those of a task group cost more than most jobs do."""
+"""Start the tasks of jobs: on asyncio without a task group, which costs more than most jobs."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine

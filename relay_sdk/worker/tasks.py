@@ -38,12 +38,14 @@ from relay_sdk.worker.spawn import Spawn, is_cancelled, spawning
 NO_THREAD_PAUSE = 1.0
 """Seconds for which a job keeps its slot if the system has no thread left for its handler."""
 
-# The parts of clients and helpers are private to everything but workers.
+# Workers use private parts of clients and helpers.
 # pyright: reportPrivateUsage=false
 
 
 class AsyncWorker(BaseWorker[TaskRun, AsyncHeartbeatScheduler]):
-    """Takes jobs and runs each handler in a task, up to `concurrency` at a time: `Worker`, awaited.
+    """Claims jobs and runs their handlers in tasks, up to `concurrency` at a time.
+
+    This is `Worker`, awaited.
 
     A handler that is a plain function runs in a thread. When a job is lost, its handler is
     cancelled and `on_error` gets a `JobLostError`. A handler that still runs after
@@ -91,7 +93,7 @@ class AsyncWorker(BaseWorker[TaskRun, AsyncHeartbeatScheduler]):
         self._heartbeats = AsyncHeartbeatScheduler(self._driver, limiter)
         self._wakeup = AsyncWakeup(self._config.clock)
         self._limited_driver = LimitedDriver(self._driver, limiter)
-        self._threads = CapacityLimiter(inf)  # the slots are the limit
+        self._threads = CapacityLimiter(inf)  # the slots limit the threads
         self._make_scope: Callable[[], CancelScope] = CancelScope
         self.add(queue, handler)
 
@@ -144,7 +146,7 @@ class AsyncWorker(BaseWorker[TaskRun, AsyncHeartbeatScheduler]):
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.stop()
         try:
-            # An exception of the block comes out as itself, not in a group.
+            # An exception of the block is raised unchanged, not in a group.
             await self._block.__aexit__(None, None, None)
         except BaseExceptionGroup as group:
             if error is None or isinstance(error, get_cancelled_exc_class()):
@@ -203,7 +205,7 @@ class AsyncWorker(BaseWorker[TaskRun, AsyncHeartbeatScheduler]):
 
 
 def cancellation_types() -> tuple[type[BaseException], ...]:
-    """Return the exceptions that end a task in this event loop without a failure of its own."""
+    """Return the exception types that cancel a task in this event loop."""
     return get_cancelled_exc_class(), KeyboardInterrupt, GeneratorExit
 
 
@@ -223,7 +225,7 @@ async def _in_thread(run: Run, call: Callable[[], object], threads: CapacityLimi
         if began:
             raise
         await run.config.clock.asleep(NO_THREAD_PAUSE)
-        raise HandlerInterrupted(f"did not begin, for want of a thread ({error})") from error
+        raise HandlerInterrupted(f"did not start, because no thread is left ({error})") from error
     return result
 
 

@@ -23,12 +23,12 @@ from relay_sdk.worker.base import BaseWorker
 from relay_sdk.worker.execution import ErrorHandler, ExitForkedChild, RunningJob
 from relay_sdk.worker.signals import stop_on_signals
 
-# Clients and helpers show their parts to workers only.
+# Workers use private parts of clients and helpers.
 # pyright: reportPrivateUsage=false
 
 
 class Worker(BaseWorker[ThreadRun, HeartbeatScheduler]):
-    """Takes jobs and runs each handler in a thread, up to `concurrency` at a time.
+    """Claims jobs and runs each handler in a thread, up to `concurrency` at a time.
 
     When the handler returns, the job is completed, unless the handler has completed, rescheduled,
     released, requeued or removed it. When the handler raises, the error is logged and passed to
@@ -36,7 +36,7 @@ class Worker(BaseWorker[ThreadRun, HeartbeatScheduler]):
     delay instead; once the retries are used up, `on_retries_exhausted` is called and the job is
     removed. The worker sends heartbeats for every running job.
 
-    `run` works until `stop`, SIGTERM or SIGINT. Then the worker takes no more jobs and gives the
+    `run` works until `stop`, SIGTERM or SIGINT. Then the worker claims no more jobs and gives the
     running ones `graceful_shutdown_timeout` seconds to end. After that `helper.stopping` is true
     for 5 seconds, and the jobs that still run are put back into their queues. A second signal ends
     the program at once. `with Worker(...)` works in a thread until the block is left, and raises

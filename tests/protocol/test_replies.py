@@ -14,7 +14,7 @@ from relay_api.models.job_v1 import JobV1
 from relay_api.models.job_v2 import JobV2
 
 from relay_sdk._base.flow import Response
-from relay_sdk._protocol.replies import parse_claimed, parse_job
+from relay_sdk._protocol.replies import claimed_handler, job_handler
 from relay_sdk.job import Job, RawJob
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -70,13 +70,13 @@ def reply(value: object) -> Response:
 @given(st.lists(rows_v2, max_size=3))
 def test_v2_jobs_equal_those_of_the_generated_models(rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        job = parse_job("q", row["id"])(reply(row))
+        job = job_handler("q", row["id"])(reply(row))
         assert plain(job) == vars_of(JobV2.from_dict(row))
 
 
 @given(st.lists(rows_v1, max_size=3))
 def test_v1_jobs_equal_those_of_the_generated_models(rows: list[dict[str, Any]]) -> None:
-    jobs = parse_claimed("q", 3, fenced=False)(reply(rows)).jobs
+    jobs = claimed_handler("q", 3, fenced=False)(reply(rows)).jobs
     for job, row in zip(jobs, rows, strict=True):
         expected = vars_of(JobV1.from_dict(row))
         if expected["max_retries"] < 0:
@@ -89,8 +89,8 @@ def test_v1_jobs_equal_those_of_the_generated_models(rows: list[dict[str, Any]])
 @given(rows_v2)
 def test_get_and_next_parse_a_job_to_the_same_value(row: dict[str, Any]) -> None:
     row["run_id"] = row["run_id"] or str(UUID(int=0))
-    jobs = parse_claimed("q", 1, fenced=True)(reply([row])).jobs
-    assert [parse_job("q", row["id"])(reply(row))] == jobs
+    jobs = claimed_handler("q", 1, fenced=True)(reply([row])).jobs
+    assert [job_handler("q", row["id"])(reply(row))] == jobs
 
 
 @pytest.mark.timeout(20)
@@ -98,7 +98,7 @@ def test_a_reply_that_ends_inside_a_string_is_refused_in_linear_time() -> None:
     """Each quote in it could be the start of another string."""
     cut = Response(200, {}, b'[{"payload":"' + rb"\"" * 200_000)
     with pytest.raises(msgspec.DecodeError):
-        parse_claimed("q", 1, fenced=True)(cut)
+        claimed_handler("q", 1, fenced=True)(cut)
 
 
 def vars_of(model: JobV1 | JobV2) -> dict[str, Any]:

@@ -192,10 +192,10 @@ def test_one_is_called_at_a_time_and_only_for_what_may_be_asked(
     make: Callable[..., Slots],
 ) -> None:
     slots = make(8)
-    assert slots.needs_fetcher()
-    assert not slots.needs_fetcher()
+    assert slots.call_fetcher()
+    assert not slots.call_fetcher()
     answer(slots, ask(slots), 0)
-    assert not slots.needs_fetcher()
+    assert not slots.call_fetcher()
     assert slots.reserve() is None
 
 
@@ -244,7 +244,7 @@ def test_who_calls_looks_again_at_once_when_something_may_be_asked(
     answer(slots, ask(slots), 0)
     clock.advance(1)
     assert slots.until_due() == 0
-    assert slots.needs_fetcher()
+    assert slots.call_fetcher()
     assert slots.until_due() == inf
 
 
@@ -253,8 +253,8 @@ def test_time_that_was_waited_has_passed_though_the_clock_stands_still(
 ) -> None:
     slots = make(2)
     answer(slots, ask(slots), 0)
-    assert not slots.needs_fetcher()
+    assert not slots.call_fetcher()
 
     slots.waited(slots.until_due())
 
-    assert slots.needs_fetcher()
+    assert slots.call_fetcher()

@@ -82,7 +82,7 @@ def recorder() -> Iterator[Recorder]:
 
 @pytest.fixture
 def producer(harness: Harness, recorder: Recorder) -> Iterator[Client]:
-    """A producer that is with_events too."""
+    """A producer whose requests are recorded too."""
     with httpx.Client(transport=transport(harness.server.app), verify=False) as own:
         yield Client("http://server", http_client=own, api="v2", on_event=recorder.telemetry)
 
