@@ -1,7 +1,7 @@
 """Convert the requests that the generated code builds.
 
-A generated endpoint builds each request, so mypy and pyright check the SDK's arguments against
-its signature. Only v1 and v2 import this module: the generated code is loaded with the first request.
+A generated endpoint builds each request, so mypy and pyright check the SDK's arguments against its
+signature. Only v1 and v2 import this module: the generated code is loaded with the first request.
 """
 
 from collections.abc import Sequence

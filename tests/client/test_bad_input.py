@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from relay_sdk import Job, PayloadError, Queue, UnsupportedError
 
 from ..support.fixtures import Connect
-from ..support.flow_player import handed_out
+from ..support.flow_player import next_reply
 from ..support.sync_async import AnyClient, maybe_await
 
 pytestmark = pytest.mark.anyio
@@ -195,7 +195,7 @@ async def test_a_refused_argument_does_not_end_the_run(
     def answer(request: httpx.Request) -> httpx.Response:
         sent.append(request.method)
         if request.method == "GET":
-            return httpx.Response(200, content=handed_out("x").content)
+            return httpx.Response(200, content=next_reply("x").content)
         return httpx.Response(200)
 
     (helper,) = await maybe_await(connect(answer=answer, api="v2").next("emails"))

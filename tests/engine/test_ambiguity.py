@@ -16,10 +16,10 @@ from ..support.flow_player import (
     JOBS,
     LOST_REPLY,
     REFUSED,
-    SPOKEN,
+    VERSION_EXISTS,
     config,
     exists_already,
-    not_there,
+    missing_job,
     play,
     received,
     reply,
@@ -69,7 +69,7 @@ def test_another_job_of_that_id_is_a_conflict(failure: Any, difference: dict[str
 
 def test_a_job_that_has_gone_since_is_enqueued_again() -> None:
     flow = enqueue(config(), [JOBS.job("x", 1)], "unique")
-    gone = [LOST_REPLY, exists_already(), *not_there()]
+    gone = [LOST_REPLY, exists_already(), *missing_job()]
     played = play(flow, *gone, reply(503), reply(202))
     assert played.error is None
     assert [call.method for call in played.calls] == [
@@ -112,7 +112,7 @@ def test_each_job_of_a_batch_is_compared() -> None:
     play_it[-1] = shown(id="y", payload=3)
     played = play(enqueue(config(), jobs, "unique"), *play_it)
     assert isinstance(played.error, JobExistsError)
-    play_it[-1:] = not_there()  # and the other is ours, so it is done
+    play_it[-1:] = missing_job()  # and the other is ours, so it is done
     assert play(enqueue(config(), jobs, "unique"), *play_it).error is None
 
 
@@ -153,7 +153,7 @@ def test_on_v1_a_reschedule_of_a_job_that_is_not_ours_is_told() -> None:
     for replies in (
         [NOT_FOUND],
         [REFUSED, NOT_FOUND],
-        [LOST_REPLY, NOT_FOUND, *not_there("v1")],
+        [LOST_REPLY, NOT_FOUND, *missing_job("v1")],
     ):
         run = ThreadRun(config("v1"), received(), 0.0)
         played = play(run.reschedule(MOMENT, None), *replies)
@@ -193,7 +193,7 @@ def test_on_v1_a_job_is_deleted_again_only_while_it_is_there(failure: Any) -> No
         ThreadRun(config("v1"), received(), 0.0).complete(),
         remove(config("v1"), "emails", "x"),
     ):
-        played = play(flow, failure, *not_there("v1"))
+        played = play(flow, failure, *missing_job("v1"))
         assert played.error is None
         assert [call.method for call in played.calls] == ["DELETE", "GET", "GET"]
     for flow in (
@@ -262,7 +262,7 @@ def test_on_v2_a_run_ends_its_own_job_alone_and_needs_no_look() -> None:
 
 
 def test_on_v2_a_removal_looks_too() -> None:
-    played = play(remove(config("v2"), "emails", "x"), LOST_REPLY, *not_there())
+    played = play(remove(config("v2"), "emails", "x"), LOST_REPLY, *missing_job())
     assert played.error is None
     assert [call.method for call in played.calls] == ["DELETE", "GET", "GET", "GET"]
 
@@ -274,8 +274,8 @@ def test_a_run_of_v2_that_is_ended_in_v1_looks_first() -> None:
         ThreadRun(shared, received(), 0.0).complete(),
         LOST_REPLY,
         reply(404),
-        SPOKEN,
-        *not_there("v1"),
+        VERSION_EXISTS,
+        *missing_job("v1"),
     )
     assert played.error is None
     assert [call.target[:3] for call in played.calls] == ["/v2", "/v2", "/v1", "/v1", "/v1"]

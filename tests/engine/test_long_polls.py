@@ -13,7 +13,7 @@ from relay_sdk._engine.polling import MAX_CLAIM_AGE, poll
 from relay_sdk.testing import Clock
 
 from ..support.fixtures import Connect
-from ..support.flow_player import HANGS, LOST_REPLY, REFUSED, Slow, config, handed_out, play, reply
+from ..support.flow_player import HANGS, LOST_REPLY, REFUSED, Slow, config, next_reply, play, reply
 from ..support.sync_async import maybe_await
 
 CUT = TransportError("the connection was reset", sent=True)
@@ -21,7 +21,7 @@ CUT = TransportError("the connection was reset", sent=True)
 
 def held(*ids: str) -> Response:
     """The reply of a server that was asked to hold the request."""
-    given = handed_out(*ids) if ids else reply(204)
+    given = next_reply(*ids) if ids else reply(204)
     return Response(given.status, {"preference-applied": "wait=12"}, given.content)
 
 
@@ -50,7 +50,7 @@ def test_a_request_that_was_held_is_followed_by_the_next_at_once(clock: Clock) -
 
 def test_a_server_that_answers_at_once_is_polled_with_the_backoff() -> None:
     flow = poll(config(), "emails", 1, long_poll=True)
-    played = play(flow, reply(204), held(), reply(204), handed_out("x"))
+    played = play(flow, reply(204), held(), reply(204), next_reply("x"))
     assert played.waits == [1, 2, 4]
 
 
@@ -112,7 +112,7 @@ def test_jobs_of_a_held_request_are_ours_from_its_reply(clock: Clock) -> None:
 
 def test_jobs_of_a_slow_request_are_ours_from_when_it_was_sent(clock: Clock) -> None:
     flow = poll(config(clock=clock), "emails", 1, long_poll=True)
-    assert Slow(clock).play(flow, (10, handed_out("x"))).result[1] == 0
+    assert Slow(clock).play(flow, (10, next_reply("x"))).result[1] == 0
 
 
 @pytest.mark.anyio
@@ -124,7 +124,7 @@ async def test_who_counts_polls_has_each_answered_at_once(
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request.headers.get("prefer"))
-        return httpx.Response(200, content=handed_out("x").content)
+        return httpx.Response(200, content=next_reply("x").content)
 
     backoff = Backoff(1, maximum=1, retries=polls)
     relay = connect(answer=answer, next_backoff=backoff, api="v2")

@@ -15,7 +15,7 @@ from relay_sdk.local import App
 from relay_sdk.testing import Clock, transport
 
 from ..support.fixtures import Connect
-from ..support.flow_player import HANGS, JOBS, REFUSED, Slow, config, handed_out, play, reply
+from ..support.flow_player import HANGS, JOBS, REFUSED, Slow, config, next_reply, play, reply
 from ..support.sync_async import AnyHelper, maybe_await
 
 
@@ -27,20 +27,20 @@ def take(
 
 
 def test_polls_and_retries_have_separate_backoffs() -> None:
-    replies = [reply(204), reply(503), reply(503), reply(204), reply(503), handed_out("x")]
+    replies = [reply(204), reply(503), reply(503), reply(204), reply(503), next_reply("x")]
     played = play(take(config(), "emails", 1, None), *replies)
     assert played.steps == ["GET", 1, "GET", 0.1, "GET", 0.2, "GET", 2, "GET", 0.1, "GET"]
     assert [job.id for job in played.result] == ["x"]
 
 
 def test_polling_never_ends_by_itself() -> None:
-    played = play(take(config(), "emails", 1, None), *[reply(204)] * 50, handed_out("x"))
+    played = play(take(config(), "emails", 1, None), *[reply(204)] * 50, next_reply("x"))
     assert played.waits[-1] == 8
     assert len(played.waits) == 50
 
 
 def test_an_empty_list_counts_as_no_jobs() -> None:
-    played = play(take(config(), "emails", 1, None), reply(200, []), handed_out("x"))
+    played = play(take(config(), "emails", 1, None), reply(200, []), next_reply("x"))
     assert played.steps == ["GET", 1, "GET"]
 
 
@@ -84,16 +84,16 @@ def test_a_wait_is_over_in_time_whatever_hangs(choice: Any, clock: Clock) -> Non
 def test_no_exchange_is_longer_than_the_clients_timeout(clock: Clock) -> None:
     slow = Slow(clock)
     flow = take(config(clock=clock), "emails", 1, 60)
-    slow.play(flow, HANGS, (0, handed_out("x")))
+    slow.play(flow, HANGS, (0, next_reply("x")))
     assert slow.bounds == [15, 15]
     slow = Slow(clock)
-    slow.play(take(config(clock=clock), "emails", 1), (0, handed_out("x")))
+    slow.play(take(config(clock=clock), "emails", 1), (0, next_reply("x")))
     assert slow.bounds == [15]
 
 
 def test_the_last_look_has_two_seconds(clock: Clock) -> None:
     slow = Slow(clock)
-    played = slow.play(take(config(clock=clock), "emails", 1, 0), (0.5, handed_out("x")))
+    played = slow.play(take(config(clock=clock), "emails", 1, 0), (0.5, next_reply("x")))
     assert [job.id for job in played.result] == ["x"]
     played = slow.play(take(config(clock=clock), "emails", 1, 0), HANGS)
     assert slow.bounds == [MIN_POLL_TIMEOUT, MIN_POLL_TIMEOUT] == [2, 2]

@@ -24,7 +24,7 @@ from ..support.flow_player import (
     LOST_REPLY,
     REFUSED,
     config,
-    not_there,
+    missing_job,
     play,
     received,
     reply,
@@ -177,9 +177,9 @@ def test_the_wait_a_server_asks_for_never_shortens_ours() -> None:
 
 
 def test_a_definite_answer_ends_the_retrying() -> None:
-    played = play(get(config(), "emails", "x"), reply(503), *not_there())
+    played = play(get(config(), "emails", "x"), reply(503), *missing_job())
     assert isinstance(played.error, JobNotFoundError)
-    assert play(exists(config(), "emails", "x"), reply(503), *not_there()).result is False
+    assert play(exists(config(), "emails", "x"), reply(503), *missing_job()).result is False
 
 
 @every_operation

@@ -20,7 +20,7 @@ from ..support.flow_player import (
     RUN_ID,
     begin,
     config,
-    handed_out,
+    next_reply,
     play,
     received,
     reply,
@@ -218,7 +218,7 @@ def test_a_lease_counts_from_when_the_job_was_asked_for(clock: Clock) -> None:
     next(flow)
     clock.advance(50)  # the reply takes that long
     with pytest.raises(StopIteration) as done:
-        flow.send(handed_out("x"))
+        flow.send(next_reply("x"))
     (mine,) = done.value.value
     clock.advance(9)
     assert play(mine.keep_alive(None), LOST_REPLY).result > 0

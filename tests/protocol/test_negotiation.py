@@ -34,10 +34,10 @@ from ..support.flow_player import (
     JOBS,
     LOST_REPLY,
     REFUSED,
-    SPOKEN,
+    VERSION_EXISTS,
     Play,
     config,
-    handed_out,
+    next_reply,
     play,
     received,
     reply,
@@ -78,13 +78,13 @@ def negotiated(*versions: str) -> ClientConfig:
 
 
 def test_v2_is_detected_by_its_refusal_of_zero_jobs() -> None:
-    played = play(negotiate(config("auto")), SPOKEN)
+    played = play(negotiate(config("auto")), VERSION_EXISTS)
     assert played.result is v2
     (call,) = played.calls
     assert (call.method, call.target) == ("GET", "/v2/queues/relay_sdk/jobs?num_jobs=0")
 
 
-@pytest.mark.parametrize("answer", [NONE_WANTED, SPOKEN], ids=["relay-rs", "relay"])
+@pytest.mark.parametrize("answer", [NONE_WANTED, VERSION_EXISTS], ids=["relay-rs", "relay"])
 def test_v1_is_detected_after_a_missing_v2_route(answer: Response) -> None:
     played = play(negotiate(config("auto")), NO_ROUTE, answer)
     assert played.result is v1
@@ -93,7 +93,7 @@ def test_v1_is_detected_after_a_missing_v2_route(answer: Response) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "version"), [([NO_ROUTE, NONE_WANTED], "v1"), ([SPOKEN], "v2")]
+    ("answers", "version"), [([NO_ROUTE, NONE_WANTED], "v1"), ([VERSION_EXISTS], "v2")]
 )
 def test_a_client_negotiates_once(answers: list[Response], version: str) -> None:
     shared = config("auto")
@@ -120,12 +120,12 @@ def test_an_invalid_reply_to_a_probe_is_not_evidence(answers: list[Response]) ->
         play(negotiate(shared), *answers).error, TransportError | UnexpectedStatusError
     )
     assert version(shared) is None
-    assert play(negotiate(shared), SPOKEN).result is v2
+    assert play(negotiate(shared), VERSION_EXISTS).result is v2
 
 
 @pytest.mark.parametrize("busy", [reply(503), reply(429), reply(500, DOWN), LOST_REPLY, REFUSED])
 def test_a_probe_is_retried_while_the_server_is_busy(busy: Any) -> None:
-    played = play(negotiate(config("auto")), busy, busy, SPOKEN)
+    played = play(negotiate(config("auto")), busy, busy, VERSION_EXISTS)
     assert played.result is v2
     assert played.waits == [0.1, 0.2]
 
@@ -137,7 +137,7 @@ def test_a_lost_probe_does_not_make_the_request_ambiguous(failure: Any) -> None:
     assert not played.error.sent
     conflict = reply(409, "job with id `x` already exists in queue `emails`.")
     flow = enqueue(config("auto"), [JOBS.job("x", 1)], "unique")
-    played = play(flow, failure, SPOKEN, conflict)
+    played = play(flow, failure, VERSION_EXISTS, conflict)
     assert isinstance(played.error, RelayError)
 
 
@@ -166,10 +166,10 @@ def test_an_existing_job_takes_one_request() -> None:
 def test_a_404_in_v2_is_confirmed_by_v1_and_then_by_a_probe(choice: Any) -> None:
     shared = config(choice)
     shared.versions.negotiated = v2
-    played = play(get(shared, "emails", "x"), NO_ROUTE, NO_ROUTE, SPOKEN)
+    played = play(get(shared, "emails", "x"), NO_ROUTE, NO_ROUTE, VERSION_EXISTS)
     assert isinstance(played.error, JobNotFoundError)
     assert targets(played) == ["GET v2", "GET v1", "probe v2"]
-    played = play(exists(shared, "emails", "x"), NO_ROUTE, NO_ROUTE, SPOKEN)
+    played = play(exists(shared, "emails", "x"), NO_ROUTE, NO_ROUTE, VERSION_EXISTS)
     assert played.result is False
     assert targets(played) == ["HEAD v2", "HEAD v1", "probe v2"]
     assert version(shared) is v2
@@ -177,7 +177,7 @@ def test_a_404_in_v2_is_confirmed_by_v1_and_then_by_a_probe(choice: Any) -> None
 
 @pytest.mark.parametrize("choice", ["auto", "v1"])
 def test_a_404_in_v1_is_confirmed_by_a_probe(choice: Any) -> None:
-    for answer in (SPOKEN, NONE_WANTED):
+    for answer in (VERSION_EXISTS, NONE_WANTED):
         shared = config(choice)
         shared.versions.negotiated = v1
         played = play(exists(shared, "emails", "x"), NO_ROUTE, answer)
@@ -222,7 +222,7 @@ def test_a_look_up_without_a_relay_server_raises(
 
 OPERATIONS: dict[str, tuple[Callable[[ClientConfig], Flow[Any]], Response]] = {
     "enqueue": (lambda config: enqueue(config, [JOBS.job("x", 1)], "unique"), reply(202)),
-    "next": (lambda config: poll(config, "emails", 1, 0), handed_out("x")),
+    "next": (lambda config: poll(config, "emails", 1, 0), next_reply("x")),
     "remove": (lambda config: remove(config, "emails", "x"), reply(200)),
     "complete": (lambda config: ThreadRun(config, received(), 0.0).complete(), reply(200)),
     "heartbeat": (lambda config: ThreadRun(config, received(), 0.0).heartbeat(None), reply(202)),
@@ -235,7 +235,7 @@ every_operation = pytest.mark.parametrize(
 
 
 @every_operation
-@pytest.mark.parametrize("answer", [NONE_WANTED, SPOKEN], ids=["relay-rs", "relay"])
+@pytest.mark.parametrize("answer", [NONE_WANTED, VERSION_EXISTS], ids=["relay-rs", "relay"])
 def test_operations_fall_back_to_v1_when_v2_is_missing(
     operation: Callable[[ClientConfig], Flow[Any]],
     done: Response,
@@ -258,7 +258,7 @@ def test_operations_fall_back_to_v1_when_v2_is_missing(
 def test_v2_is_detected_when_v1_is_missing(
     operation: Callable[[ClientConfig], Flow[Any]], done: Response
 ) -> None:
-    played = play(operation(negotiated("v1")), NO_ROUTE, SPOKEN, done)
+    played = play(operation(negotiated("v1")), NO_ROUTE, VERSION_EXISTS, done)
     assert played.error is None
     assert [target[-2:] for target in targets(played)] == ["v1", "v2", "v2"]
 

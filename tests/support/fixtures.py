@@ -1,4 +1,4 @@
-"""Each world in turn, and clients of it that need no network."""
+"""Fixtures for sync, asyncio and trio, with clients that need no network."""
 
 import shutil
 import subprocess

@@ -67,21 +67,21 @@ def shown(**fields: Any) -> Response:
     return Response(200, {}, msgspec.json.encode(row(**fields)))
 
 
-def handed_out(*ids: str) -> Response:
+def next_reply(*ids: str) -> Response:
     """The reply of `next`."""
     return Response(200, {}, msgspec.json.encode([row(id=id) for id in ids]))
 
 
-SPOKEN = reply(
+VERSION_EXISTS = reply(
     400,
     "Failed to deserialize query string: Integer is too small to store in target integer type",
 )
 """The answer to the question whether a version is spoken."""
 
 
-def not_there(version: str = "v2") -> list[Response]:
+def missing_job(version: str = "v2") -> list[Response]:
     """The replies to a look-up of a job that is not there."""
-    return [reply(404)] * (1 if version == "v1" else 2) + [SPOKEN]
+    return [reply(404)] * (1 if version == "v1" else 2) + [VERSION_EXISTS]
 
 
 def exists_already(id: str = "x") -> Response:

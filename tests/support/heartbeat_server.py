@@ -8,7 +8,7 @@ import httpx
 from relay_sdk.testing import Clock
 
 from .fixtures import Connect
-from .flow_player import RUN_ID, handed_out
+from .flow_player import RUN_ID, next_reply
 from .sync_async import AnyHelper, maybe_await
 
 
@@ -23,7 +23,7 @@ class HeartbeatServer:
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
-            return httpx.Response(200, content=handed_out("x").content)
+            return httpx.Response(200, content=next_reply("x").content)
         if request.method != "PATCH":
             self.others.append(request.method)
             return httpx.Response(200 if request.method == "DELETE" else 202)
