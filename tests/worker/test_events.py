@@ -46,10 +46,20 @@ async def release(helper: Helper) -> None:
     await maybe_await(helper.release(delay=1000))
 
 
+async def requeue(helper: Helper) -> None:
+    await maybe_await(helper.requeue([Queue("other").job("b", 1)]))
+
+
+async def remove(helper: Helper) -> None:
+    await maybe_await(helper.remove())
+
+
 @pytest.mark.parametrize(
     ("handle", "options", "expected"),
     [
         (end, {}, "completed"),
+        (requeue, {}, "requeued"),
+        (remove, {}, "removed"),
         (reschedule, {}, "rescheduled"),
         (release, {}, "released"),
         (fail, {}, "failed"),
@@ -87,6 +97,40 @@ async def test_attempts_are_counted_and_the_last_one_has_failed(harness: Harness
         await harness.until(lambda: len(told.jobs) == 4, tick=1)
     assert told.kinds() == ["started", "retried", "started", "failed"]
     assert [event.attempt for event in told.jobs] == [1, 1, 2, 2]
+
+
+async def complete_and_fail(helper: Helper) -> None:
+    await maybe_await(helper.complete())
+    raise LookupError(helper.raw.id)
+
+
+async def release_and_fail(helper: Helper) -> None:
+    await maybe_await(helper.release(delay=1000))
+    raise LookupError(helper.raw.id)
+
+
+async def release_without_retries(helper: Helper) -> None:
+    await maybe_await(helper.release(count_as_failure=True))
+
+
+@pytest.mark.parametrize(
+    ("handle", "kind_of_end", "raises"),
+    [
+        (complete_and_fail, "completed", True),
+        (release_and_fail, "released", True),
+        (release_without_retries, "failed", False),
+    ],
+)
+async def test_the_kind_is_what_has_become_of_the_job_whatever_the_handler_raises(
+    harness: Harness, handle: Any, kind_of_end: str, raises: bool
+) -> None:
+    told = Told()
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=600, max_retries=0))
+    worker = harness.worker("q", handle, client=harness.client(on_event=told))
+    async with harness.running(worker):
+        await harness.until(lambda: len(told.jobs) == 2)
+    assert told.kinds() == ["started", kind_of_end]
+    assert isinstance(told.jobs[-1].error, LookupError) == raises
 
 
 async def test_a_lost_job_is_told(harness: Harness) -> None:
