@@ -209,8 +209,11 @@ class JobHelper(_Helper[ThreadRun, P, S]):
         return self._driver.run(self._run.exists())
 
     def _end(self, flow: Flow[None]) -> None:
-        with self._run.end_lock:
-            self._driver.run(flow)
+        try:
+            with self._run.end_lock:
+                self._driver.run(flow)
+        finally:
+            self._run.stop_waiting()
 
 
 class AsyncJobHelper(_Helper[TaskRun, P, S]):

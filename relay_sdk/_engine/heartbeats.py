@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from attrs import define, field
 
 from relay_sdk._base.clock import Clock
-from relay_sdk._base.flow import Flow, Invoke, RequestKind
+from relay_sdk._base.flow import Flow, Invoke
 from relay_sdk._base.wakeup import AsyncWakeup, Wakeup
 from relay_sdk._engine.driver import AsyncDriver, Driver
 from relay_sdk._engine.limiter import InFlightLimiter
@@ -38,18 +38,16 @@ class KeptRun:
 class BaseHeartbeatScheduler(ABC):
     """Keeps runs alive until they are dropped, end, or are lost."""
 
-    def __init__(
-        self, clock: Clock, wakeup: Wakeup | AsyncWakeup, limiter: InFlightLimiter | None
-    ) -> None:
+    def __init__(self, clock: Clock, wakeup: Wakeup | AsyncWakeup) -> None:
         self._clock = clock
         self._wakeup = wakeup
         self._lock = threading.Lock()
         self._numbers = count()
         self._kept: dict[int, KeptRun] = {}
         self._due: list[tuple[float, int]] = []  # a heap of times and numbers
-        self._limiter = limiter or InFlightLimiter()
-        self._limiter.on_release.append(self._released)
-        self._limit_reached = False
+        # Limits the threads or tasks that send. In a worker on tasks, the heartbeats then take
+        # their turn with those of the handlers, once they have the lock of their run.
+        self._limiter = InFlightLimiter()
         self._sleeps_until = inf
         self._closed = False
 
@@ -87,17 +85,10 @@ class BaseHeartbeatScheduler(ABC):
     def _take_due(self, now: float) -> KeptRun | None:
         """Return a run whose heartbeat is sent now, if one is due and may be sent."""
         if self._next_due() > now:
-            self._limit_reached = bool(self._due) and self._due[0][0] <= now
             return None
         kept = self._kept[heapq.heappop(self._due)[1]]
         self._limiter.acquire("heartbeat", kept, now)
         return kept
-
-    def _released(self, kind: RequestKind) -> None:
-        """Wake up if a heartbeat was only waiting for the limit."""
-        if kind == "heartbeat" and self._limit_reached:
-            self._limit_reached = False
-            self._wakeup.notify()
 
     def _run(self) -> Flow[None]:
         """Start heartbeats when they are due."""
@@ -132,7 +123,7 @@ class HeartbeatScheduler(BaseHeartbeatScheduler):
     """Keeps runs alive from threads."""
 
     def __init__(self, driver: Driver) -> None:
-        super().__init__(driver.config.clock, Wakeup(driver.config.clock), None)
+        super().__init__(driver.config.clock, Wakeup(driver.config.clock))
         self._driver = driver
         self._threads = ThreadPool()
 
@@ -156,8 +147,8 @@ class AsyncHeartbeatScheduler(BaseHeartbeatScheduler):
 
     _group: TaskGroup
 
-    def __init__(self, driver: AsyncDriver, limiter: InFlightLimiter | None = None) -> None:
-        super().__init__(driver.config.clock, AsyncWakeup(driver.config.clock), limiter)
+    def __init__(self, driver: AsyncDriver) -> None:
+        super().__init__(driver.config.clock, AsyncWakeup(driver.config.clock))
         self._driver = driver
 
     async def run(self) -> None:

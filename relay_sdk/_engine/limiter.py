@@ -1,7 +1,6 @@
 """Limit how many requests of each kind are under way at once."""
 
 from collections import defaultdict
-from collections.abc import Callable
 from math import inf
 
 from relay_sdk._base.flow import RequestKind
@@ -21,8 +20,6 @@ class InFlightLimiter:
 
     def __init__(self) -> None:
         self._in_flight = defaultdict[RequestKind, dict[object, float]](dict)
-        self.on_release: list[Callable[[RequestKind], object]] = []
-        """Functions that are called with a kind when another request of that kind may be sent."""
 
     def opens_at(self, kind: RequestKind) -> float:
         """Return the time from which another request of the kind may be sent."""
@@ -41,5 +38,3 @@ class InFlightLimiter:
     def release(self, kind: RequestKind, key: object) -> None:
         """Stop counting a request that has ended."""
         self._in_flight[kind].pop(key, None)
-        for notify in self.on_release:
-            notify(kind)

@@ -43,7 +43,14 @@ class Run(Lease, ABC):
 
     @abstractmethod
     def wait_for_handler(self) -> Awaitable[None] | None:
-        """Wait until the handler's request to end the run has succeeded or failed."""
+        """Wait until the handler's request to end the run has succeeded or failed.
+
+        A `ThreadRun` waits until `stop_waiting` is called, too.
+        """
+
+    @abstractmethod
+    def stop_waiting(self) -> None:
+        """End the wait for the handler: its request has ended, or the worker has left."""
 
     @abstractmethod
     def _acquire_heartbeat_lock(self) -> object:
@@ -176,16 +183,13 @@ class Run(Lease, ABC):
     def _end(self, end_state: RunState, flow: Flow[None], *, must_hold: bool = True) -> Flow[None]:
         if must_hold:
             self.check_held()
-        self.lifecycle.begin_end()
-        reached: RunState | None = None
+        self.lifecycle.begin_end(flow)
         try:
             yield from flow
-            reached = end_state
         except JobLostError as error:
             self.lifecycle.lose(error.reason)
             raise
-        finally:
-            self.lifecycle.finish_end(reached)
+        self.lifecycle.finish_end(end_state)
 
     def _resolve_ambiguity(
         self, jobs: list[RawJob], error: JobExistsError | JobLostError
@@ -201,6 +205,8 @@ class Run(Lease, ABC):
 class ThreadRun(Run):
     """A run whose helper is shared between threads."""
 
+    _handler_done: threading.Event | None = None
+
     def __init__(self, config: ClientConfig, raw: RawJob, requested_at: float) -> None:
         super().__init__(config, raw, requested_at)
         self.heartbeat_lock: threading.Lock = threading.Lock()
@@ -211,8 +217,13 @@ class ThreadRun(Run):
         return self.end_lock.locked()
 
     def wait_for_handler(self) -> None:
-        with self.end_lock:
-            pass
+        self._handler_done = done = threading.Event()
+        if self.handler_is_ending:
+            done.wait()
+
+    def stop_waiting(self) -> None:
+        if self._handler_done is not None:
+            self._handler_done.set()
 
     def _acquire_heartbeat_lock(self) -> object:
         return self.heartbeat_lock.acquire()
@@ -239,6 +250,9 @@ class TaskRun(Run):
     async def wait_for_handler(self) -> None:
         async with self.end_lock:
             pass
+
+    def stop_waiting(self) -> None:
+        """No-op: the wait of a task ends by cancellation."""
 
     def _acquire_heartbeat_lock(self) -> object:
         if self.heartbeat_lock.locked():

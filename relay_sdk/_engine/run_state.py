@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Callable
 from enum import Enum
+from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Literal, TypeAlias
+from weakref import ref
 
 from relay_sdk._base.flow import Flow
 
@@ -40,8 +42,6 @@ class RunState(Enum):
     """The worker has stopped handling the run; the job waits for its timeout."""
 
 
-_UNFINISHED = (RunState.RUNNING, RunState.ENDING)
-
 _OUTCOMES: dict[RunState, RunOutcome] = {
     RunState.COMPLETED: "completed",
     RunState.RESCHEDULED: "rescheduled",
@@ -51,8 +51,9 @@ _OUTCOMES: dict[RunState, RunOutcome] = {
     RunState.RETRIED: "retried",
     RunState.INTERRUPTED: "interrupted",
     RunState.FAILED: "failed",
-    RunState.LOST: "lost",
 }
+
+_ENDED = frozenset(_OUTCOMES)
 
 
 class RunLifecycle:
@@ -60,7 +61,9 @@ class RunLifecycle:
 
     def __init__(self) -> None:
         self._state = RunState.RUNNING
-        self._ends_under_way = 0
+        # Weak references: an exception of a signal handler may interrupt any statement, and a flow
+        # that is dropped, wherever it was, is no longer under way.
+        self._ends: list[ref[Flow[None]]] = []
         self._lock = threading.Lock()
         self._lost_reason: str | None = None
         self._pending_end: End | None = None
@@ -68,22 +71,25 @@ class RunLifecycle:
 
     @property
     def state(self) -> RunState:
+        if self._state is RunState.RUNNING and self.is_ending:
+            return RunState.ENDING
         return self._state
 
     @property
     def is_over(self) -> bool:
         """Whether the run has ended, was lost, or was abandoned."""
-        return self._state not in _UNFINISHED or self._lost_reason is not None
+        return self._state is not RunState.RUNNING or self._lost_reason is not None
 
     @property
     def is_ended(self) -> bool:
         """Whether the server has ended the run, as this process requested."""
-        return self._state not in (*_UNFINISHED, RunState.LOST, RunState.ABANDONED)
+        return self._state in _ENDED
 
     @property
     def is_ending(self) -> bool:
         """Whether a request that ends the run is under way."""
-        return self._ends_under_way > 0
+        flows = (reference() for reference in self._ends)
+        return any(flow is not None and getgeneratorstate(flow) != GEN_CLOSED for flow in flows)
 
     @property
     def lost_reason(self) -> str | None:
@@ -100,33 +106,28 @@ class RunLifecycle:
         """Whether the worker asks the handler to stop."""
         return self._stop_requested
 
-    def begin_end(self) -> None:
-        """Record that a request to end the run is about to be sent."""
-        with self._lock:
-            self._ends_under_way += 1
-            if self._state is RunState.RUNNING:
-                self._state = RunState.ENDING
+    def begin_end(self, flow: Flow[None]) -> None:
+        """Record that a flow is about to end the run."""
+        self._ends = [*self._ends, ref(flow)]
 
-    def finish_end(self, state: RunState | None) -> None:
-        """Record the final state that a request to end the run has reached, `None` if it failed."""
+    def finish_end(self, state: RunState) -> None:
+        """Record the final state of the run. The first one stays."""
         with self._lock:
-            self._ends_under_way -= 1
-            if state is not None:
+            if not self.is_ended:
                 self._state = state
-            elif self._state is RunState.ENDING and not self._ends_under_way:
-                self._state = RunState.RUNNING
 
     def lose(self, reason: str) -> None:
-        """Count the job as lost, unless its run is over."""
+        """Count the job as lost, unless the server has ended its run."""
         with self._lock:
-            if not self.is_over:
+            if self._lost_reason is None and not self.is_ended:
                 self._lost_reason = reason
-                self._state = RunState.LOST
+                if self._state is RunState.RUNNING:
+                    self._state = RunState.LOST
 
     def abandon(self) -> None:
         """Leave a run that is not over to the job's timeout."""
         with self._lock:
-            if self._state in _UNFINISHED:
+            if self._state is RunState.RUNNING:
                 self._state = RunState.ABANDONED
 
     def plan_end(self, end: End) -> None:

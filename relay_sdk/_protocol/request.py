@@ -26,7 +26,7 @@ SERVER_ERROR = 500
 """This status and all above mean that the server or a proxy failed, which may be temporary."""
 SUCCESS = 2
 REJECTED = {400, 413, 415, 422}
-LOGIN_ADVICE = "If the server needs a token, set RELAY_TOKEN or pass token="
+LOGIN_ADVICE = "Is a token needed? Set RELAY_TOKEN to it, or pass token="
 URL_ADVICE = "Relay does not send this here: is base_url right? Is there a proxy in between?"
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 

@@ -161,8 +161,9 @@ def _report_end(run: Run, end: End) -> Flow[None]:
     """Send the end of a run until the server answers, as long as the job is held."""
     run.lifecycle.plan_end(end)
     waits: Iterator[float] | None = None  # most ends need none
-    if run.handler_is_ending:  # in a thread or task that the handler started
+    while run.handler_is_ending:  # in a thread or task that the handler started
         yield Invoke(run.wait_for_handler)
+        yield from sleep(0)  # which raises `Stopped` if the worker has left
     while not run.is_over:
         try:
             yield from end()

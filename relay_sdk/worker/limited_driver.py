@@ -13,17 +13,13 @@ from relay_sdk.worker.spawn import Spawn, current_asyncio_task
 
 
 class LimitedDriver(AsyncDriver):
-    """Sends a request when the limiter has room for its kind.
-
-    The scheduler limits its heartbeats itself, and uses the client's driver.
-    """
+    """Sends a request when there is room for its kind, in the order in which requests wait."""
 
     _spawn: Spawn | None = None
 
-    def __init__(self, driver: AsyncDriver, limiter: InFlightLimiter) -> None:
+    def __init__(self, driver: AsyncDriver) -> None:
         super().__init__(driver.config, driver.http)
-        self._limiter = limiter
-        self._limiter.on_release.append(self._admit)
+        self._limiter = InFlightLimiter()
         self._waiting = defaultdict[RequestKind, OrderedDict[Event | asyncio.Event, None]](
             OrderedDict
         )
@@ -40,7 +36,7 @@ class LimitedDriver(AsyncDriver):
         try:
             return await self.http.send(request)
         finally:
-            self._limiter.release(kind, key)
+            self._release(kind, key)
 
     def _acquire_now(self, kind: RequestKind) -> object | None:
         now = self.config.clock.monotonic()
@@ -61,9 +57,13 @@ class LimitedDriver(AsyncDriver):
             await admitted.wait()
         except BaseException:
             self._waiting[kind].pop(admitted, None)
-            self._limiter.release(kind, admitted)
+            self._release(kind, admitted)
             raise
         return admitted
+
+    def _release(self, kind: RequestKind, key: object) -> None:
+        self._limiter.release(kind, key)
+        self._admit(kind)
 
     def _admit(self, kind: RequestKind) -> None:
         """Admit waiting requests while there is room."""
@@ -79,7 +79,7 @@ class LimitedDriver(AsyncDriver):
     async def _watch(self, kind: RequestKind) -> None:
         """Admit waiting requests when those under way hang."""
         while self._waiting[kind]:
-            opens_at = self._limiter.opens_at(kind)
-            await self.config.clock.asleep(opens_at - self.config.clock.monotonic())
+            seconds = self._limiter.opens_at(kind) - self.config.clock.monotonic()
+            await self.config.clock.asleep(max(0.0, seconds))  # anyio refuses a negative delay
             self._admit(kind)
         self._watched.discard(kind)

@@ -18,7 +18,6 @@ from relay_sdk._base.log import logger
 from relay_sdk._base.validation import check_type
 from relay_sdk._base.wakeup import AsyncWakeup
 from relay_sdk._engine.heartbeats import AsyncHeartbeatScheduler
-from relay_sdk._engine.limiter import InFlightLimiter
 from relay_sdk._engine.run import Run, TaskRun
 from relay_sdk.backoff import Backoff
 from relay_sdk.client import AsyncClient
@@ -89,10 +88,9 @@ class AsyncWorker(BaseWorker[TaskRun, AsyncHeartbeatScheduler]):
             on_retries_exhausted,
         )
         self._driver = client._driver
-        limiter = InFlightLimiter()
-        self._heartbeats = AsyncHeartbeatScheduler(self._driver, limiter)
         self._wakeup = AsyncWakeup(self._config.clock)
-        self._limited_driver = LimitedDriver(self._driver, limiter)
+        self._limited_driver = LimitedDriver(self._driver)
+        self._heartbeats = AsyncHeartbeatScheduler(self._limited_driver)
         self._threads = CapacityLimiter(inf)  # the slots limit the threads
         self._make_scope: Callable[[], CancelScope] = CancelScope
         self.add(queue, handler)

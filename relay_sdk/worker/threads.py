@@ -98,6 +98,8 @@ class Worker(BaseWorker[ThreadRun, HeartbeatScheduler]):
             self.stop()
             self._cancel_fetches.set()
             self._left.set()
+            for job in list(self._running):
+                job.run.stop_waiting()
             self._threads.close()
         if self._failure is not None:
             raise self._failure

@@ -26,13 +26,10 @@ def test_heartbeats_and_other_requests_do_not_wait_for_each_other() -> None:
     assert full("heartbeat").opens_at("other") == -inf
 
 
-def test_a_released_place_is_free_and_announced() -> None:
+def test_a_released_place_is_free() -> None:
     limiter = full("heartbeat")
-    announced: list[RequestKind] = []
-    limiter.on_release.append(announced.append)
     limiter.release("heartbeat", 7)
     assert limiter.opens_at("heartbeat") == -inf
-    assert announced == ["heartbeat"]
 
 
 def test_a_request_that_lost_its_place_frees_none_when_it_is_answered() -> None:

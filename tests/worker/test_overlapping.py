@@ -12,7 +12,7 @@ from relay_sdk import AsyncWorker, Queue
 from relay_sdk._base.clock import Stopped
 from relay_sdk._base.flow import Request, Response, Step
 from relay_sdk._engine.driver import AsyncDriver
-from relay_sdk._engine.limiter import MAX_IN_FLIGHT, InFlightLimiter
+from relay_sdk._engine.limiter import MAX_IN_FLIGHT
 from relay_sdk.worker.limited_driver import LimitedDriver
 
 from .harness import PATIENCE, Gate, Harness, Helper
@@ -187,7 +187,7 @@ async def test_one_task_looks_after_requests_that_hang_however_often_others_wait
     harness: Harness,
 ) -> None:
     http, started = Unanswered(), list[object]()
-    limited = LimitedDriver(AsyncDriver(harness.client()._driver.config, http), InFlightLimiter())  # type: ignore[arg-type]
+    limited = LimitedDriver(AsyncDriver(harness.client()._driver.config, http))  # type: ignore[arg-type]
     limited.open(started.append)
     async with anyio.create_task_group() as group:
         for number in range(MAX_IN_FLIGHT + 10):
