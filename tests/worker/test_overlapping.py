@@ -1,15 +1,18 @@
 """Requests for jobs, ends and heartbeats are on their way together, and none waits for another."""
 
 import threading
+import time
 from collections import defaultdict
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
+from attrs import evolve
 
 from relay_sdk import AsyncWorker, Queue
-from relay_sdk._base.clock import Stopped
+from relay_sdk._base.clock import Stopped, SystemClock
 from relay_sdk._base.flow import Request, Response, Step
 from relay_sdk._engine.driver import AsyncDriver
 from relay_sdk._engine.limiter import MAX_IN_FLIGHT
@@ -219,3 +222,54 @@ async def test_a_job_that_waits_for_its_turn_can_be_cancelled(harness: Harness) 
         harness.server.delay = lambda _: None
         group.cancel_scope.cancel()
     assert len(anyio.get_running_tasks()) == before
+
+
+class Slow:
+    """A gate that lets each reply pass after a moment."""
+
+    async def passed(self) -> None:
+        await anyio.sleep(0.002)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_an_automatic_heartbeat_takes_its_turn_among_those_of_handlers(
+    harness: Harness,
+) -> None:
+    async def handle(helper: Any) -> None:
+        while helper.raw.id != "quiet" and not quiet_is_kept():
+            await helper.heartbeat()
+        await gate.passed()
+
+    def quiet_is_kept() -> bool:
+        return any(line.startswith("PATCH") and "/quiet/" in line for line in harness.server.asked)
+
+    gate = harness.gate()
+    ids = [f"storm{number}" for number in range(MAX_IN_FLIGHT + 20)]
+    harness.producer.enqueue(Queue("q").job("quiet", 1, timeout=30))
+    harness.producer.enqueue_batch([Queue("q").job(id, 1, timeout=3000) for id in ids])
+    harness.server.delay = lambda request: Slow() if request.method == "PATCH" else None  # type: ignore[assignment,return-value]
+    async with harness.running(harness.worker("q", handle, concurrency=len(ids) + 1)):
+        await harness.until(lambda: harness.server.count("PATCH") > 2 * len(ids))
+        harness.clock.advance(10)
+        await harness.until(quiet_is_kept)
+        gate.open()
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_a_limit_that_opened_while_the_event_loop_was_blocked_ends_nothing(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """anyio refuses a negative delay."""
+    monkeypatch.setattr("relay_sdk._engine.limiter.HANGING_AFTER", 0.01)
+    http, config = Unanswered(), evolve(harness.client()._driver.config, clock=SystemClock())
+    limited = LimitedDriver(AsyncDriver(config, http))  # type: ignore[arg-type]
+    async with anyio.create_task_group() as group:
+        limited.open(group.start_soon)
+        for number in range(MAX_IN_FLIGHT + 1):
+            group.start_soon(limited.send, Request("GET", str(number)))
+        await anyio.lowlevel.checkpoint()
+        time.sleep(0.03)  # noqa: ASYNC251 the blocked event loop
+        with anyio.fail_after(PATIENCE):
+            while len(http.answers) <= MAX_IN_FLIGHT:
+                await anyio.sleep(0.001)
+        group.cancel_scope.cancel()

@@ -457,14 +457,15 @@ def test_a_job_is_found_by_its_key(without_statistics: PostgresStore, name: str)
 
 
 def test_plans_made_for_an_empty_table_are_forgotten(
-    store: PostgresStore, postgres: str, monkeypatch: pytest.MonkeyPatch
+    without_statistics: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay_sdk.local.postgres.store.PLAN_LIFETIME", 0.0)
+    store = without_statistics
     before = read_by_queue(store)
 
     for _ in range(10):
         store.perform([Remove("q", "1", str(uuid4()))], NOW)
-    fill(postgres, 5000)
+    fill(store.url, 5000)
     store.perform([Remove("q", "1", str(uuid4()))], NOW)
 
     assert read_by_queue(store) - before < 1000
