@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
@@ -33,20 +34,41 @@ def running(
     user: str | None = None,
 ) -> Generator[Process]:
     """Run a program in a new session, and kill that session at the end of the block."""
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        start_new_session=True,  # only this process receives Ctrl-C, and stops the others
-        user=user,
-    )
+    process: Process | None = None
     try:
+        with _signals_deferred():
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,  # only this process receives Ctrl-C, and stops the others
+                user=user,
+            )
         yield process
     finally:
-        _end(process, stop)
+        if process is not None:
+            _end(process, stop)
+
+
+@contextmanager
+def _signals_deferred() -> Generator[None]:
+    """Deliver Ctrl-C at the end of the block: a program that it finds half started would stay."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {n: signal.signal(n, lambda number, _: received.append(number)) for n in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in received:
+            os.kill(os.getpid(), number)
 
 
 def _end(process: Process, stop: signal.Signals) -> None:
