@@ -73,17 +73,20 @@ class Lease:
 
     def check_held(self) -> None:
         """Raise `JobLostError` if the run has ended, was lost, or was abandoned."""
-        abandoned = self.lifecycle.state is RunState.ABANDONED
-        if abandoned or self.lifecycle.is_ended:
-            who = "the worker" if abandoned else "this helper"
-            raise JobLostError(self.raw.queue, self.raw.id, f"{who} has ended its run")
+        lifecycle = self.lifecycle
+        if lifecycle.is_over:
+            abandoned = lifecycle.state is RunState.ABANDONED
+            if abandoned or lifecycle.is_ended:
+                who = "the worker" if abandoned else "this helper"
+                raise JobLostError(self.raw.queue, self.raw.id, f"{who} has ended its run")
         self._check_lease()
         self.check_not_lost()
 
     def check_not_lost(self) -> None:
         """Raise `JobLostError` if the job was lost."""
-        if self.lifecycle.state is RunState.LOST and self.lifecycle.lost_reason is not None:
-            raise JobLostError(self.raw.queue, self.raw.id, self.lifecycle.lost_reason)
+        reason = self.lifecycle.lost_reason
+        if reason is not None and self.lifecycle.state is RunState.LOST:
+            raise JobLostError(self.raw.queue, self.raw.id, reason)
 
     def _check_lease(self) -> None:
         """Count the job as lost after its timeout, on API v1, which has no run ids."""

@@ -53,14 +53,14 @@ _OUTCOMES: dict[RunState, RunOutcome] = {
     RunState.FAILED: "failed",
 }
 
-_ENDED = frozenset(_OUTCOMES)
-
 
 class RunLifecycle:
     """The state of one run. Its transitions are methods; safe to share between threads."""
 
     def __init__(self) -> None:
         self._state = RunState.RUNNING
+        # Kept beside the state, because they are read often and enums are slow to compare.
+        self._over = self._ended = False
         # Weak references: an exception of a signal handler may interrupt any statement, and a flow
         # that is dropped, wherever it was, is no longer under way.
         self._ends: list[ref[Flow[None]]] = []
@@ -78,12 +78,12 @@ class RunLifecycle:
     @property
     def is_over(self) -> bool:
         """Whether the run has ended, was lost, or was abandoned."""
-        return self._state is not RunState.RUNNING or self._lost_reason is not None
+        return self._over
 
     @property
     def is_ended(self) -> bool:
         """Whether the server has ended the run, as this process requested."""
-        return self._state in _ENDED
+        return self._ended
 
     @property
     def is_ending(self) -> bool:
@@ -113,14 +113,16 @@ class RunLifecycle:
     def finish_end(self, state: RunState) -> None:
         """Record the final state of the run. The first one stays."""
         with self._lock:
-            if not self.is_ended:
+            if not self._ended:
                 self._state = state
+                self._ended = self._over = True
 
     def lose(self, reason: str) -> None:
         """Count the job as lost, unless the server has ended its run."""
         with self._lock:
-            if self._lost_reason is None and not self.is_ended:
+            if self._lost_reason is None and not self._ended:
                 self._lost_reason = reason
+                self._over = True
                 if self._state is RunState.RUNNING:
                     self._state = RunState.LOST
 
@@ -129,6 +131,7 @@ class RunLifecycle:
         with self._lock:
             if self._state is RunState.RUNNING:
                 self._state = RunState.ABANDONED
+                self._over = True
 
     def plan_end(self, end: End) -> None:
         """Set how the worker ends the run, now that its handler has finished."""
