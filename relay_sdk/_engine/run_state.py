@@ -108,7 +108,7 @@ class RunLifecycle:
 
     def begin_end(self, flow: Flow[None]) -> None:
         """Record that a flow is about to end the run."""
-        self._ends = [*self._ends, ref(flow)]
+        self._ends.append(ref(flow))  # atomic: two threads may end a run at once
 
     def finish_end(self, state: RunState) -> None:
         """Record the final state of the run. The first one stays."""

@@ -162,8 +162,8 @@ def _report_end(run: Run, end: End) -> Flow[None]:
     run.lifecycle.plan_end(end)
     waits: Iterator[float] | None = None  # most ends need none
     while run.handler_is_ending:  # in a thread or task that the handler started
+        yield from sleep(0)  # raises `Stopped` if the worker has left
         yield Invoke(run.wait_for_handler)
-        yield from sleep(0)  # which raises `Stopped` if the worker has left
     while not run.is_over:
         try:
             yield from end()

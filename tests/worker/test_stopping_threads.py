@@ -1,10 +1,11 @@
 """What a Worker does with handlers that are still in their threads when the grace is over."""
 
 import threading
+import time
 
 import pytest
 
-from relay_sdk import Queue
+from relay_sdk import Event, JobEvent, Queue
 
 from .harness import Harness, Helper, maybe_await
 
@@ -68,3 +69,27 @@ async def test_what_still_runs_in_threads_is_named_and_put_back(
 
 def _threads(name: str) -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith(name)]
+
+
+async def test_a_worker_that_leaves_does_not_wait_for_an_end_that_a_handler_left_behind(
+    harness: Harness,
+) -> None:
+    async def handle(helper: Helper) -> None:
+        threading.Thread(target=helper.complete).start()
+        while not hung.waiting:
+            time.sleep(0.001)  # noqa: ASYNC251 it runs in a thread
+
+    hung, events = harness.gate(), list[Event]()
+    harness.producer.enqueue(Queue("q").job("a", 1, timeout=600))
+    harness.server.delay = lambda request: hung if request.method == "DELETE" else None
+    client = harness.client(on_event=events.append)
+    worker = harness.worker("q", handle, client=client, graceful_shutdown_timeout=0)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    await harness.until(lambda: hung.waiting)
+    worker.stop()
+    await harness.until(lambda: not thread.is_alive(), tick=0.5)
+    kinds = [event.kind for event in events if isinstance(event, JobEvent)]
+    hung.open()
+    assert kinds == ["started", "failed"]
+    assert harness.server.count("DELETE") == 1
